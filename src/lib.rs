@@ -1,0 +1,1 @@
+//! Mainstay: a self-healing controller for blockchain infrastructure.
