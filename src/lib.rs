@@ -1,1 +1,3 @@
 //! Mainstay: a self-healing controller for blockchain infrastructure.
+
+pub mod api;

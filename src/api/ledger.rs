@@ -1,0 +1,130 @@
+//! `NetworkLedger`: the one record that limits rest on. Written by Mainstay only, by PUT with resourceVersion.
+//!
+//! Times in it are milliseconds since the Unix epoch by the API server's clock, never by ours.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Seats and recent actions of one `Network`, which has the same name.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[kube(
+    group = "mainstay.dev",
+    version = "v1alpha1",
+    kind = "NetworkLedger",
+    plural = "networkledgers",
+    category = "mainstay",
+    doc = "Seats and recent actions of one Network. Written by Mainstay only; limits rest on it.",
+    derive = "PartialEq",
+    annotation("mainstay.dev/schema", "1"),
+    printcolumn(name = "Installation", type_ = "string", json_path = ".spec.installation"),
+    printcolumn(name = "Acting", type_ = "string", json_path = ".spec.seats[*].slot"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkLedgerSpec {
+    /// The installation that owns this network: `namespace/name` of the operator. Two on one network: nobody acts.
+    #[serde(default)]
+    #[schemars(length(max = 253))]
+    pub installation: String,
+    /// Who may be acting now.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub seats: Vec<LedgerSeat>,
+    /// The actions of the longest budget window, oldest first.
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    pub actions: Vec<ActionRecord>,
+    /// What was tried on each slot, across restarts of pods and of Mainstay.
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    pub slots: Vec<SlotRecord>,
+}
+
+/// The right to be acting now.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerSeat {
+    /// The slot that is being acted on.
+    #[schemars(length(max = 253))]
+    pub slot: String,
+    /// The remediation that holds the seat.
+    pub remediation: RemediationRef,
+    /// The policy on whose behalf.
+    pub policy: PolicyRef,
+    /// When it was taken (milliseconds, API server's clock).
+    pub since: i64,
+    /// When its remediation should be over at the latest (milliseconds, API server's clock).
+    pub deadline: i64,
+}
+
+/// A remediation by name and uid.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemediationRef {
+    /// Its namespace.
+    #[schemars(length(max = 63))]
+    pub namespace: String,
+    /// Its name.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Its uid.
+    #[schemars(length(max = 36))]
+    pub uid: String,
+}
+
+/// A policy by name and uid.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyRef {
+    /// Its namespace.
+    #[schemars(length(max = 63))]
+    pub namespace: String,
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its uid.
+    #[schemars(length(max = 36))]
+    pub uid: String,
+}
+
+/// One action that counts against budgets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionRecord {
+    /// Uid of the policy on whose behalf.
+    #[schemars(length(max = 36))]
+    pub policy: String,
+    /// Uid of the remediation.
+    #[schemars(length(max = 36))]
+    pub remediation: String,
+    /// When the seat for it was taken (milliseconds, API server's clock).
+    pub at: i64,
+    /// Whether it was only written down (mode `DryRun`).
+    #[serde(default)]
+    pub simulated: bool,
+}
+
+/// What was tried on one slot on behalf of one policy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotRecord {
+    /// Uid of the policy.
+    #[schemars(length(max = 36))]
+    pub policy: String,
+    /// The slot.
+    #[schemars(length(max = 253))]
+    pub slot: String,
+    /// Whether these are steps that were only written down (mode `DryRun`).
+    #[serde(default)]
+    pub simulated: bool,
+    /// Number of the last attempt; only rises.
+    pub attempt: i32,
+    /// Restarts in this incident.
+    pub restarts: i32,
+    /// Whether this incident was paged.
+    #[serde(default)]
+    pub paged: bool,
+    /// When the last step began (milliseconds, API server's clock).
+    pub last_at: i64,
+}

@@ -1,0 +1,44 @@
+//! What people write: one custom resource per file, derives only, no logic.
+//!
+//! Group `mainstay.dev`, version `v1alpha1`. The rules that the API server enforces stand beside the fields
+//! they guard, with a message that says what to write instead; `crate::policy` validates again at run time,
+//! because a stored object may be older than a rule.
+
+mod duration;
+mod ledger;
+mod network;
+pub mod policy;
+mod remediation;
+mod threshold;
+
+pub use duration::{Duration, DurationError};
+pub use ledger::{
+    ActionRecord, LedgerSeat, NetworkLedger, NetworkLedgerSpec, PolicyRef, RemediationRef, SlotRecord,
+};
+pub use network::{
+    Family, Network, NetworkReference, NetworkSpec, NetworkStatus, ReferenceHeadStatus, ReferenceStatus,
+};
+pub use policy::{NodeHealthPolicy, NodeHealthPolicySpec};
+pub use remediation::{
+    Action, NodeRemediation, NodeRemediationSpec, NodeRemediationStatus, PageAction, Phase, PolicyIdentity,
+    RestartAction, RestartMethod, TargetIdentity, Transition,
+};
+pub use threshold::{HealthyShare, Threshold, ThresholdError};
+
+/// The API group of every kind in this module.
+pub const GROUP: &str = "mainstay.dev";
+
+/// The one version served today.
+pub const VERSION: &str = "v1alpha1";
+
+/// Finalizer that keeps a `NodeRemediation` until it is final and its seat is free.
+pub const FINALIZER: &str = "mainstay.dev/remediation";
+
+/// Pods that carry this annotation or label with the value `true` are watched but never touched.
+pub const IGNORE: &str = "mainstay.dev/ignore";
+
+/// Annotation on each CRD that says which schema it is; an operator that meets an older one only observes.
+pub const SCHEMA_ANNOTATION: &str = "mainstay.dev/schema";
+
+/// The schema that this build writes. Raised with every change of a CRD.
+pub const SCHEMA: u32 = 1;

@@ -1,0 +1,134 @@
+//! `NodeHealthPolicy`: what healthy means here, and what may be done about it.
+
+mod guard;
+mod remediation;
+mod rules;
+mod status;
+mod telemetry;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use guard::{Budget, Guard, ProgressGuard};
+pub use remediation::{Backoff, Page, Remediation, Restart};
+pub use rules::{Absent, Breaching, Clear, HealthRule, RuleSignal, Severity, Stalled};
+pub use status::{Counts, NodeHealthPolicyStatus, TargetStatus};
+pub use telemetry::{CometBftSource, PortName, TelemetrySource};
+
+/// What healthy means for a set of pods, and what may be done when one is not.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "mainstay.dev",
+    version = "v1alpha1",
+    kind = "NodeHealthPolicy",
+    plural = "nodehealthpolicies",
+    shortname = "nhp",
+    category = "mainstay",
+    namespaced,
+    doc = "What healthy means for a set of blockchain nodes, and what Mainstay may do about one that is not.",
+    status = "NodeHealthPolicyStatus",
+    derive = "PartialEq",
+    annotation("mainstay.dev/schema", "1"),
+    printcolumn(name = "Network", type_ = "string", json_path = ".spec.network"),
+    printcolumn(name = "Role", type_ = "string", json_path = ".spec.role"),
+    printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
+    printcolumn(name = "Targets", type_ = "integer", json_path = ".status.counts.targets"),
+    printcolumn(name = "Healthy", type_ = "integer", json_path = ".status.counts.healthy"),
+    printcolumn(name = "Unhealthy", type_ = "integer", json_path = ".status.counts.unhealthy"),
+    printcolumn(name = "Acting", type_ = "integer", json_path = ".status.counts.acting"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeHealthPolicySpec {
+    /// Name of the `Network` whose nodes these are. It must admit this namespace.
+    #[schemars(length(min = 1, max = 253))]
+    pub network: String,
+    /// What the pods do on that network; it decides the preset.
+    pub role: Role,
+    /// The pods of this namespace. It needs at least one label that a pod must carry.
+    #[x_kube(validation = Rule::new("(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && self.matchExpressions.exists(e, e.operator == 'In' || e.operator == 'Exists'))").message("name at least one label that a pod must carry, under matchLabels or as In or Exists under matchExpressions: an empty selector would mean every pod"))]
+    #[schemars(schema_with = "selector_schema")]
+    pub selector: LabelSelector,
+    /// How far Mainstay may go.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Two policies on one pod: the one with the higher number acts; a tie is a conflict and neither acts.
+    #[serde(default)]
+    #[schemars(range(min = -1000, max = 1000))]
+    pub priority: i32,
+    /// Sources in addition to the preset's; the same name replaces.
+    #[serde(default)]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub telemetry: Vec<TelemetrySource>,
+    /// Rules in addition to the preset's, which are named `preset/NAME`; the same name replaces, `off` removes.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub rules: Vec<HealthRule>,
+    /// The ladder, gentlest step first. Absent: the preset's. A step that is left out is skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remediation: Option<Remediation>,
+    /// What holds Mainstay back. Absent fields: the preset's.
+    #[serde(default)]
+    pub guard: Guard,
+    /// Sinks of the operator's configuration that hear of every remediation and page.
+    #[serde(default)]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
+    pub notify: Vec<String>,
+}
+
+/// What the pods of a policy do on their network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Role {
+    /// Follows the chain and serves it to others.
+    FullNode,
+    /// Stands between a validator and the world.
+    Sentry,
+    /// Holds a consensus key and signs.
+    Validator,
+}
+
+/// How far Mainstay may go.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Mode {
+    /// Verdicts only.
+    Observe,
+    /// Writes down each step it would have taken, and takes none.
+    #[default]
+    DryRun,
+    /// Acts by itself.
+    Enforce,
+}
+
+/// `LabelSelector` with bounds, so that the cost of its rule has one too.
+fn selector_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "properties": {
+            "matchLabels": {
+                "type": "object",
+                "maxProperties": 16,
+                "additionalProperties": {"type": "string", "maxLength": 63},
+            },
+            "matchExpressions": {
+                "type": "array",
+                "maxItems": 16,
+                "items": {
+                    "type": "object",
+                    "required": ["key", "operator"],
+                    "properties": {
+                        "key": {"type": "string", "minLength": 1, "maxLength": 317},
+                        "operator": {"type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"]},
+                        "values": {"type": "array", "maxItems": 64, "items": {"type": "string", "maxLength": 63}},
+                    },
+                },
+            },
+        },
+    })
+}

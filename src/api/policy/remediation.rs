@@ -1,0 +1,55 @@
+//! The ladder: steps in a fixed order, gentlest first.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::Duration;
+
+/// The ladder. A step that is left out is skipped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Remediation {
+    /// Let the pod be made anew by its workload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
+    /// Call a person when nothing gentler is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<Page>,
+}
+
+/// Let the pod be made anew by its workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.within) || !self.within.matches('^[0-9]{1,6}(ms|s|m|h)$') || duration(self.within) >= duration('10s')").message("within: at least 10s, and longer than the pod's own grace period").field_path(".within"))]
+pub struct Restart {
+    /// From the accepted removal to a healthy target. Longer than the pod's grace period. Default: the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Duration>,
+    /// Restarts in one incident. Default: the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10))]
+    pub attempts: Option<i32>,
+    /// Rest between two restarts of one slot. Default: the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cooldown: Option<Duration>,
+    /// How the rest grows with every restart of the incident. Default: the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
+}
+
+/// How a rest grows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Backoff {
+    /// Each rest is so many times the one before.
+    #[schemars(range(min = 1, max = 10))]
+    pub factor: i32,
+    /// No rest is longer.
+    pub max: Duration,
+}
+
+/// Call a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Page {}

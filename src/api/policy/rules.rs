@@ -1,0 +1,140 @@
+//! Conditions on signals.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Duration, Threshold};
+
+/// One condition on one signal. (`Rule` alone would collide with kube's schema derive.)
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.off) && self.off) ? self.name.startsWith('preset/') && !has(self.signal) : has(self.signal)").message("a rule needs a signal; off: true stands alone and only beside the name of a preset rule"))]
+#[x_kube(validation = Rule::new("(has(self.off) && self.off) || [has(self.above), has(self.below), has(self.stalled), has(self.absent)].filter(x, x).size() == 1").message("exactly one of above, below, stalled and absent"))]
+#[x_kube(validation = Rule::new("!(has(self.for) && has(self.breaching))").message("for or breaching, not both: for is a time without a break, breaching counts samples"))]
+#[x_kube(validation = Rule::new("!has(self.stalled) || (has(self.signal) && self.signal == 'head')").message("stalled judges the signal head"))]
+#[x_kube(validation = Rule::new("!has(self.absent) || (has(self.severity) && self.severity == 'Warning')").message("absent needs severity: Warning, since what is not known is never a reason to act"))]
+#[x_kube(validation = Rule::new("!has(self.clear) || ((!has(self.clear.below) || has(self.above)) && (!has(self.clear.above) || has(self.below)))").message("clear: below goes with above, and above with below").field_path(".clear"))]
+#[x_kube(validation = Rule::new("!(has(self.above) && has(self.clear) && has(self.clear.below)) || (string(self.above).matches('[a-z]$') && string(self.clear.below).matches('[a-z]$') ? duration(string(self.clear.below)) <= duration(string(self.above)) : !string(self.above).matches('[a-z]$') && !string(self.clear.below).matches('[a-z]$') && double(string(self.clear.below)) <= double(string(self.above)))").message("inverted hysteresis: clear.below must be at most above, and written in the same unit").field_path(".clear"))]
+#[x_kube(validation = Rule::new("!(has(self.below) && has(self.clear) && has(self.clear.above)) || (string(self.below).matches('[a-z]$') && string(self.clear.above).matches('[a-z]$') ? duration(string(self.clear.above)) >= duration(string(self.below)) : !string(self.below).matches('[a-z]$') && !string(self.clear.above).matches('[a-z]$') && double(string(self.clear.above)) >= double(string(self.below)))").message("inverted hysteresis: clear.above must be at least below, and written in the same unit").field_path(".clear"))]
+#[x_kube(validation = Rule::new("!has(self.signal) || self.signal in ['rpc_latency', 'head_age', 'block_time_skew'] || [has(self.above) && string(self.above).matches('[a-z]$'), has(self.below) && string(self.below).matches('[a-z]$')].filter(x, x).size() == 0").message("a duration fits only rpc_latency, head_age and block_time_skew; the other signals are plain numbers"))]
+pub struct HealthRule {
+    /// Name of the rule, unique in the policy. `preset/NAME` replaces that rule of the preset.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') || self in ['preset/silent', 'preset/stalled', 'preset/behind', 'preset/lagging', 'preset/lonely']").message("a lower-case name such as slow-rpc, or one of preset/silent, preset/stalled, preset/behind, preset/lagging and preset/lonely"))]
+    pub name: String,
+    /// Remove the preset rule of this name.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub off: bool,
+    /// The signal that is judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<RuleSignal>,
+    /// Breach: the reading is greater than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub above: Option<Threshold>,
+    /// Breach: the reading is less than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub below: Option<Threshold>,
+    /// Breach: the head does not rise although the network's head is ahead and rises.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<Stalled>,
+    /// Breach: there is no reading at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absent: Option<Absent>,
+    /// The breach must have lasted so long without a break before the rule fires. Default: it fires at once.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Duration>,
+    /// Instead of `for`: so many of the last samples must have breached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaching: Option<Breaching>,
+    /// When a firing rule is over. Default: as soon as the condition no longer holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clear: Option<Clear>,
+    /// What a firing rule means.
+    #[serde(default)]
+    pub severity: Severity,
+}
+
+/// A standard signal that a rule can judge; see the documentation for meaning and unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleSignal {
+    /// 1: the endpoint answered correctly within its timeout; 0: its own port refused or kept silent.
+    Reachable,
+    /// Round trip of the cheapest call (seconds).
+    RpcLatency,
+    /// 1: the kubelet says that the pod is ready.
+    Ready,
+    /// Container restarts (count).
+    Restarts,
+    /// Latest block of this node (height).
+    Head,
+    /// Time since `head` last rose (seconds).
+    HeadAge,
+    /// The network's head minus `head` (blocks).
+    HeadLag,
+    /// Now minus the latest block's own time (seconds).
+    BlockTimeSkew,
+    /// 1: the node says that it is catching up.
+    Syncing,
+    /// Connected peers (count).
+    Peers,
+    /// 1: the key this node runs with is in the active set.
+    Signing,
+}
+
+/// The head does not rise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stalled {}
+
+/// There is no reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Absent {}
+
+/// So many of the last samples.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.samples <= self.of").message("samples must be at most of: 15 of the last 20, not 20 of 15"))]
+pub struct Breaching {
+    /// How many must have breached.
+    #[schemars(range(min = 1, max = 64))]
+    pub samples: i32,
+    /// Of how many. Unknown readings are not counted.
+    #[schemars(range(min = 1, max = 64))]
+    pub of: i32,
+}
+
+/// When a firing rule is over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Clear {
+    /// For `below` rules: only when the reading is at least this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub above: Option<Threshold>,
+    /// For `above` rules: only when the reading is at most this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub below: Option<Threshold>,
+    /// Only after that has lasted so long without a break.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Duration>,
+}
+
+/// What a firing rule means.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Severity {
+    /// It is told, and nothing is done.
+    Warning,
+    /// The target is unhealthy and the ladder begins.
+    #[default]
+    Critical,
+}
+
+// serde's `skip_serializing_if` calls with a reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
