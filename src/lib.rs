@@ -1,3 +1,6 @@
 //! Mainstay: a self-healing controller for blockchain infrastructure.
 
 pub mod api;
+pub mod judge;
+pub mod policy;
+pub mod signal;

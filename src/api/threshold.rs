@@ -64,7 +64,11 @@ impl FromStr for Threshold {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let (whole, fraction) = match digits.split_once('.') {
+            Some((_, "")) => return Err(refuse()),
+            Some((whole, fraction)) => (whole, Some(fraction)),
+            None => (digits, None),
+        };
         let number = |part: &str, most: usize| {
             (part.len() <= most && !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
                 .then(|| part.parse::<i64>().ok())
@@ -72,9 +76,9 @@ impl FromStr for Threshold {
         };
         let whole = number(whole, 12).ok_or_else(refuse)?;
         let sign = if negative { -1 } else { 1 };
-        if !digits.contains('.') {
+        let Some(fraction) = fraction else {
             return Ok(Self::Whole(sign * whole));
-        }
+        };
         let millionths = number(&format!("{fraction:0<6}"), 6).ok_or_else(refuse)?;
         Ok(Self::Micros(sign * (whole * 1_000_000 + millionths)))
     }

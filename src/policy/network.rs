@@ -1,0 +1,77 @@
+//! A network after validation.
+
+use crate::api::{Family, Network};
+
+/// A validated network. All times in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct NetworkPlan {
+    /// Its name.
+    pub name: String,
+    /// Uid of the object.
+    pub uid: String,
+    /// The family of its software.
+    pub family: Family,
+    /// What the chain calls itself.
+    pub chain_id: String,
+    /// How often a block is expected.
+    pub block_time: u64,
+    /// Namespaces that may have policies here.
+    pub allowed_namespaces: Vec<String>,
+    /// Nodes outside the cluster.
+    pub references: Vec<Reference>,
+    /// After so long without a block it is stalled.
+    pub stalled_after: u64,
+    /// Disruptive actions at once, over all policies.
+    pub max_concurrent: u32,
+}
+
+/// A node outside the cluster that is asked for the head.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reference {
+    /// Its name.
+    pub name: String,
+    /// Base address of its RPC.
+    pub url: String,
+}
+
+/// What is wrong with a network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkProblem {
+    /// An empty chain id would match nothing.
+    #[error("spec.chainId is empty: write what the chain calls itself, such as cosmoshub-4")]
+    NoChainId,
+    /// The address of a reference is not one that may be asked.
+    #[error("spec.references[{0}].url: write http:// or https:// and a host, without credentials")]
+    Url(String),
+    /// A number that the schema does not allow.
+    #[error("spec.maxConcurrent is negative: write 0 for none, or how many at once")]
+    MaxConcurrent,
+}
+
+/// Validates a network. Stored objects may be older than the rules of the API server.
+pub fn validate_network(network: &Network) -> Result<NetworkPlan, NetworkProblem> {
+    let spec = &network.spec;
+    if spec.chain_id.is_empty() {
+        return Err(NetworkProblem::NoChainId);
+    }
+    let mut references = Vec::new();
+    for reference in &spec.references {
+        let rest = reference.url.strip_prefix("https://").or_else(|| reference.url.strip_prefix("http://"));
+        if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(['@', '?', '#'])) {
+            return Err(NetworkProblem::Url(reference.name.clone()));
+        }
+        references
+            .push(Reference { name: reference.name.clone(), url: reference.url.trim_end_matches('/').to_owned() });
+    }
+    Ok(NetworkPlan {
+        name: network.metadata.name.clone().unwrap_or_default(),
+        uid: network.metadata.uid.clone().unwrap_or_default(),
+        family: spec.family,
+        chain_id: spec.chain_id.clone(),
+        block_time: spec.block_time.as_millis(),
+        allowed_namespaces: spec.allowed_namespaces.clone(),
+        references,
+        stalled_after: spec.stalled_after.as_millis(),
+        max_concurrent: u32::try_from(spec.max_concurrent).map_err(|_| NetworkProblem::MaxConcurrent)?,
+    })
+}

@@ -1,0 +1,267 @@
+//! From what people wrote to what Mainstay runs. The API server refuses most of this already, but a stored object
+//! may be older than a rule.
+
+use std::collections::BTreeSet;
+
+use crate::api::{
+    Family, NodeHealthPolicy, PolicyRef, Threshold,
+    policy::{Guard, HealthRule, Remediation, RuleSignal, Severity, TelemetrySource},
+};
+use crate::signal::{Signal, Unit};
+
+use super::{
+    BudgetLimit, Condition, Ladder, Limits, Policy, RestartStep, Rule, Selector, Source, SourceKind, Trigger,
+    preset, selector::Term,
+};
+
+/// What is wrong with a policy, where, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {help}")]
+pub struct Problem {
+    /// Path of the field, such as `spec.rules[slow].above`.
+    pub place: String,
+    /// What to write instead.
+    pub help: String,
+}
+
+impl Problem {
+    fn new(place: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { place: place.into(), help: help.into() }
+    }
+}
+
+/// Validates a policy against the family of its network and fills in every default.
+pub fn validate(object: &NodeHealthPolicy, family: Family) -> Result<Policy, Problem> {
+    let spec = &object.spec;
+    let base = preset(family, spec.role);
+    let sources = sources(&spec.telemetry, base.sources)?;
+    let rules = rules(&spec.rules, base.rules)?;
+    let ladder = ladder(spec.remediation.as_ref(), base.ladder)?;
+    let limits = limits(&spec.guard, base.limits)?;
+    for source in &sources {
+        if source.every + source.timeout > limits.evidence_max_age {
+            return Err(Problem::new(
+                format!("spec.telemetry[{}].every", source.name),
+                format!(
+                    "every and timeout together must not exceed guard.evidenceMaxAge ({} s), or no evidence would ever be fresh",
+                    limits.evidence_max_age / 1000
+                ),
+            ));
+        }
+    }
+    Ok(Policy {
+        id: PolicyRef {
+            namespace: object.metadata.namespace.clone().unwrap_or_default(),
+            name: object.metadata.name.clone().unwrap_or_default(),
+            uid: object.metadata.uid.clone().unwrap_or_default(),
+        },
+        generation: object.metadata.generation.unwrap_or_default(),
+        network: spec.network.clone(),
+        family,
+        role: spec.role,
+        mode: spec.mode,
+        priority: spec.priority,
+        selector: selector(object)?,
+        sources,
+        rules,
+        ladder,
+        limits,
+        sinks: spec.notify.clone(),
+    })
+}
+
+fn selector(object: &NodeHealthPolicy) -> Result<Selector, Problem> {
+    const PLACE: &str = "spec.selector";
+    let written = &object.spec.selector;
+    let mut terms = Vec::new();
+    for (key, value) in written.match_labels.iter().flatten() {
+        terms.push(Term::In(key.clone(), BTreeSet::from([value.clone()])));
+    }
+    for expression in written.match_expressions.iter().flatten() {
+        let key = expression.key.clone();
+        let values: BTreeSet<String> = expression.values.iter().flatten().cloned().collect();
+        terms.push(match (expression.operator.as_str(), values.is_empty()) {
+            ("In", false) => Term::In(key, values),
+            ("NotIn", false) => Term::NotIn(key, values),
+            ("Exists", true) => Term::Exists(key),
+            ("DoesNotExist", true) => Term::DoesNotExist(key),
+            _ => {
+                let help = "write In or NotIn with values, or Exists or DoesNotExist without";
+                return Err(Problem::new(format!("{PLACE}.matchExpressions[{key}]"), help));
+            }
+        });
+    }
+    if !terms.iter().any(|term| matches!(term, Term::In(..) | Term::Exists(_))) {
+        let help = "name at least one label that a pod must carry: an empty selector would mean every pod";
+        return Err(Problem::new(PLACE, help));
+    }
+    Ok(Selector { terms })
+}
+
+fn sources(written: &[TelemetrySource], mut sources: Vec<Source>) -> Result<Vec<Source>, Problem> {
+    for source in written {
+        let place = format!("spec.telemetry[{}]", source.name);
+        let Some(cometbft) = &source.cometbft else {
+            return Err(Problem::new(place, "name one source, such as cometbft: {port: rpc}"));
+        };
+        let known = sources.iter().position(|known| known.name == source.name);
+        let (every, timeout) = sources.first().map_or((5_000, 2_000), |base| (base.every, base.timeout));
+        let made = Source {
+            name: source.name.clone(),
+            kind: SourceKind::CometBft(cometbft.port.clone()),
+            every: source.every.map_or(every, |every| every.as_millis()),
+            timeout: source.timeout.map_or(timeout, |timeout| timeout.as_millis()),
+        };
+        if !(500..=300_000).contains(&made.every) {
+            return Err(Problem::new(format!("{place}.every"), "write 500ms to 5m"));
+        }
+        if !(100..=30_000).contains(&made.timeout) {
+            return Err(Problem::new(format!("{place}.timeout"), "write 100ms to 30s"));
+        }
+        match known {
+            Some(index) => sources[index] = made,
+            None => sources.push(made),
+        }
+    }
+    Ok(sources)
+}
+
+fn rules(written: &[HealthRule], mut rules: Vec<Rule>) -> Result<Vec<Rule>, Problem> {
+    let mut seen = BTreeSet::new();
+    for rule in written {
+        let place = format!("spec.rules[{}]", rule.name);
+        if !seen.insert(&rule.name) {
+            return Err(Problem::new(place, "two rules have this name: give each its own"));
+        }
+        let known = rules.iter().position(|known| known.name == rule.name);
+        if rule.name.starts_with("preset/") && known.is_none() {
+            return Err(Problem::new(place, "the preset of this family and role has no rule of this name"));
+        }
+        match (known, rule.off) {
+            (Some(index), true) => drop(rules.remove(index)),
+            (None, true) => return Err(Problem::new(place, "off: true only removes rules named preset/NAME")),
+            (Some(index), false) => rules[index] = compile(rule, &place)?,
+            (None, false) => rules.push(compile(rule, &place)?),
+        }
+    }
+    Ok(rules)
+}
+
+fn compile(rule: &HealthRule, place: &str) -> Result<Rule, Problem> {
+    let refuse = |field: &str, help: &str| Err(Problem::new(format!("{place}{field}"), help));
+    let Some(signal) = rule.signal else {
+        return refuse("", "name the signal that is judged");
+    };
+    let condition = match (&rule.above, &rule.below, &rule.stalled, &rule.absent) {
+        (Some(above), None, None, None) => Condition::Above(threshold(above, signal, place)?),
+        (None, Some(below), None, None) => Condition::Below(threshold(below, signal, place)?),
+        (None, None, Some(_), None) if signal == RuleSignal::Head => Condition::Stalled,
+        (None, None, Some(_), None) => return refuse(".stalled", "stalled judges the signal head"),
+        (None, None, None, Some(_)) if rule.severity == Severity::Warning => Condition::Absent,
+        (None, None, None, Some(_)) => {
+            return refuse(".severity", "absent needs Warning: what is not known is never a reason to act");
+        }
+        _ => return refuse("", "exactly one of above, below, stalled and absent"),
+    };
+    let trigger = match (rule.hold, &rule.breaching) {
+        (Some(_), Some(_)) => return refuse("", "for or breaching, not both"),
+        (hold, None) => Trigger::For(hold.map_or(0, |hold| hold.as_millis())),
+        (None, Some(breaching)) => match (u32::try_from(breaching.samples), u32::try_from(breaching.of)) {
+            (Ok(samples @ 1..), Ok(of @ 1..=64)) if samples <= of => Trigger::Samples { samples, of },
+            _ => return refuse(".breaching", "1 <= samples <= of <= 64"),
+        },
+    };
+    let clear = rule.clear.clone().unwrap_or_default();
+    let clear_at = match (condition, &clear.below, &clear.above) {
+        (_, None, None) => None,
+        (Condition::Above(above), Some(below), None) => {
+            Some(threshold(below, signal, place)?).filter(|below| *below <= above)
+        }
+        (Condition::Below(below), None, Some(above)) => {
+            Some(threshold(above, signal, place)?).filter(|above| *above >= below)
+        }
+        _ => return refuse(".clear", "below goes with above, and above with below"),
+    };
+    if clear_at.is_none() && (clear.below.is_some() || clear.above.is_some()) {
+        return refuse(".clear", "inverted hysteresis: it must be easier to stay than to become unhealthy");
+    }
+    Ok(Rule {
+        name: rule.name.clone(),
+        signal: signal.into(),
+        condition,
+        trigger,
+        clear_at,
+        clear_for: clear.hold.map_or(0, |hold| hold.as_millis()),
+        severity: rule.severity,
+    })
+}
+
+fn threshold(written: &Threshold, signal: RuleSignal, place: &str) -> Result<i64, Problem> {
+    if written.is_time() && Signal::from(signal).unit() != Unit::Seconds {
+        let help = format!("{} is not a time: write a plain number", Signal::from(signal).name());
+        return Err(Problem::new(place, help));
+    }
+    Ok(written.micros())
+}
+
+fn ladder(written: Option<&Remediation>, base: Ladder) -> Result<Ladder, Problem> {
+    let Some(written) = written else {
+        return Ok(base);
+    };
+    let restart = match (&written.restart, base.restart) {
+        (Some(restart), Some(step)) => Some(RestartStep {
+            method: step.method,
+            within: restart.within.map_or(step.within, |within| within.as_millis()),
+            attempts: count(restart.attempts, step.attempts, 1, "spec.remediation.restart.attempts")?,
+            cooldown: restart.cooldown.map_or(step.cooldown, |cooldown| cooldown.as_millis()),
+            backoff_factor: count(
+                restart.backoff.as_ref().map(|backoff| backoff.factor),
+                step.backoff_factor,
+                1,
+                "spec.remediation.restart.backoff.factor",
+            )?,
+            backoff_max: restart.backoff.as_ref().map_or(step.backoff_max, |backoff| backoff.max.as_millis()),
+        }),
+        (Some(_), None) => return Err(Problem::new("spec.remediation.restart", "this role is never restarted")),
+        (None, _) => None,
+    };
+    Ok(Ladder { restart, page: written.page.is_some() })
+}
+
+fn limits(written: &Guard, base: Limits) -> Result<Limits, Problem> {
+    let budget = match &written.budget {
+        None => base.budget,
+        Some(budgets) => {
+            let limits = budgets.iter().map(|budget| {
+                Ok(BudgetLimit {
+                    actions: count(Some(budget.actions), 0, 0, "spec.guard.budget.actions")?,
+                    per: budget.per.as_millis(),
+                })
+            });
+            limits.collect::<Result<_, Problem>>()?
+        }
+    };
+    Ok(Limits {
+        min_healthy: written.min_healthy.unwrap_or(base.min_healthy),
+        max_concurrent: count(written.max_concurrent, base.max_concurrent, 0, "spec.guard.maxConcurrent")?,
+        new_incident_after: written.new_incident_after.map_or(base.new_incident_after, |after| after.as_millis()),
+        progress_within: written
+            .progress
+            .as_ref()
+            .map_or(base.progress_within, |progress| progress.within.as_millis()),
+        budget,
+        warm_up: written.warm_up.map_or(base.warm_up, |warm_up| warm_up.as_millis()),
+        evidence_max_age: written.evidence_max_age.map_or(base.evidence_max_age, |age| age.as_millis()),
+        pause: written.pause.clone(),
+    })
+}
+
+/// A count as written, or the preset's.
+fn count(written: Option<i32>, base: u32, least: u32, place: &str) -> Result<u32, Problem> {
+    written.map_or(Ok(base), |number| {
+        u32::try_from(number)
+            .ok()
+            .filter(|number| *number >= least)
+            .ok_or_else(|| Problem::new(place, format!("write a whole number of at least {least}")))
+    })
+}
