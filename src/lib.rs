@@ -2,5 +2,7 @@
 
 pub mod api;
 pub mod judge;
+pub mod plan;
 pub mod policy;
+pub mod remedy;
 pub mod signal;

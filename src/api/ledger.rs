@@ -56,6 +56,8 @@ pub struct LedgerSeat {
     pub since: i64,
     /// When its remediation should be over at the latest (milliseconds, API server's clock).
     pub deadline: i64,
+    /// The slot's `lastAt` before this seat was taken: put back when nothing was done after all.
+    pub previous_at: i64,
 }
 
 /// A remediation by name and uid.
@@ -125,6 +127,9 @@ pub struct SlotRecord {
     /// Whether this incident was paged.
     #[serde(default)]
     pub paged: bool,
+    /// Whether nothing more is tried in this incident, because the last try could not be verified.
+    #[serde(default)]
+    pub exhausted: bool,
     /// When the last step began (milliseconds, API server's clock).
     pub last_at: i64,
 }

@@ -42,6 +42,12 @@ pub struct NodeRemediationSpec {
     /// Number of this attempt on the slot; only rises.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub attempt: i32,
+    /// When the breach began (milliseconds since the epoch, API server's clock).
+    #[serde(default)]
+    pub breach_at: i64,
+    /// When it was judged unhealthy (milliseconds since the epoch, API server's clock).
+    #[serde(default)]
+    pub detected_at: i64,
     /// Names of the rules that fired.
     #[serde(default)]
     #[schemars(length(max = 64), inner(length(max = 80)))]

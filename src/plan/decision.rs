@@ -1,0 +1,107 @@
+//! From facts to a proposal or a refusal. Both are shown to the user.
+
+use serde::Serialize;
+
+use super::{Facts, Guard, GuardResult, Held, Step, all, next_step};
+
+/// What is to be done about one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is not unhealthy.
+    Nothing,
+    /// This step is next, and nothing holds it back.
+    Proposed(Proposal),
+    /// This step would be next, but a guard holds.
+    Refused(Refusal),
+}
+
+/// A step that nothing holds back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// The step.
+    pub step: Step,
+    /// Names of the rules that fired.
+    pub rules: Vec<String>,
+    /// The sentences behind the verdict.
+    pub evidence: String,
+    /// The facts and what every guard said, as canonical JSON.
+    pub record: String,
+}
+
+/// A guard that held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The step that would be next; `None` when nothing is left to try.
+    pub step: Option<Step>,
+    /// The first guard that held.
+    pub guard: Guard,
+    /// Why and until when.
+    pub held: Held,
+    /// What every guard said.
+    pub results: Vec<GuardResult>,
+}
+
+/// The stored form of a decision.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Record<'a> {
+    engine: &'static str,
+    step: Step,
+    target: &'a super::TargetFacts,
+    fleet: &'a super::FleetFacts,
+    chain: &'a super::ChainFacts,
+    live: &'a super::Live,
+    now: &'a crate::signal::Now,
+    guards: &'a [GuardResult],
+}
+
+/// Decides about one target.
+#[must_use]
+pub fn propose(facts: &Facts<'_>) -> Decision {
+    let firing: Vec<_> = facts.target.verdict.firing().collect();
+    if firing.is_empty() {
+        return Decision::Nothing;
+    }
+    let Some(step) = next_step(facts) else {
+        let held = Held {
+            why: "everything in the ladder was tried in this incident, and a person was told".into(),
+            until: None,
+        };
+        return Decision::Refused(Refusal { step: None, guard: Guard::Exhausted, held, results: Vec::new() });
+    };
+    let results = all(facts, step);
+    let first = results.iter().find_map(|result| Some((result.guard, result.held.clone()?)));
+    if let Some((guard, held)) = first {
+        return Decision::Refused(Refusal { step: Some(step), guard, held, results });
+    }
+    let evidence = firing.iter().map(|finding| finding.evidence.as_str()).collect::<Vec<_>>().join("; ");
+    Decision::Proposed(Proposal {
+        step,
+        rules: firing.iter().map(|finding| finding.rule.clone()).collect(),
+        evidence: bounded(&evidence, 1024),
+        record: bounded(&write_down(facts, step, &results), 16_000),
+    })
+}
+
+fn write_down(facts: &Facts<'_>, step: Step, guards: &[GuardResult]) -> String {
+    let record = Record {
+        engine: env!("CARGO_PKG_VERSION"),
+        step,
+        target: facts.target,
+        fleet: facts.fleet,
+        chain: &facts.chain,
+        live: facts.live,
+        now: &facts.now,
+        guards,
+    };
+    // Plain data with string keys: this cannot fail, and an empty record would be no reason not to heal.
+    serde_json::to_string(&record).unwrap_or_default()
+}
+
+fn bounded(text: &str, most: usize) -> String {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

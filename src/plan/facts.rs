@@ -1,0 +1,193 @@
+//! Everything a decision rests on, without an `Option`: what was not read is not a fact.
+
+use serde::Serialize;
+
+use crate::{
+    api::{NetworkLedgerSpec, policy::Mode},
+    judge::Verdict,
+    policy::{NetworkPlan, Policy},
+    signal::{Mono, Now},
+};
+
+/// What one decision about one target rests on.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The policy as it is now.
+    pub policy: &'a Policy,
+    /// The network as it is now.
+    pub network: &'a NetworkPlan,
+    /// The ledger as last read; the seat itself is taken by compare-and-swap.
+    pub ledger: &'a NetworkLedgerSpec,
+    /// Who asks: `namespace/name` of this installation.
+    pub installation: &'a str,
+    /// The target.
+    pub target: &'a TargetFacts,
+    /// The other targets of the policy.
+    pub fleet: &'a FleetFacts,
+    /// The chain as a whole.
+    pub chain: ChainFacts,
+    /// What was read live, or, while proposing, what the cache says.
+    pub live: &'a Live,
+    /// What this process knows about itself.
+    pub own: OwnFacts,
+    /// Now, on all three clocks.
+    pub now: Now,
+}
+
+/// What is known of the target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetFacts {
+    /// The place it fills, across restarts.
+    pub slot: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's uid.
+    pub uid: String,
+    /// What is held of it.
+    pub verdict: Verdict,
+    /// Whether it says that it is catching up.
+    pub syncing: bool,
+    /// When its head last rose; when it was first seen, if it never did.
+    pub head_risen_at: Mono,
+    /// When it was first seen with this uid.
+    pub first_seen: Mono,
+    /// How long it had been healthy before it was not (milliseconds), across pods of the slot.
+    pub health_before: u64,
+    /// Whether a person asked for the action: the mode does not matter then.
+    pub by_hand: bool,
+    /// Whether another policy of the same priority, or a higher one, claims this pod.
+    pub contested: bool,
+}
+
+/// The other targets of the policy: everything but the subject.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FleetFacts {
+    /// All targets of the policy, the subject among them.
+    pub targets: u32,
+    /// Other targets that are healthy and have no seat.
+    pub healthy_others: u32,
+    /// All targets whose verdict is `Unknown`.
+    pub unknown: u32,
+    /// All targets whose verdict is `Unhealthy`.
+    pub unhealthy: u32,
+}
+
+/// The chain as a whole, as seen without the subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainFacts {
+    /// Whether there is a reference head at all.
+    pub known: bool,
+    /// When the reference head last rose.
+    pub risen_at: Mono,
+    /// For how long (milliseconds) a resting head is still a moving chain: several blocks, and several polls.
+    pub patience: u64,
+}
+
+/// What this process knows about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnFacts {
+    /// Age of the pod cache (milliseconds).
+    pub cache_age: u64,
+    /// Whether the cluster's schema is at least the one this build writes.
+    pub schema_current: bool,
+}
+
+/// What is read live before an act.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Live {
+    /// The emergency stop.
+    pub stop: Stop,
+    /// The pod.
+    pub pod: PodFacts,
+    /// The workload that makes it.
+    pub workload: WorkloadFacts,
+    /// The node it runs on.
+    pub node: NodeFacts,
+}
+
+/// The emergency stop.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stop {
+    /// Nobody asked to stop.
+    Go,
+    /// Somebody did, and said why.
+    Stopped(String),
+}
+
+/// The pod that has the target's name now.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PodFacts {
+    /// There is none.
+    Gone,
+    /// There is one; it may be another than the target.
+    Present(PodPresent),
+}
+
+/// A pod.
+// Each flag is one guard's own question; an enum of them would only hide that.
+#[expect(clippy::struct_excessive_bools)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodPresent {
+    /// Its uid.
+    pub uid: String,
+    /// Its version, for preconditions.
+    pub resource_version: String,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// Whether it opted out.
+    pub ignored: bool,
+    /// Whether a workload makes it anew.
+    pub controlled: bool,
+    /// Whether it belongs to Mainstay or to kube-system.
+    pub protected: bool,
+    /// Whether it is on the host's network.
+    pub host_network: bool,
+    /// Whether the kubelet is restarting one of its containers in a loop.
+    pub crash_loop: bool,
+    /// How long its containers may take to end (seconds).
+    pub grace: u64,
+    /// How long ago it was started (milliseconds, API server's clock).
+    pub age: u64,
+}
+
+/// The workload that makes the pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WorkloadFacts {
+    /// Nothing is under way.
+    Settled,
+    /// A rollout is under way, or a revision waits for a person.
+    RollingOut(String),
+}
+
+/// The node the pod runs on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NodeFacts {
+    /// Ready, and taking pods.
+    Ready,
+    /// Cordoned, `NotReady` or gone: the node's affair.
+    Unfit(String),
+}
+
+impl Facts<'_> {
+    /// When the oldest firing breach began.
+    #[must_use]
+    pub fn breach_since(&self) -> Mono {
+        self.target.verdict.firing().map(|finding| finding.breach_since).min().unwrap_or(self.now.mono)
+    }
+
+    /// Whether steps are only written down.
+    #[must_use]
+    pub fn simulated(&self) -> bool {
+        self.policy.mode != Mode::Enforce && !self.target.by_hand
+    }
+}

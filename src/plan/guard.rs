@@ -1,0 +1,160 @@
+//! Guards: reasons not to act. All are asked every time; the first that holds is the refusal.
+
+use serde::Serialize;
+
+use crate::signal::Mono;
+
+use super::{Facts, Step, guards};
+
+/// A reason not to act, in the order in which they are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Guard {
+    /// Somebody pulled the emergency stop.
+    EmergencyStop,
+    /// The cluster's schema is older than this build's.
+    OldSchema,
+    /// Another installation owns this network, or another policy claims this pod.
+    Conflict,
+    /// The policy only observes.
+    Mode,
+    /// The policy is paused.
+    Paused,
+    /// The pod opted out, is nobody's, or is not ours to touch.
+    NeverTouched,
+    /// The pod is gone or on its way out.
+    Moved,
+    /// A rollout is under way.
+    Rollout,
+    /// The node is cordoned or not ready.
+    NodeUnfit,
+    /// The kubelet is restarting it already.
+    CrashLoop,
+    /// What we see may be what is wrong with us.
+    TelemetryLost,
+    /// The chain as a whole does not move.
+    NetworkStalled,
+    /// The target is not unhealthy on fresh evidence.
+    Evidence,
+    /// What the cluster's API told us is too old.
+    StaleCache,
+    /// The pod is young.
+    WarmUp,
+    /// It is catching up, and gets somewhere.
+    Progress,
+    /// Nothing is left to try in this incident.
+    Exhausted,
+    /// The slot rests after the last step.
+    Cooldown,
+    /// The budget of the policy is used up.
+    Budget,
+    /// Too few others are healthy.
+    MinHealthy,
+    /// Others are being acted on.
+    MaxConcurrent,
+    /// A disruption budget of the cluster holds, or could not be asked.
+    DisruptionBudget,
+    /// The last attempt was withdrawn a moment ago.
+    Withdrawn,
+}
+
+/// What a guard said.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GuardResult {
+    /// Which.
+    pub guard: Guard,
+    /// Why it holds; `None` if it does not.
+    pub held: Option<Held>,
+}
+
+/// Why a guard holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Held {
+    /// In one sentence.
+    pub why: String,
+    /// Until when, where that is known.
+    pub until: Option<Mono>,
+}
+
+impl Guard {
+    /// Its name in manifests and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EmergencyStop => "EmergencyStop",
+            Self::OldSchema => "OldSchema",
+            Self::Conflict => "Conflict",
+            Self::Mode => "Mode",
+            Self::Paused => "Paused",
+            Self::NeverTouched => "NeverTouched",
+            Self::Moved => "Moved",
+            Self::Rollout => "Rollout",
+            Self::NodeUnfit => "NodeUnfit",
+            Self::CrashLoop => "CrashLoop",
+            Self::TelemetryLost => "TelemetryLost",
+            Self::NetworkStalled => "NetworkStalled",
+            Self::Evidence => "Evidence",
+            Self::StaleCache => "StaleCache",
+            Self::WarmUp => "WarmUp",
+            Self::Progress => "Progress",
+            Self::Exhausted => "Exhausted",
+            Self::Cooldown => "Cooldown",
+            Self::Budget => "Budget",
+            Self::MinHealthy => "MinHealthy",
+            Self::MaxConcurrent => "MaxConcurrent",
+            Self::DisruptionBudget => "DisruptionBudget",
+            Self::Withdrawn => "Withdrawn",
+        }
+    }
+}
+
+impl Held {
+    /// Holds for no known time.
+    pub(super) fn because(why: impl Into<String>) -> Option<Self> {
+        Some(Self { why: why.into(), until: None })
+    }
+
+    /// Holds until an instant.
+    pub(super) fn until(at: Mono, why: impl Into<String>) -> Option<Self> {
+        Some(Self { why: why.into(), until: Some(at) })
+    }
+}
+
+/// Asks every guard that a step has. `propose` calls it with the facts of the cache, and the life of a remediation
+/// once more with live ones, right before the act.
+#[must_use]
+pub fn all(facts: &Facts<'_>, step: Step) -> Vec<GuardResult> {
+    let ask: &[(Guard, fn(&Facts<'_>) -> Option<Held>)] = match step {
+        Step::Restart => &[
+            (Guard::EmergencyStop, guards::emergency_stop),
+            (Guard::OldSchema, guards::old_schema),
+            (Guard::Conflict, guards::conflict),
+            (Guard::Mode, guards::mode),
+            (Guard::Paused, guards::paused),
+            (Guard::NeverTouched, guards::never_touched),
+            (Guard::Moved, guards::moved),
+            (Guard::Rollout, guards::rollout),
+            (Guard::NodeUnfit, guards::node_unfit),
+            (Guard::CrashLoop, guards::crash_loop),
+            (Guard::TelemetryLost, guards::telemetry_lost),
+            (Guard::NetworkStalled, guards::network_stalled),
+            (Guard::Evidence, guards::evidence),
+            (Guard::StaleCache, guards::stale_cache),
+            (Guard::WarmUp, guards::warm_up),
+            (Guard::Progress, guards::progress),
+            (Guard::Cooldown, guards::cooldown),
+            (Guard::Budget, guards::budget),
+            (Guard::MinHealthy, guards::min_healthy),
+            (Guard::MaxConcurrent, guards::max_concurrent),
+        ],
+        // A page disturbs nobody but a person: it needs the mode, a verdict, and to be the only one who says so.
+        Step::Page => &[
+            (Guard::OldSchema, guards::old_schema),
+            (Guard::Conflict, guards::conflict),
+            (Guard::Mode, guards::mode),
+            (Guard::Evidence, guards::evidence),
+        ],
+    };
+    ask.iter().map(|(guard, holds)| GuardResult { guard: *guard, held: holds(facts) }).collect()
+}

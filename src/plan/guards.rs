@@ -1,0 +1,249 @@
+//! What each guard looks at. Every function answers one question and returns why it holds, or nothing.
+
+use crate::{
+    api::policy::Mode,
+    policy::required_healthy,
+    signal::{Mono, Server},
+};
+
+use super::{Facts, NodeFacts, PodFacts, Stop, WorkloadFacts, guard::Held, ladder::current_record, ledger};
+
+/// A cache older than this (milliseconds) is not believed: the watch renews itself every 25 s.
+const CACHE_MAX_AGE: u64 = 60_000;
+
+pub(super) fn emergency_stop(facts: &Facts<'_>) -> Option<Held> {
+    match &facts.live.stop {
+        Stop::Go => None,
+        Stop::Stopped(why) => Held::because(format!("the emergency stop is pulled: {why}")),
+    }
+}
+
+pub(super) fn old_schema(facts: &Facts<'_>) -> Option<Held> {
+    if facts.own.schema_current {
+        return None;
+    }
+    Held::because(
+        "the cluster's CRDs are older than this operator: upgrade the chart; until then it only observes",
+    )
+}
+
+pub(super) fn conflict(facts: &Facts<'_>) -> Option<Held> {
+    let owner = &facts.ledger.installation;
+    if !owner.is_empty() && owner != facts.installation {
+        return Held::because(format!(
+            "network {} belongs to the installation {owner}: two must not act on one network",
+            facts.network.name
+        ));
+    }
+    if facts.target.contested {
+        return Held::because("another policy claims this pod with the same or a higher priority");
+    }
+    let namespace = &facts.policy.id.namespace;
+    if !facts.network.allowed_namespaces.contains(namespace) {
+        return Held::because(format!(
+            "network {} does not admit namespace {namespace}: its administrator adds it to spec.allowedNamespaces",
+            facts.network.name
+        ));
+    }
+    None
+}
+
+pub(super) fn mode(facts: &Facts<'_>) -> Option<Held> {
+    if facts.policy.mode != Mode::Observe || facts.target.by_hand {
+        return None;
+    }
+    Held::because("mode Observe: verdicts only")
+}
+
+pub(super) fn paused(facts: &Facts<'_>) -> Option<Held> {
+    let reasons = &facts.policy.limits.pause;
+    if reasons.is_empty() {
+        return None;
+    }
+    Held::because(format!("paused: {}", reasons.join("; ")))
+}
+
+pub(super) fn never_touched(facts: &Facts<'_>) -> Option<Held> {
+    let PodFacts::Present(pod) = &facts.live.pod else {
+        return None;
+    };
+    if pod.ignored {
+        Held::because("the pod opted out with mainstay.dev/ignore")
+    } else if pod.protected {
+        Held::because("the pod belongs to Mainstay or to kube-system")
+    } else if !pod.controlled {
+        Held::because("a bare pod: no workload would make it anew")
+    } else if pod.host_network {
+        Held::because("the pod is on the host's network, where its probes cannot be told from the node's")
+    } else {
+        None
+    }
+}
+
+pub(super) fn moved(facts: &Facts<'_>) -> Option<Held> {
+    match &facts.live.pod {
+        PodFacts::Gone => Held::because("the pod is gone"),
+        PodFacts::Present(pod) if pod.uid != facts.target.uid => Held::because("another pod has taken its place"),
+        PodFacts::Present(pod) if pod.terminating => Held::because("the pod is being deleted already"),
+        PodFacts::Present(_) => None,
+    }
+}
+
+pub(super) fn rollout(facts: &Facts<'_>) -> Option<Held> {
+    match &facts.live.workload {
+        WorkloadFacts::Settled => None,
+        WorkloadFacts::RollingOut(what) => Held::because(format!("a rollout is under way: {what}")),
+    }
+}
+
+pub(super) fn node_unfit(facts: &Facts<'_>) -> Option<Held> {
+    match &facts.live.node {
+        NodeFacts::Ready => None,
+        NodeFacts::Unfit(why) => Held::because(format!("that is the node's affair: {why}")),
+    }
+}
+
+pub(super) fn crash_loop(facts: &Facts<'_>) -> Option<Held> {
+    match &facts.live.pod {
+        PodFacts::Present(pod) if pod.crash_loop => {
+            Held::because("the kubelet is restarting it in a loop already; one more restart helps nobody")
+        }
+        PodFacts::Present(_) | PodFacts::Gone => None,
+    }
+}
+
+/// Everything broken at once is more likely one broken observer, network or release than so many broken nodes. Half
+/// of something small says little: three targets are needed.
+pub(super) fn telemetry_lost(facts: &Facts<'_>) -> Option<Held> {
+    let fleet = facts.fleet;
+    if fleet.targets < 3 {
+        return None;
+    }
+    if fleet.unhealthy >= fleet.targets {
+        return Held::because(format!(
+            "all {} targets are unhealthy at once: suspect what they share, not each of them",
+            fleet.targets
+        ));
+    }
+    if fleet.unknown * 2 > fleet.targets {
+        return Held::because(format!(
+            "{} of {} targets are unknown: suspect the telemetry",
+            fleet.unknown, fleet.targets
+        ));
+    }
+    None
+}
+
+/// Passes only when the network's head rose after this breach began, and is rising still. The second half is for a
+/// chain that stops with its node: the last blocks arrive after the first silent poll.
+pub(super) fn network_stalled(facts: &Facts<'_>) -> Option<Held> {
+    let chain = facts.chain;
+    if !chain.known {
+        return Held::because("the network's head is not known: nobody can say whether the chain moves");
+    }
+    if chain.risen_at <= facts.breach_since() {
+        return Held::because("the network's head has not risen since this began: the chain may have halted");
+    }
+    let rest = facts.now.mono.since(chain.risen_at);
+    if rest > chain.patience {
+        return Held::because(format!("the network's head has rested for {} s", rest / 1000));
+    }
+    None
+}
+
+/// The target is unhealthy, and the newest sample of a firing rule is fresh.
+pub(super) fn evidence(facts: &Facts<'_>) -> Option<Held> {
+    let Some(newest) = facts.target.verdict.firing().map(|finding| finding.observed_at).max() else {
+        return Held::because(format!("the target is {} now", facts.target.verdict.kind.name()));
+    };
+    let age = facts.now.mono.since(newest);
+    if age > facts.policy.limits.evidence_max_age {
+        return Held::because(format!("the newest evidence is {} s old", age / 1000));
+    }
+    None
+}
+
+pub(super) fn stale_cache(facts: &Facts<'_>) -> Option<Held> {
+    let age = facts.own.cache_age;
+    if age <= CACHE_MAX_AGE {
+        return None;
+    }
+    Held::because(format!("nothing was heard of the pods for {} s", age / 1000))
+}
+
+pub(super) fn warm_up(facts: &Facts<'_>) -> Option<Held> {
+    let PodFacts::Present(pod) = &facts.live.pod else {
+        return None;
+    };
+    let warm_up = facts.policy.limits.warm_up;
+    if pod.age >= warm_up {
+        return None;
+    }
+    let left = warm_up - pod.age;
+    Held::until(facts.now.mono.plus(left), format!("the pod started {} s ago", pod.age / 1000))
+}
+
+/// A node that gets somewhere is never touched: a restart would throw its progress away. One that says it is
+/// catching up has `progress.within` to show something; one that does not say so must have risen since it was found
+/// wanting.
+pub(super) fn progress(facts: &Facts<'_>) -> Option<Held> {
+    let target = facts.target;
+    let since = if target.syncing {
+        target.head_risen_at.max(target.first_seen)
+    } else if target.head_risen_at > facts.breach_since() {
+        target.head_risen_at
+    } else {
+        return None;
+    };
+    let end = since.plus(facts.policy.limits.progress_within);
+    if facts.now.mono >= end {
+        return None;
+    }
+    let what = if target.syncing { "it is catching up" } else { "its head rises" };
+    Held::until(end, format!("{what}, and last rose {} s ago", facts.now.mono.since(target.head_risen_at) / 1000))
+}
+
+pub(super) fn cooldown(facts: &Facts<'_>) -> Option<Held> {
+    let step = facts.policy.ladder.restart?;
+    let record = current_record(facts);
+    let end = ledger::rests_until(&record, &step)?;
+    held_until(facts, end, |left| {
+        format!("resting after restart {} of {}: {left} s left", record.restarts, step.attempts)
+    })
+}
+
+pub(super) fn budget(facts: &Facts<'_>) -> Option<Held> {
+    let (limit, end) = ledger::budget_exceeded(facts.ledger, facts.policy, facts.simulated(), facts.now.server)?;
+    let why =
+        format!("{} actions in {} are allowed, and they are used up", limit.actions, ledger::span(limit.per));
+    match end {
+        Some(end) => held_until(facts, end, |_| why.clone()),
+        None => Held::because(why),
+    }
+}
+
+pub(super) fn min_healthy(facts: &Facts<'_>) -> Option<Held> {
+    let share = facts.policy.limits.min_healthy;
+    let required = required_healthy(share, facts.fleet.targets);
+    if facts.fleet.healthy_others >= required {
+        return None;
+    }
+    Held::because(format!(
+        "{} of the other targets are healthy, and minHealthy {share} of {} requires {required}",
+        facts.fleet.healthy_others, facts.fleet.targets
+    ))
+}
+
+pub(super) fn max_concurrent(facts: &Facts<'_>) -> Option<Held> {
+    ledger::seat_refused(facts.ledger, facts.policy, facts.network.max_concurrent, &facts.target.slot)
+        .and_then(Held::because)
+}
+
+/// Turns an instant of the API server's clock into one of ours.
+fn held_until(facts: &Facts<'_>, end: Server, why: impl Fn(u64) -> String) -> Option<Held> {
+    let left = end.since(facts.now.server);
+    if left == 0 {
+        return None;
+    }
+    Held::until(Mono(facts.now.mono.0 + left), why(left / 1000))
+}

@@ -1,0 +1,53 @@
+//! The ladder: which step is next. Its order is fixed, gentlest first.
+
+use serde::Serialize;
+
+use crate::api::SlotRecord;
+
+use super::{Facts, ledger};
+
+/// One rung of the ladder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Step {
+    /// Let the pod be made anew by its workload.
+    Restart,
+    /// Call a person.
+    Page,
+}
+
+impl Step {
+    /// Its name in manifests and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Page => "page",
+        }
+    }
+}
+
+/// What was tried on this slot in this incident: the ledger's record, or a fresh one after long health.
+#[must_use]
+pub fn current_record(facts: &Facts<'_>) -> SlotRecord {
+    let mut record = ledger::record(facts.ledger, &facts.policy.id.uid, &facts.target.slot, facts.simulated());
+    if facts.target.health_before >= facts.policy.limits.new_incident_after {
+        ledger::begin_incident(&mut record);
+    }
+    record
+}
+
+/// The next step, or `None` when nothing is left to try in this incident.
+#[must_use]
+pub fn next_step(facts: &Facts<'_>) -> Option<Step> {
+    let record = current_record(facts);
+    let tried = u32::try_from(record.restarts).unwrap_or(u32::MAX);
+    let restart = facts.policy.ladder.restart;
+    if restart.is_some_and(|step| tried < step.attempts) && !record.exhausted {
+        Some(Step::Restart)
+    } else if facts.policy.ladder.page && !record.paged {
+        Some(Step::Page)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,17 @@
+//! PURE. What may be done? The ladder says which step is next, the guards say whether it may be taken now, and the
+//! ledger is the record that limits rest on.
+
+mod decision;
+mod facts;
+mod guard;
+mod guards;
+mod ladder;
+pub mod ledger;
+
+pub use decision::{Decision, Proposal, Refusal, propose};
+pub use facts::{
+    ChainFacts, Facts, FleetFacts, Live, NodeFacts, OwnFacts, PodFacts, PodPresent, Stop, TargetFacts,
+    WorkloadFacts,
+};
+pub use guard::{Guard, GuardResult, Held, all};
+pub use ladder::{Step, current_record, next_step};

@@ -1,0 +1,26 @@
+//! What a remediation was asked to do: fixed when it was written down.
+
+/// The fixed part of a remediation. All times in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Order {
+    /// Uid of the target's pod.
+    pub uid: String,
+    /// What is to be done.
+    pub kind: Kind,
+    /// When it was written down, by the API server's clock.
+    pub created_at: i64,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Let the pod be made anew.
+    Restart {
+        /// From the accepted removal to a healthy target.
+        within: u64,
+        /// How long the new pod must have been healthy without a break.
+        clear: u64,
+    },
+    /// Call a person.
+    Page,
+}
