@@ -1,0 +1,87 @@
+//! `mainstay retire`: ends what is under way, so that an uninstall leaves nothing stuck.
+//!
+//! Run by the chart before its objects are removed. It pulls nothing down: pods that were asked to go have gone, and
+//! their workloads make them anew without us.
+
+use kube::{Api, Client, api::ListParams};
+
+use crate::{
+    api::{NodeRemediation, Phase},
+    effect::{self, journal, ledger as ledgers},
+    plan::ledger,
+    remedy::Entry,
+    signal::Server,
+};
+
+/// Why something may be left.
+#[derive(Debug, thiserror::Error)]
+pub enum RetireError {
+    /// The cluster refused or did not answer.
+    #[error("failed to list the remediations: {0}")]
+    List(#[from] kube::Error),
+    /// One could not be ended.
+    #[error("failed to end remediation {0}: {1}")]
+    End(String, String),
+}
+
+/// Ends every remediation of these namespaces (all, if none is named), frees its seat and lets the object go.
+/// Returns how many there were.
+pub async fn retire(client: &Client, namespaces: &[String], now: Server) -> Result<usize, RetireError> {
+    let scopes: Vec<Api<NodeRemediation>> = if namespaces.is_empty() {
+        vec![Api::all(client.clone())]
+    } else {
+        namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
+    };
+    let mut ended = 0;
+    for scope in scopes {
+        for object in scope.list(&ListParams::default()).await? {
+            if !journal::is_held(&object) {
+                continue;
+            }
+            let name = object.metadata.name.clone().unwrap_or_default();
+            end(client, object, now).await.map_err(|error| RetireError::End(name, error.to_string()))?;
+            ended += 1;
+        }
+    }
+    Ok(ended)
+}
+
+async fn end(client: &Client, mut object: NodeRemediation, now: Server) -> Result<(), effect::EffectError> {
+    // The operator may still be writing; whoever loses reads again.
+    for _ in 0..5 {
+        let phase = object.status.as_ref().map(|status| status.phase).unwrap_or_default();
+        let acted = object.status.as_ref().is_some_and(|status| status.acted_at.is_some());
+        if !phase.is_final() {
+            let entry = Entry {
+                phase: if phase == Phase::Pending { Phase::Withdrawn } else { Phase::Failed },
+                reason: "Uninstalled".into(),
+                message: "Mainstay was uninstalled; what was asked of the cluster goes on without it".into(),
+                deadline: None,
+                acted_at: None,
+                replacement: String::new(),
+            };
+            let status = crate::controller::report::journal_status(&object, &entry, now);
+            match journal::write_status(client, &object, status).await {
+                Ok(written) => object = written,
+                Err(error) if error.is_conflict() => {
+                    let (namespace, name) = (object.metadata.namespace.clone(), object.metadata.name.clone());
+                    let found =
+                        journal::get(client, &namespace.unwrap_or_default(), &name.unwrap_or_default()).await?;
+                    match found {
+                        Some(live) => object = live,
+                        None => return Ok(()),
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        let free = |record: &_| Ok::<_, std::convert::Infallible>(ledger::release(record, &uid, acted, false));
+        if let Err(error) = ledgers::swap(client, &object.spec.network, free).await {
+            tracing::warn!(%error, "could not free a seat; it is reclaimed when its deadline has passed");
+        }
+        return journal::let_go(client, &object).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! What every reconcile is given.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::{
+    api::{Network, NodeHealthPolicy, NodeRemediation},
+    config::Config,
+    effect::{StopRef, event::Events},
+    lead::Leadership,
+    notify::Notifier,
+    plan::OwnFacts,
+    serve::Metrics,
+    signal::{Now, Server},
+    telemetry::Clock,
+};
+
+use super::{
+    clients::{CacheAge, Clients, ServerClock},
+    observe::PodView,
+    queue::Queue,
+    watch::Store,
+    world::{PolicyKey, World},
+};
+
+/// A remediation by namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RemediationKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// The caches.
+pub struct Stores {
+    /// Networks.
+    pub networks: Store<Network>,
+    /// Policies.
+    pub policies: Store<NodeHealthPolicy>,
+    /// Remediations.
+    pub remediations: Store<NodeRemediation>,
+    /// Pods, slim.
+    pub pods: Store<PodView>,
+}
+
+/// What waits to be reconciled.
+pub struct Queues {
+    /// Policies.
+    pub policies: Arc<Queue<PolicyKey>>,
+    /// Remediations.
+    pub remediations: Arc<Queue<RemediationKey>>,
+    /// Networks, by name.
+    pub networks: Arc<Queue<String>>,
+}
+
+/// What every reconcile is given.
+pub struct Context {
+    /// The API server, for reading, acting and watching.
+    pub clients: Clients,
+    /// The caches.
+    pub stores: Stores,
+    /// What waits.
+    pub queues: Queues,
+    /// What this process sees.
+    pub world: Mutex<World>,
+    /// Who leads.
+    pub lead: Leadership,
+    /// People.
+    pub notifier: Notifier,
+    /// Kubernetes Events.
+    pub events: Events,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The clocks of this machine.
+    pub clock: Arc<dyn Clock>,
+    /// The API server's clock.
+    pub server: ServerClock,
+    /// How old the caches are.
+    pub cache_age: CacheAge,
+    /// The operator's own configuration.
+    pub config: Config,
+    /// This installation: `namespace/name`.
+    pub installation: String,
+    /// The namespace of the operator.
+    pub namespace: String,
+    /// The emergency stop.
+    pub stop: StopRef,
+    /// Whether the cluster's CRDs are at least as new as this build.
+    pub schema_current: AtomicBool,
+}
+
+impl Context {
+    /// Now, on all three clocks. Before the API server was heard, its clock is taken to be ours.
+    pub fn now(&self) -> Now {
+        let (mono, wall) = (self.clock.mono(), self.clock.wall());
+        Now { mono, wall, server: self.server.now(mono).unwrap_or(Server(wall.0)) }
+    }
+
+    /// Whether this replica leads, right now.
+    pub fn leads(&self) -> bool {
+        self.lead.leads(self.clock.mono())
+    }
+
+    /// What this process sees.
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        // The world is plain data that every writer leaves whole: a panic elsewhere does not make it wrong.
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this process knows about itself.
+    pub fn own_facts(&self) -> OwnFacts {
+        OwnFacts {
+            cache_age: self.cache_age.age("pods", self.clock.mono()).unwrap_or(u64::MAX),
+            schema_current: self.schema_current.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether a pod belongs to Mainstay or to the cluster itself.
+    pub fn is_protected(&self, pod: &PodView) -> bool {
+        pod.namespace == "kube-system"
+            || (pod.namespace == self.namespace
+                && pod.labels.get("app.kubernetes.io/name").is_some_and(|name| name == "mainstay"))
+    }
+}

@@ -1,0 +1,64 @@
+//! Shows what the quorum sees, tells people when a chain stands still, and reclaims seats that nobody holds.
+
+use std::sync::Arc;
+
+use crate::{
+    api::Phase,
+    effect::{journal, ledger as ledgers},
+    plan::ledger,
+};
+
+use super::{context::Context, remediation::Standing, report};
+
+/// A network is looked at again after this (milliseconds).
+const TICK: u64 = 30_000;
+
+/// Looks at one network. Returns when it wants to be looked at again (milliseconds).
+pub async fn reconcile(ctx: Arc<Context>, name: String) -> Option<u64> {
+    let object = ctx.stores.networks.get("", &name)?;
+    if !ctx.leads() {
+        return None;
+    }
+    let now = ctx.now();
+    let Some(snapshot) = ctx.world().network(&name, now.mono) else {
+        report::invalid_network(&ctx, &object, now).await;
+        return Some(TICK);
+    };
+    let record = match ledgers::get(&ctx.clients.actuator, &name).await {
+        Ok(record) => record,
+        Err(error) => {
+            tracing::warn!(network = name, %error, "could not read the ledger");
+            ctx.metrics.reconcile_error("network", "read");
+            return Some(TICK);
+        }
+    };
+    let foreign = !record.installation.is_empty() && record.installation != ctx.installation;
+    let owner = foreign.then_some(record.installation.as_str());
+    report::network(&ctx, &object, &snapshot, owner, now).await;
+    if !foreign {
+        reclaim(&ctx, &name, &record).await;
+    }
+    Some(TICK)
+}
+
+/// A seat whose deadline has passed is given back only after a live look shows its remediation over or gone.
+async fn reclaim(ctx: &Context, network: &str, record: &crate::api::NetworkLedgerSpec) {
+    for seat in ledger::overdue(record, ctx.now().server) {
+        let held_by = &seat.remediation;
+        let acted = match journal::get(&ctx.clients.actuator, &held_by.namespace, &held_by.name).await {
+            Ok(Some(live)) if live.metadata.uid.as_ref() == Some(&held_by.uid) => match live.phase() {
+                Phase::Pending | Phase::Acting | Phase::Verifying => continue,
+                _ => live.status.as_ref().is_some_and(|status| status.acted_at.is_some()),
+            },
+            // Gone, and nobody can say what it did: the budget stays spent.
+            Ok(_) => true,
+            Err(_) => continue,
+        };
+        let release =
+            |record: &_| Ok::<_, std::convert::Infallible>(ledger::release(record, &held_by.uid, acted, false));
+        match ledgers::swap(&ctx.clients.actuator, network, release).await {
+            Ok(_) => tracing::warn!(network, slot = seat.slot, "reclaimed a seat whose holder is gone"),
+            Err(error) => tracing::warn!(network, slot = seat.slot, %error, "could not reclaim a seat"),
+        }
+    }
+}

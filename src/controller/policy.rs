@@ -1,0 +1,377 @@
+//! From verdicts to journal entries and a status: observe, decide, write down, report.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::{
+    api::{
+        Action, LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, PageAction, Phase,
+        RestartAction, policy::NodeHealthPolicyStatus,
+    },
+    effect::{self, journal, ledger as ledgers},
+    plan::{self, Decision, Facts, Guard, Held, PodFacts, Proposal, Refusal, Step, propose},
+    signal::{Mono, Now, Server},
+};
+
+use super::{
+    context::{Context, RemediationKey},
+    remediation::Standing,
+    report,
+    world::{PolicyKey, PolicySnapshot, TargetSnapshot},
+};
+
+/// A policy is looked at again after this, whatever happens (milliseconds).
+const TICK: u64 = 30_000;
+/// Sooner when something is waited for.
+const SOON: u64 = 2_000;
+/// Rest after an attempt on the same pod was withdrawn, doubled with each, and at most this (milliseconds).
+const WITHDRAWN: u64 = 15_000;
+const WITHDRAWN_AT_MOST: u64 = 600_000;
+
+/// One target and what was decided about it.
+pub struct Decided<'a> {
+    /// The target.
+    pub target: &'a TargetSnapshot,
+    /// What was decided.
+    pub decision: Decision,
+    /// Whether a remediation is under way on its slot.
+    pub acting: bool,
+}
+
+/// Looks at one policy. Returns when it wants to be looked at again (milliseconds).
+pub async fn reconcile(ctx: Arc<Context>, key: PolicyKey) -> Option<u64> {
+    let object = ctx.stores.policies.get(&key.namespace, &key.name)?;
+    if !ctx.leads() {
+        return None;
+    }
+    let now = ctx.now();
+    let snapshot = ctx.world().snapshot(&key, now.mono, now.server);
+    let Some(snapshot) = snapshot else {
+        report::invalid(&ctx, &object, now).await;
+        return Some(TICK);
+    };
+    match decide(&ctx, &snapshot, now).await {
+        Ok((status, again)) => {
+            report::policy(&ctx, &object, &snapshot, status, now).await;
+            Some(again)
+        }
+        Err(error) => {
+            tracing::warn!(policy = %key.name, namespace = %key.namespace, %error, "could not decide");
+            ctx.metrics.reconcile_error("policy", "read");
+            Some(SOON)
+        }
+    }
+}
+
+/// Decides about every target in the order of their names, and writes down what is to be done.
+async fn decide(
+    ctx: &Context,
+    snapshot: &PolicySnapshot,
+    now: Now,
+) -> Result<(NodeHealthPolicyStatus, u64), effect::EffectError> {
+    let unwell = snapshot.targets.iter().any(|target| target.facts.verdict.firing().next().is_some());
+    let mut ledger = if unwell {
+        ledgers::get(&ctx.clients.actuator, &snapshot.network.name).await?
+    } else {
+        NetworkLedgerSpec::default()
+    };
+    let journal = journal_of(ctx, snapshot);
+    seat_the_pending(&mut ledger, snapshot, &journal);
+
+    let mut decided = Vec::new();
+    let mut again = TICK;
+    for target in &snapshot.targets {
+        let slot = &target.facts.slot;
+        let open = journal.iter().any(|entry| !entry.phase().is_final() && entry.spec.target.slot == *slot);
+        let mut decision = if open { Decision::Nothing } else { decide_one(ctx, snapshot, target, &ledger, now) };
+        if let Decision::Proposed(_) = decision
+            && let Some(refusal) = withdrawn(&journal, target, now)
+        {
+            decision = Decision::Refused(refusal);
+        }
+        if let Decision::Proposed(proposal) = &decision {
+            match begin(ctx, snapshot, target, proposal, &journal, &ledger, now).await? {
+                // The others of this round must see it, though no seat was taken yet.
+                Begun::Yes(seat) => ledger.seats.extend(seat),
+                Begun::No(refusal) => decision = Decision::Refused(refusal),
+            }
+            again = SOON;
+        }
+        if let Decision::Refused(refusal) = &decision {
+            ctx.metrics.refusal(refusal.guard.name());
+            if let Some(until) = refusal.held.until {
+                again = again.min(until.since(now.mono).max(SOON));
+            }
+        }
+        let acting = open || matches!(&decision, Decision::Proposed(_));
+        decided.push(Decided { target, decision, acting });
+    }
+    Ok((report::policy_status(snapshot, &decided, now), again))
+}
+
+fn decide_one(
+    ctx: &Context,
+    snapshot: &PolicySnapshot,
+    target: &TargetSnapshot,
+    ledger: &NetworkLedgerSpec,
+    now: Now,
+) -> Decision {
+    let facts = facts(ctx, snapshot, target, &target.live, ledger, now);
+    propose(&facts.as_facts())
+}
+
+enum Begun {
+    Yes(Option<LedgerSeat>),
+    No(Refusal),
+}
+
+/// Looks once more, live, and writes the journal entry. Its name says everything that makes it the same attempt, so
+/// a second operator, or this one after a crash, finds it there.
+async fn begin(
+    ctx: &Context,
+    snapshot: &PolicySnapshot,
+    target: &TargetSnapshot,
+    proposal: &Proposal,
+    journal: &[Arc<NodeRemediation>],
+    ledger: &NetworkLedgerSpec,
+    now: Now,
+) -> Result<Begun, effect::EffectError> {
+    let policy = &snapshot.policy;
+    let mut proposal = proposal.clone();
+    if proposal.step == Step::Restart {
+        let live = effect::read_live(
+            &ctx.clients.actuator,
+            &policy.id.namespace,
+            &target.facts.pod,
+            &ctx.stop,
+            now.server,
+            &|pod| ctx.is_protected(pod),
+        )
+        .await?;
+        match propose(&facts(ctx, snapshot, target, &live, ledger, now).as_facts()) {
+            Decision::Proposed(again) => proposal = again,
+            Decision::Refused(refusal) => return Ok(Begun::No(refusal)),
+            Decision::Nothing => return Ok(Begun::No(gone())),
+        }
+        let within = policy.ladder.restart.map_or(0, |step| step.within);
+        if let PodFacts::Present(pod) = &live.pod
+            && pod.grace.saturating_mul(1000) >= within
+        {
+            return Ok(Begun::No(too_slow(pod.grace, within)));
+        }
+    }
+    let slot = &target.facts.slot;
+    let record = plan::ledger::record(ledger, &policy.id.uid, slot, false).attempt;
+    let known = journal.iter().filter(|entry| entry.spec.target.slot == *slot).map(|entry| entry.spec.attempt);
+    let first = known.max().unwrap_or(0).max(record) + 1;
+    // Entries that this cache has not seen are stepped over, one by one, and only when they are final.
+    for attempt in first..first.saturating_add(8) {
+        let object = entry(snapshot, target, &proposal, attempt, now);
+        match journal::create(&ctx.clients.actuator, &object).await? {
+            journal::Created::New(object) => {
+                report::proposed(ctx, &object, proposal.step);
+                wake(ctx, &object);
+                return Ok(Begun::Yes(virtual_seat(snapshot, &object)));
+            }
+            journal::Created::Exists(object) if object.phase().is_final() => {}
+            journal::Created::Exists(object) => {
+                wake(ctx, &object);
+                return Ok(Begun::Yes(virtual_seat(snapshot, &object)));
+            }
+        }
+    }
+    Ok(Begun::No(gone()))
+}
+
+fn gone() -> Refusal {
+    let held = Held { why: "the world changed while it was looked at".into(), until: None };
+    Refusal { step: None, guard: Guard::Moved, held, results: Vec::new() }
+}
+
+fn too_slow(grace: u64, within: u64) -> Refusal {
+    let why = format!(
+        "restart.within ({} s) is not longer than the pod's grace period ({grace} s): it could never be verified",
+        within / 1000
+    );
+    Refusal { step: Some(Step::Restart), guard: Guard::Evidence, held: Held { why, until: None }, results: Vec::new() }
+}
+
+/// An attempt on the same pod that was withdrawn a moment ago: the world has hardly changed since.
+fn withdrawn(journal: &[Arc<NodeRemediation>], target: &TargetSnapshot, now: Now) -> Option<Refusal> {
+    let mut entries: Vec<_> = journal.iter().filter(|entry| entry.spec.target.uid == target.facts.uid).collect();
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.spec.attempt));
+    let trail: Vec<_> = entries.into_iter().take_while(|entry| entry.phase() == Phase::Withdrawn).collect();
+    let last = trail.first()?;
+    let status = last.status.as_ref()?;
+    let at = Server(status.timeline.last()?.at.0.as_millisecond());
+    let doublings = u32::try_from(trail.len() - 1).unwrap_or(u32::MAX).min(16);
+    let rest = (WITHDRAWN << doublings).min(WITHDRAWN_AT_MOST);
+    let left = at.plus(rest).since(now.server);
+    if left == 0 {
+        return None;
+    }
+    let why = format!("the last attempt was withdrawn ({}: {}); {} s left", status.reason, status.message, left / 1000);
+    let held = Held { why, until: Some(Mono(now.mono.0 + left)) };
+    Some(Refusal { step: None, guard: Guard::Withdrawn, held, results: Vec::new() })
+}
+
+/// The journal of a policy, as the cache knows it.
+fn journal_of(ctx: &Context, snapshot: &PolicySnapshot) -> Vec<Arc<NodeRemediation>> {
+    let id = &snapshot.policy.id;
+    let all = ctx.stores.remediations.list();
+    all.into_iter()
+        .filter(|entry| entry.metadata.namespace.as_deref() == Some(&id.namespace) && entry.serves(id))
+        .collect()
+}
+
+/// Entries that wait for their seat count as if they had it, so that 500 breaches do not become 500 entries.
+fn seat_the_pending(ledger: &mut NetworkLedgerSpec, snapshot: &PolicySnapshot, journal: &[Arc<NodeRemediation>]) {
+    for entry in journal.iter().filter(|entry| entry.phase() == Phase::Pending) {
+        let known = ledger.seats.iter().any(|seat| seat.slot == entry.spec.target.slot);
+        if !known && let Some(seat) = virtual_seat(snapshot, entry) {
+            ledger.seats.push(seat);
+        }
+    }
+}
+
+fn virtual_seat(snapshot: &PolicySnapshot, entry: &NodeRemediation) -> Option<LedgerSeat> {
+    entry.spec.action.restart.as_ref()?;
+    Some(LedgerSeat {
+        slot: entry.spec.target.slot.clone(),
+        remediation: report::reference(entry),
+        policy: snapshot.policy.id.clone(),
+        since: 0,
+        deadline: 0,
+        previous_at: 0,
+    })
+}
+
+fn wake(ctx: &Context, object: &NodeRemediation) {
+    let meta = &object.metadata;
+    if let (Some(namespace), Some(name)) = (meta.namespace.clone(), meta.name.clone()) {
+        ctx.queues.remediations.push(RemediationKey { namespace, name }, ctx.clock.mono());
+    }
+}
+
+/// The journal entry of an attempt.
+fn entry(
+    snapshot: &PolicySnapshot,
+    target: &TargetSnapshot,
+    proposal: &Proposal,
+    attempt: i32,
+    now: Now,
+) -> NodeRemediation {
+    let policy = &snapshot.policy;
+    let action = match (proposal.step, policy.ladder.restart) {
+        (Step::Restart, Some(step)) => Action {
+            restart: Some(RestartAction {
+                method: step.method,
+                within: crate::api::Duration::from_millis(step.within),
+                clear: crate::api::Duration::from_millis(policy.clear_for()),
+            }),
+            page: None,
+        },
+        (Step::Restart | Step::Page, _) => Action {
+            restart: None,
+            page: Some(PageAction {
+                sinks: policy.sinks.clone(),
+                text: format!("{}: {}", target.facts.pod, proposal.evidence),
+            }),
+        },
+    };
+    let verdict = &target.facts.verdict;
+    let server_of = |at: Mono| now.server.0 - i64::try_from(now.mono.since(at)).unwrap_or(0);
+    let breach = verdict.firing().map(|finding| finding.breach_since).min().unwrap_or(now.mono);
+    journal::entry(journal::Draft {
+        policy: policy.id.clone(),
+        generation: policy.generation,
+        network: policy.network.clone(),
+        slot: target.facts.slot.clone(),
+        pod: target.facts.pod.clone(),
+        uid: target.facts.uid.clone(),
+        action,
+        attempt,
+        breach_at: server_of(breach),
+        detected_at: server_of(verdict.since),
+        rules: proposal.rules.clone(),
+        decision: proposal.record.clone(),
+    })
+}
+
+/// The owned parts of `Facts` that are not in the snapshot.
+struct Gathered<'a> {
+    ctx: &'a Context,
+    snapshot: &'a PolicySnapshot,
+    target: &'a TargetSnapshot,
+    live: &'a plan::Live,
+    ledger: &'a NetworkLedgerSpec,
+    fleet: plan::FleetFacts,
+    now: Now,
+}
+
+fn facts<'a>(
+    ctx: &'a Context,
+    snapshot: &'a PolicySnapshot,
+    target: &'a TargetSnapshot,
+    live: &'a plan::Live,
+    ledger: &'a NetworkLedgerSpec,
+    now: Now,
+) -> Gathered<'a> {
+    let seated: BTreeSet<String> = ledger.seats.iter().map(|seat| seat.slot.clone()).collect();
+    let fleet = snapshot.fleet(&target.facts.uid, &seated);
+    Gathered { ctx, snapshot, target, live, ledger, fleet, now }
+}
+
+impl Gathered<'_> {
+    fn as_facts(&self) -> Facts<'_> {
+        Facts {
+            policy: &self.snapshot.policy,
+            network: &self.snapshot.network,
+            ledger: self.ledger,
+            installation: &self.ctx.installation,
+            target: &self.target.facts,
+            fleet: &self.fleet,
+            chain: self.target.chain,
+            live: self.live,
+            own: self.ctx.own_facts(),
+            now: self.now,
+        }
+    }
+}
+
+/// Forgets old entries: the last 10 of each slot are kept, and everything younger than 7 days.
+pub async fn sweep(ctx: &Context) {
+    const KEPT: usize = 10;
+    const AGE: u64 = 7 * 24 * 3_600_000;
+    let now = ctx.now().server;
+    let mut entries = ctx.stores.remediations.list();
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.spec.attempt));
+    let mut seen = std::collections::BTreeMap::<(Option<String>, String, String), usize>::new();
+    for entry in entries {
+        let spec = &entry.spec;
+        let slot = (entry.metadata.namespace.clone(), spec.policy.uid.clone(), spec.target.slot.clone());
+        let place = seen.entry(slot).or_default();
+        *place += 1;
+        let born = entry.metadata.creation_timestamp.as_ref().map_or(now.0, |time| time.0.as_millisecond());
+        let old = now.since(Server(born)) > AGE;
+        if *place > KEPT
+            && old
+            && entry.phase().is_final()
+            && !journal::is_held(&entry)
+            && let Err(error) = journal::delete(&ctx.clients.actuator, &entry).await
+        {
+            tracing::debug!(%error, "could not forget an old journal entry");
+        }
+    }
+}
+
+/// The policies that are stored but cannot be run, and why.
+#[must_use]
+pub fn problem(object: &NodeHealthPolicy, network: Option<crate::api::Family>) -> Option<String> {
+    let Some(family) = network else {
+        return Some(format!(
+            "network {} does not exist or is invalid: create it, or write the name of one that does",
+            object.spec.network
+        ));
+    };
+    crate::policy::validate(object, family).err().map(|problem| problem.to_string())
+}

@@ -1,0 +1,372 @@
+//! Carries remediations through their life: performs what `remedy::step` asks for, and feeds the outcome back.
+
+use std::sync::Arc;
+
+use crate::{
+    api::{Action, NodeRemediation, Phase, PolicyRef, RemediationRef, RestartMethod},
+    effect::{self, journal, ledger as ledgers},
+    notify::{Delivery, Notice, Severity},
+    plan::{Facts, Guard, GuardResult, PodFacts, Step, all, ledger},
+    remedy::{self, Effect, End, Event, Kind, Observation, Order, Outcome, SeatOutcome},
+    signal::Server,
+};
+
+use super::{
+    context::{Context, RemediationKey},
+    report,
+    world::{PolicyKey, PolicySnapshot},
+};
+
+/// Between two looks at a target that is being verified, and after an effect that failed (milliseconds).
+const LOOK_AGAIN: u64 = 1_000;
+const RETRY: u64 = 2_000;
+
+/// Carries one remediation as far as it goes now. Returns when it wants to go on (milliseconds).
+pub async fn reconcile(ctx: Arc<Context>, key: RemediationKey) -> Option<u64> {
+    let cached = ctx.stores.remediations.get(&key.namespace, &key.name)?;
+    if !ctx.leads() {
+        return None;
+    }
+    let object = match cached.phase() {
+        // Nothing is done on the word of a cache: before the act only the object itself says where it stands.
+        Phase::Pending | Phase::Acting => match journal::get(&ctx.clients.actuator, &key.namespace, &key.name).await {
+            Ok(Some(live)) => live,
+            Ok(None) => return None,
+            Err(error) => {
+                tracing::warn!(remediation = key.name, %error, "could not read a remediation");
+                ctx.metrics.reconcile_error("remediation", "read");
+                return Some(RETRY);
+            }
+        },
+        _ => NodeRemediation::clone(&cached),
+    };
+    let mut life = Life::new(&ctx, object)?;
+    life.run().await
+}
+
+/// One remediation on its way.
+struct Life<'a> {
+    ctx: &'a Context,
+    object: NodeRemediation,
+    order: Order,
+    key: RemediationKey,
+    /// The version of the pod that the last look found fit for the act.
+    uid: String,
+}
+
+impl<'a> Life<'a> {
+    fn new(ctx: &'a Context, object: NodeRemediation) -> Option<Self> {
+        let uid = object.metadata.uid.clone()?;
+        let key = RemediationKey {
+            namespace: object.metadata.namespace.clone()?,
+            name: object.metadata.name.clone()?,
+        };
+        let kind = match &object.spec.action {
+            Action { restart: Some(restart), .. } => Kind::Restart {
+                within: restart.within.as_millis(),
+                clear: restart.clear.as_millis(),
+            },
+            Action { restart: None, .. } => Kind::Page,
+        };
+        let created_at = object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_millisecond());
+        let order = Order { uid: object.spec.target.uid.clone(), kind, created_at };
+        Some(Self { ctx, object, order, key, uid })
+    }
+
+    async fn run(&mut self) -> Option<u64> {
+        let status = self.object.status.clone().unwrap_or_default();
+        let final_and_free = status.phase.is_final() && !journal::is_held(&self.object);
+        if final_and_free {
+            return None;
+        }
+        let end = End::of(status.phase, &status.reason, status.acted_at);
+        let (mut state, mut effect) = remedy::resume(status.phase, status.deadline, end);
+        loop {
+            if !self.ctx.leads() {
+                return None;
+            }
+            let event = match self.perform(&effect).await {
+                Performed::Event(event) => event,
+                Performed::Later(millis) => return Some(millis),
+                Performed::Over => return None,
+            };
+            if let Event::Failed(why) = &event {
+                tracing::warn!(remediation = self.key.name, ?effect, why, "an effect could not be performed");
+                self.ctx.metrics.reconcile_error("remediation", "effect");
+            }
+            (state, effect) = remedy::step(&self.order, &state, event);
+        }
+    }
+
+    async fn perform(&mut self, effect: &Effect) -> Performed {
+        match effect {
+            Effect::Look => self.look().await.into(),
+            Effect::TakeSeat { simulated } => self.take_seat(*simulated).await.into(),
+            Effect::Write(entry) => self.write(entry).await.into(),
+            Effect::Act { resource_version } => self.act(resource_version).await.into(),
+            Effect::Observe { deadline } => self.observe(*deadline),
+            Effect::Release { acted, exhausted } => self.release(*acted, *exhausted).await.into(),
+            Effect::LetGo => self.let_go().await.into(),
+            Effect::Later(millis) => Performed::Later(*millis),
+            Effect::Nothing => Performed::Over,
+        }
+    }
+
+    /// Reads the world live and asks the guards.
+    async fn look(&self) -> Event {
+        let (ctx, spec) = (self.ctx, &self.object.spec);
+        let record = match ledgers::get(&ctx.clients.actuator, &spec.network).await {
+            // What this remediation took itself is no reason against it.
+            Ok(record) => ledger::release(&record, &self.uid, false, false),
+            Err(error) => return Event::Failed(error.to_string()),
+        };
+        let live = effect::read_live(
+            &ctx.clients.actuator,
+            &self.key.namespace,
+            &spec.target.pod,
+            &ctx.stop,
+            ctx.now().server,
+            &|pod| ctx.is_protected(pod),
+        )
+        .await;
+        let live = match live {
+            Ok(live) => live,
+            Err(error) => return Event::Failed(error.to_string()),
+        };
+        let now = ctx.now();
+        let looked = |pod: PodFacts, refused, simulated| Event::Looked { pod, refused, simulated, now: now.server.0 };
+        let pod = live.pod.clone();
+        let Some(snapshot) = self.snapshot() else {
+            return looked(pod, Some((Guard::Conflict, "the policy or its network is gone or invalid".into())), false);
+        };
+        let Some(target) = snapshot.targets.iter().find(|target| target.facts.uid == spec.target.uid) else {
+            return looked(pod, Some((Guard::Moved, "the pod is no target of the policy any more".into())), false);
+        };
+        let mut facts = target.facts.clone();
+        facts.by_hand = spec.requested_by != "mainstay";
+        let seated = record.seats.iter().map(|seat| seat.slot.clone()).collect();
+        let facts = Facts {
+            policy: &snapshot.policy,
+            network: &snapshot.network,
+            ledger: &record,
+            installation: &ctx.installation,
+            fleet: &snapshot.fleet(&spec.target.uid, &seated),
+            target: &facts,
+            chain: target.chain,
+            live: &live,
+            own: ctx.own_facts(),
+            now,
+        };
+        let results = all(&facts, self.step());
+        looked(pod, first_held(results), facts.simulated())
+    }
+
+    async fn take_seat(&self, simulated: bool) -> Event {
+        let (ctx, spec) = (self.ctx, &self.object.spec);
+        let Some(snapshot) = self.snapshot() else {
+            return Event::Failed("the policy or its network is gone".into());
+        };
+        let policy = &snapshot.policy;
+        let health = snapshot.targets.iter().find(|target| target.facts.slot == spec.target.slot);
+        let health = health.map_or(0, |target| target.facts.health_before);
+        let now = ctx.now().server;
+        let within = match self.order.kind {
+            Kind::Restart { within, .. } => within,
+            Kind::Page => 0,
+        };
+        let ask = ledger::Ask {
+            installation: &ctx.installation,
+            policy,
+            network_max: snapshot.network.max_concurrent,
+            remediation: self.reference(),
+            slot: &spec.target.slot,
+            attempt: spec.attempt,
+            step: self.step(),
+            simulated,
+            new_incident: health >= policy.limits.new_incident_after,
+            // One more `within` of grace: a seat is reclaimed only after a live look at its remediation anyway.
+            deadline: now.plus(2 * within),
+            now,
+        };
+        match ledgers::swap(&ctx.clients.actuator, &spec.network, |record| ledger::take(record, &ask)).await {
+            Ok(_) => Event::Seated(SeatOutcome::Taken),
+            Err(ledgers::SwapError::Refused(refused)) => {
+                Event::Seated(SeatOutcome::Refused(refused.guard, refused.why))
+            }
+            Err(error) => Event::Failed(error.to_string()),
+        }
+    }
+
+    /// Writes the journal by compare-and-swap; only then is the transition told to anybody.
+    async fn write(&mut self, entry: &remedy::Entry) -> Event {
+        let now = self.ctx.now();
+        let status = report::journal_status(&self.object, entry, now.server);
+        match journal::write_status(&self.ctx.clients.actuator, &self.object, status).await {
+            Ok(written) => {
+                self.object = written;
+                report::transition(self.ctx, &self.object, entry, now).await;
+                Event::Written
+            }
+            Err(error) => Event::Failed(error.to_string()),
+        }
+    }
+
+    /// One attempt; the machine says what an unclear outcome means.
+    async fn act(&self, resource_version: &str) -> Event {
+        let outcome = match &self.object.spec.action {
+            Action { restart: Some(restart), .. } => self.restart(restart.method, resource_version).await,
+            Action { restart: None, page } => {
+                let sinks = page.as_ref().map(|page| page.sinks.clone()).unwrap_or_default();
+                let text = page.as_ref().map(|page| page.text.clone()).unwrap_or_default();
+                self.page(&sinks, text).await
+            }
+        };
+        Event::Acted { outcome, now: self.ctx.now().server.0 }
+    }
+
+    async fn restart(&self, method: RestartMethod, resource_version: &str) -> Outcome {
+        let spec = &self.object.spec;
+        let order = effect::RestartOrder {
+            namespace: self.key.namespace.clone(),
+            pod: spec.target.pod.clone(),
+            uid: spec.target.uid.clone(),
+            resource_version: resource_version.to_owned(),
+            method,
+        };
+        let outcome = effect::restart(&self.ctx.clients.actuator, &order).await;
+        self.ctx.metrics.effect(Step::Restart.name(), outcome.label());
+        tracing::info!(remediation = self.key.name, pod = order.pod, outcome = outcome.label(), "restart");
+        match outcome {
+            effect::Outcome::Done => Outcome::Done,
+            // Gone or changed: the next look tells which, and whose doing it may have been.
+            effect::Outcome::Gone => Outcome::Moved("the pod is gone".into()),
+            effect::Outcome::Moved(why) => Outcome::Moved(why),
+            effect::Outcome::Blocked(why) | effect::Outcome::Misconfigured(why) => Outcome::Blocked(why),
+            effect::Outcome::Throttled { retry_after_ms } => {
+                Outcome::Blocked(format!("the API server asks to wait {retry_after_ms} ms"))
+            }
+            effect::Outcome::Refused(why) => Outcome::Refused(why),
+            effect::Outcome::Unknown(why) => Outcome::Unknown(why),
+        }
+    }
+
+    async fn page(&self, sinks: &[String], text: String) -> Outcome {
+        let spec = &self.object.spec;
+        let notice = Notice {
+            // One page has one key, however often it is delivered.
+            dedupe_key: format!("{}/{}/{}", spec.policy.uid, spec.target.slot, self.uid),
+            severity: Severity::Page,
+            title: format!("{} needs a person", spec.target.pod),
+            text,
+            labels: report::labels(&self.object),
+            starts_at: self.ctx.now().wall,
+        };
+        match self.ctx.notifier.send(sinks, notice).await {
+            Ok(Delivery::Delivered | Delivery::NoSink) => Outcome::Done,
+            Ok(Delivery::GaveUp { why }) => Outcome::Refused(why),
+            Err(_) => Outcome::Unknown("the notifier ended before it answered".into()),
+        }
+    }
+
+    fn observe(&self, deadline: i64) -> Performed {
+        let now = self.ctx.now();
+        let spec = &self.object.spec;
+        let observation = self.ctx.world().observe(&self.policy_key(), &spec.target.slot, &spec.target.uid, now.mono);
+        let conclusive = match (&observation, self.order.kind) {
+            (Observation::Healthy { lasted, .. }, Kind::Restart { clear, .. }) => *lasted >= clear,
+            (Observation::Healthy { .. }, Kind::Page) => true,
+            (Observation::NotYet(_) | Observation::Unknown(_), _) => false,
+        };
+        if conclusive || now.server >= Server(deadline) {
+            Performed::Event(Event::Observed { observation, now: now.server.0 })
+        } else {
+            Performed::Later(LOOK_AGAIN)
+        }
+    }
+
+    async fn release(&self, acted: bool, exhausted: bool) -> Event {
+        let network = &self.object.spec.network;
+        let release = |record: &_| Ok::<_, std::convert::Infallible>(ledger::release(record, &self.uid, acted, exhausted));
+        match ledgers::swap(&self.ctx.clients.actuator, network, release).await {
+            Ok(_) => Event::Released,
+            Err(error) => Event::Failed(error.to_string()),
+        }
+    }
+
+    async fn let_go(&mut self) -> Event {
+        match journal::let_go(&self.ctx.clients.actuator, &self.object).await {
+            Ok(()) => {
+                // Whatever comes next for this policy waits for this end.
+                self.ctx.queues.policies.push(self.policy_key(), self.ctx.clock.mono());
+                Event::LetGo
+            }
+            Err(error) => Event::Failed(error.to_string()),
+        }
+    }
+
+    fn step(&self) -> Step {
+        match self.order.kind {
+            Kind::Restart { .. } => Step::Restart,
+            Kind::Page => Step::Page,
+        }
+    }
+
+    fn policy_key(&self) -> PolicyKey {
+        PolicyKey { namespace: self.key.namespace.clone(), name: self.object.spec.policy.name.clone() }
+    }
+
+    fn snapshot(&self) -> Option<PolicySnapshot> {
+        let now = self.ctx.now();
+        let snapshot = self.ctx.world().snapshot(&self.policy_key(), now.mono, now.server)?;
+        (snapshot.policy.id.uid == self.object.spec.policy.uid).then_some(snapshot)
+    }
+
+    fn reference(&self) -> RemediationRef {
+        RemediationRef {
+            namespace: self.key.namespace.clone(),
+            name: self.key.name.clone(),
+            uid: self.uid.clone(),
+        }
+    }
+}
+
+/// What performing an effect led to.
+enum Performed {
+    Event(Event),
+    Later(u64),
+    Over,
+}
+
+impl From<Event> for Performed {
+    fn from(event: Event) -> Self {
+        Self::Event(event)
+    }
+}
+
+fn first_held(results: Vec<GuardResult>) -> Option<(Guard, String)> {
+    results.into_iter().find_map(|result| Some((result.guard, result.held?.why)))
+}
+
+/// Where a remediation stands.
+pub trait Standing {
+    /// Its phase.
+    fn phase(&self) -> Phase;
+    /// Whether it is on behalf of this policy.
+    fn serves(&self, policy: &PolicyRef) -> bool;
+}
+
+impl Standing for NodeRemediation {
+    fn phase(&self) -> Phase {
+        self.status.as_ref().map(|status| status.phase).unwrap_or_default()
+    }
+
+    fn serves(&self, policy: &PolicyRef) -> bool {
+        self.spec.policy.uid == policy.uid
+    }
+}
+
+/// The policy whose remediation this is, if it runs here.
+#[must_use]
+pub fn policy_of(object: &NodeRemediation) -> Option<PolicyKey> {
+    Some(PolicyKey { namespace: object.metadata.namespace.clone()?, name: object.spec.policy.name.clone() })
+}

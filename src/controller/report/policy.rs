@@ -1,0 +1,177 @@
+//! What a policy shows.
+
+use crate::{
+    api::{
+        NodeHealthPolicy,
+        policy::{Counts, NodeHealthPolicyStatus, TargetStatus},
+    },
+    controller::{context::Context, policy::Decided, world::PolicySnapshot},
+    effect::status,
+    judge::VerdictKind,
+    plan::{Decision, Guard, Step},
+    signal::Now,
+};
+
+use super::conditions::{Told, condition, time};
+
+/// Targets that are listed; the counts say how many more there are.
+const MOST_TARGETS: usize = 32;
+const MOST_TEXT: usize = 512;
+
+/// The counts and the targets that are not healthy.
+#[must_use]
+pub fn policy_status(snapshot: &PolicySnapshot, decided: &[Decided<'_>], now: Now) -> NodeHealthPolicyStatus {
+    let mut counts = Counts::default();
+    for Decided { target, acting, .. } in decided {
+        counts.targets += 1;
+        counts.acting += i32::from(*acting);
+        match target.facts.verdict.kind {
+            VerdictKind::Healthy => counts.healthy += 1,
+            VerdictKind::Suspect => counts.suspect += 1,
+            VerdictKind::Unhealthy => counts.unhealthy += 1,
+            VerdictKind::Unknown => counts.unknown += 1,
+        }
+    }
+    let unwell = decided.iter().filter(|decided| {
+        decided.target.facts.verdict.kind != VerdictKind::Healthy || !decided.target.facts.verdict.findings.is_empty()
+    });
+    NodeHealthPolicyStatus {
+        observed_generation: Some(snapshot.policy.generation),
+        counts,
+        targets: unwell.take(MOST_TARGETS).map(|decided| target_status(decided, now)).collect(),
+        conditions: Vec::new(),
+    }
+}
+
+fn target_status(decided: &Decided<'_>, now: Now) -> TargetStatus {
+    let facts = &decided.target.facts;
+    let verdict = &facts.verdict;
+    let evidence = verdict.findings.iter().map(|finding| finding.evidence.as_str()).collect::<Vec<_>>().join("; ");
+    let evidence = if evidence.is_empty() { verdict.unknown.clone() } else { evidence };
+    let mut status = TargetStatus {
+        pod: facts.pod.clone(),
+        verdict: verdict.kind.name().to_owned(),
+        since: Some(time(now.wall_of(verdict.since))),
+        evidence: evidence.chars().take(MOST_TEXT).collect(),
+        next: String::new(),
+        guard: String::new(),
+        guard_message: String::new(),
+        until: None,
+    };
+    match &decided.decision {
+        Decision::Nothing => {
+            if decided.acting {
+                "under way".clone_into(&mut status.next);
+            }
+        }
+        Decision::Proposed(proposal) => proposal.step.name().clone_into(&mut status.next),
+        Decision::Refused(refusal) => {
+            refusal.step.map_or("", Step::name).clone_into(&mut status.next);
+            refusal.guard.name().clone_into(&mut status.guard);
+            status.guard_message = refusal.held.why.chars().take(MOST_TEXT).collect();
+            status.until = refusal.held.until.map(|until| time(now.wall_of(until)));
+        }
+    }
+    status
+}
+
+/// Writes the status of a policy, if it says anything new.
+pub async fn policy(
+    ctx: &Context,
+    object: &NodeHealthPolicy,
+    snapshot: &PolicySnapshot,
+    mut next: NodeHealthPolicyStatus,
+    now: Now,
+) {
+    let known = object.status.clone().unwrap_or_default();
+    for target in &mut next.targets {
+        freeze(target, &known.targets);
+    }
+    let policy = &snapshot.policy;
+    let counts = next.counts;
+    let held = |guard: Guard| next.targets.iter().find(|target| target.guard == guard.name());
+    let lost = held(Guard::TelemetryLost).map(|target| target.guard_message.clone());
+    let conflict = held(Guard::Conflict).map(|target| target.guard_message.clone());
+    let pause = &policy.limits.pause;
+    let blind = counts.targets > 0 && counts.unknown * 2 > counts.targets;
+    let told = [
+        Told {
+            kind: "Ready",
+            holds: Some(conflict.is_none()),
+            reason: if conflict.is_none() { "Watching" } else { "Conflict" },
+            message: format!("watching the pods with {}", policy.selector.notation()),
+        },
+        Told {
+            kind: "Healthy",
+            holds: match (counts.unhealthy + counts.suspect, counts.unknown) {
+                (0, 0) => Some(true),
+                (0, _) => None,
+                _ => Some(false),
+            },
+            reason: if counts.healthy == counts.targets { "AllHealthy" } else { "NotAllHealthy" },
+            message: format!("{} of {} targets are healthy", counts.healthy, counts.targets),
+        },
+        Told {
+            kind: "Acting",
+            holds: Some(counts.acting > 0),
+            reason: if counts.acting > 0 { "Remediating" } else { "Idle" },
+            message: format!("{} remediations under way", counts.acting),
+        },
+        Told {
+            kind: "TelemetryLost",
+            holds: Some(lost.is_some() || blind),
+            reason: if lost.is_some() || blind { "Suspected" } else { "Seeing" },
+            message: lost.unwrap_or_default(),
+        },
+        Told {
+            kind: "Paused",
+            holds: Some(!pause.is_empty()),
+            reason: if pause.is_empty() { "NotPaused" } else { "Asked" },
+            message: pause.join("; "),
+        },
+        Told {
+            kind: "Conflict",
+            holds: Some(conflict.is_some()),
+            reason: if conflict.is_some() { "Contested" } else { "None" },
+            message: conflict.unwrap_or_default(),
+        },
+        Told { kind: "Invalid", holds: Some(false), reason: "Valid", message: String::new() },
+    ];
+    let conditions = told.map(|told| condition(&known.conditions, told, object.metadata.generation, now.wall));
+    next.conditions = conditions.into();
+    status::apply(&ctx.clients.reader, object, "mainstay-policy", &known, &next).await;
+}
+
+/// Numbers freeze at the transition: as long as the same guard holds the same target, its first words stand.
+fn freeze(target: &mut TargetStatus, known: &[TargetStatus]) {
+    let before = known.iter().find(|before| before.pod == target.pod && before.verdict == target.verdict);
+    let Some(before) = before else { return };
+    target.since.clone_from(&before.since);
+    if before.guard == target.guard {
+        target.guard_message.clone_from(&before.guard_message);
+        target.until.clone_from(&before.until);
+    }
+}
+
+/// Says that a stored policy cannot be run, and why; every other policy goes on.
+pub async fn invalid(ctx: &Context, object: &NodeHealthPolicy, now: Now) {
+    let family = ctx
+        .world()
+        .networks()
+        .into_iter()
+        .find(|network| network.name == object.spec.network)
+        .map(|network| network.family);
+    let Some(why) = crate::controller::policy::problem(object, family) else { return };
+    let known = object.status.clone().unwrap_or_default();
+    let told = [
+        Told { kind: "Ready", holds: Some(false), reason: "Invalid", message: why.clone() },
+        Told { kind: "Invalid", holds: Some(true), reason: "Refused", message: why },
+    ];
+    let conditions = told.map(|told| condition(&known.conditions, told, object.metadata.generation, now.wall));
+    let next = NodeHealthPolicyStatus {
+        observed_generation: object.metadata.generation,
+        conditions: conditions.into(),
+        ..NodeHealthPolicyStatus::default()
+    };
+    status::apply(&ctx.clients.reader, object, "mainstay-policy", &known, &next).await;
+}

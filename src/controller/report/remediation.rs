@@ -1,0 +1,154 @@
+//! What a remediation shows of itself.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::{
+    api::{Action, NodeRemediation, NodeRemediationStatus, Phase, RemediationRef, Transition},
+    controller::context::Context,
+    notify::{Notice, Severity, State},
+    plan::Step,
+    remedy::Entry,
+    serve::{ActionResult, Stage},
+    signal::{Now, Server},
+};
+
+/// Changes of phase that are kept; a life has fewer.
+const MOST_TRANSITIONS: usize = 32;
+const MOST_TEXT: usize = 1024;
+
+/// The status after a journal entry.
+#[must_use]
+pub fn journal_status(object: &NodeRemediation, entry: &Entry, now: Server) -> NodeRemediationStatus {
+    let mut status = object.status.clone().unwrap_or_default();
+    let at = Timestamp::from_millisecond(now.0).unwrap_or(Timestamp::UNIX_EPOCH);
+    if status.timeline.len() < MOST_TRANSITIONS {
+        let reason = entry.reason.clone();
+        status.timeline.push(Transition { phase: entry.phase, at: Time(at), reason });
+    }
+    NodeRemediationStatus {
+        phase: entry.phase,
+        reason: entry.reason.clone(),
+        message: entry.message.chars().take(MOST_TEXT).collect(),
+        deadline: entry.deadline.or(status.deadline),
+        acted_at: entry.acted_at.or(status.acted_at),
+        replacement: if entry.replacement.is_empty() { status.replacement } else { entry.replacement.clone() },
+        timeline: status.timeline,
+    }
+}
+
+/// Tells of a change of phase that is written down already.
+pub async fn transition(ctx: &Context, object: &NodeRemediation, entry: &Entry, now: Now) {
+    let action = action(object);
+    tracing::info!(
+        remediation = object.metadata.name,
+        namespace = object.metadata.namespace,
+        pod = object.spec.target.pod,
+        action,
+        phase = ?entry.phase,
+        reason = entry.reason,
+        message = entry.message,
+        "remediation"
+    );
+    let breach = Server(object.spec.breach_at);
+    // Milliseconds of a healing fit a float to the last digit.
+    #[expect(clippy::cast_precision_loss)]
+    let seconds = |at: Server| at.since(breach) as f64 / 1000.0;
+    match (entry.phase, action) {
+        (Phase::Verifying, _) => {
+            ctx.metrics.healed(Stage::Detected, seconds(Server(object.spec.detected_at)));
+            ctx.metrics.healed(Stage::Acted, seconds(Server(entry.acted_at.unwrap_or(now.server.0))));
+        }
+        (Phase::Succeeded, "restart") => ctx.metrics.healed(Stage::Healthy, seconds(now.server)),
+        _ => {}
+    }
+    if entry.phase.is_final() {
+        let result = result(entry.phase);
+        ctx.metrics.remediations.get_or_create(&ActionResult { action, result }).inc();
+    }
+    ctx.events.remediation(object, entry.phase, &entry.reason, &entry.message).await;
+    if entry.phase.is_final() || entry.phase == Phase::Verifying {
+        tell_sinks(ctx, object, entry, now);
+    }
+}
+
+/// Sinks hear of each removal and of each end. An end that leaves a person to look is a page.
+fn tell_sinks(ctx: &Context, object: &NodeRemediation, entry: &Entry, now: Now) {
+    let spec = &object.spec;
+    let policy = super::super::remediation::policy_of(object)
+        .and_then(|key| ctx.world().snapshot(&key, now.mono, now.server));
+    let Some(policy) = policy.map(|snapshot| snapshot.policy) else { return };
+    if policy.sinks.is_empty() || spec.action.page.is_some() {
+        return;
+    }
+    let loud = entry.reason == "Unverified";
+    let uid = object.metadata.uid.clone().unwrap_or_default();
+    let notice = Notice {
+        dedupe_key: format!("{uid}/{:?}", entry.phase),
+        severity: if loud { Severity::Page } else { Severity::Notify },
+        state: State::Firing { expires_after: Notice::DAY },
+        title: format!("{} {}: {}", action(object), spec.target.pod, entry.reason),
+        text: entry.message.clone(),
+        labels: labels(object),
+        starts_at: Timestamp::from_millisecond(now.wall.0).unwrap_or(Timestamp::UNIX_EPOCH),
+    };
+    // Nobody waits: the notifier retries on its own, off the path of any action.
+    drop(ctx.notifier.send(&policy.sinks, notice));
+}
+
+/// Tells of a step that was written down and will be taken.
+pub fn proposed(_ctx: &Context, object: &NodeRemediation, step: Step) {
+    tracing::info!(
+        remediation = object.metadata.name,
+        namespace = object.metadata.namespace,
+        pod = object.spec.target.pod,
+        step = step.name(),
+        rules = ?object.spec.rules,
+        "written down"
+    );
+}
+
+/// What a notice about a remediation is about.
+#[must_use]
+pub fn labels(object: &NodeRemediation) -> BTreeMap<String, String> {
+    let spec = &object.spec;
+    BTreeMap::from([
+        ("namespace".into(), object.metadata.namespace.clone().unwrap_or_default()),
+        ("network".into(), spec.network.clone()),
+        ("policy".into(), spec.policy.name.clone()),
+        ("pod".into(), spec.target.pod.clone()),
+        ("slot".into(), spec.target.slot.clone()),
+    ])
+}
+
+/// A remediation by name and uid.
+#[must_use]
+pub fn reference(object: &NodeRemediation) -> RemediationRef {
+    RemediationRef {
+        namespace: object.metadata.namespace.clone().unwrap_or_default(),
+        name: object.metadata.name.clone().unwrap_or_default(),
+        uid: object.metadata.uid.clone().unwrap_or_default(),
+    }
+}
+
+fn action(object: &NodeRemediation) -> &'static str {
+    match object.spec.action {
+        Action { restart: Some(_), .. } => Step::Restart.name(),
+        Action { restart: None, .. } => Step::Page.name(),
+    }
+}
+
+fn result(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "pending",
+        Phase::Acting => "acting",
+        Phase::Verifying => "verifying",
+        Phase::Succeeded => "succeeded",
+        Phase::Failed => "failed",
+        Phase::Superseded => "superseded",
+        Phase::Withdrawn => "withdrawn",
+        Phase::DryRun => "dry_run",
+    }
+}

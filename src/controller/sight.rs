@@ -1,0 +1,218 @@
+//! Keeps the world true: takes over what the caches say, runs the probes it wants, and files what they tell.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    policy::{NetworkPlan, Policy, Reference, validate, validate_network},
+    serve,
+    signal::{Mono, Poll, Signal},
+    telemetry::{AnySource, Client, Probe, Runner, Target, reference_head},
+};
+
+use super::{
+    context::{Context, RemediationKey},
+    remediation::{Standing, policy_of},
+    world::{TargetKey, Touched, Wanted},
+};
+
+/// The world is taken over from the caches at least this often.
+const SYNC: Duration = Duration::from_secs(5);
+/// Holds expire by the clock; this is how closely it is watched.
+const TICK: Duration = Duration::from_millis(250);
+/// Polls that wait to be filed.
+pub const WAITING_POLLS: usize = 4096;
+
+/// Which probe of which target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProbeKey {
+    target: TargetKey,
+    source: String,
+}
+
+/// Runs the probes that the world wants, and stops the others.
+struct Probes {
+    runner: Runner<ProbeKey>,
+    client: Client,
+    denied: Vec<std::net::IpAddr>,
+    running: BTreeMap<Wanted, CancellationToken>,
+    references: BTreeMap<(NetworkPlan, Reference), CancellationToken>,
+}
+
+/// Takes over what the caches say, whenever they change and every few seconds, until `stop`.
+pub async fn follow(
+    ctx: Arc<Context>,
+    client: Client,
+    polls: mpsc::Sender<(ProbeKey, Poll)>,
+    denied: Vec<std::net::IpAddr>,
+    simultaneous: usize,
+    pulse: serve::Pulse,
+    stop: CancellationToken,
+) {
+    let runner = Runner::new(Arc::clone(&ctx.clock), polls, simultaneous);
+    let mut probes = Probes { runner, client, denied, running: BTreeMap::new(), references: BTreeMap::new() };
+    while !stop.is_cancelled() {
+        pulse.beat();
+        sync(&ctx, &mut probes, &stop);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = ctx.stores.pods.changed() => {}
+            changed = ctx.stores.policies.changed() => {
+                for (namespace, name) in changed {
+                    ctx.queues.policies.push(super::world::PolicyKey { namespace, name }, ctx.clock.mono());
+                }
+            }
+            changed = ctx.stores.networks.changed() => {
+                for (_, name) in changed {
+                    ctx.queues.networks.push(name, ctx.clock.mono());
+                }
+            }
+            changed = ctx.stores.remediations.changed() => wake_remediations(&ctx, changed),
+            () = tokio::time::sleep(SYNC) => {}
+        }
+    }
+}
+
+fn wake_remediations(ctx: &Context, changed: Vec<(String, String)>) {
+    let now = ctx.clock.mono();
+    for (namespace, name) in changed {
+        if let Some(object) = ctx.stores.remediations.get(&namespace, &name)
+            && object.phase().is_final()
+            && let Some(policy) = policy_of(&object)
+        {
+            ctx.queues.policies.push(policy, now);
+        }
+        ctx.queues.remediations.push(RemediationKey { namespace, name }, now);
+    }
+}
+
+fn sync(ctx: &Arc<Context>, probes: &mut Probes, stop: &CancellationToken) {
+    let networks: Vec<NetworkPlan> =
+        ctx.stores.networks.list().iter().filter_map(|network| validate_network(network).ok()).collect();
+    let policies: Vec<Policy> = ctx
+        .stores
+        .policies
+        .list()
+        .iter()
+        .filter_map(|policy| {
+            let network = networks.iter().find(|network| network.name == policy.spec.network)?;
+            validate(policy, network.family).ok()
+        })
+        .collect();
+    let now = ctx.clock.mono();
+    let age = ctx.cache_age.age("pods", now).unwrap_or(0);
+    let seen_at = Mono(now.0.saturating_sub(age));
+    let wanted = ctx.world().sync(networks.clone(), policies, &ctx.stores.pods.list(), seen_at, now);
+    probes.follow(wanted, stop);
+    probes.follow_references(ctx, &networks, stop);
+}
+
+impl Probes {
+    fn follow(&mut self, wanted: Vec<Wanted>, stop: &CancellationToken) {
+        self.running.retain(|probe, running| {
+            let keep = wanted.binary_search(probe).is_ok() || wanted.contains(probe);
+            if !keep {
+                running.cancel();
+            }
+            keep
+        });
+        for probe in wanted {
+            if self.running.contains_key(&probe) {
+                continue;
+            }
+            let running = stop.child_token();
+            let key = ProbeKey { target: probe.target.clone(), source: probe.source.clone() };
+            let source = AnySource::cometbft(
+                self.client.clone(),
+                Target {
+                    ip: probe.ip.clone(),
+                    port: probe.port.clone(),
+                    ports: probe.ports.clone(),
+                    denied: self.denied.clone(),
+                },
+                probe.chain_id.clone(),
+                Duration::from_millis(probe.timeout),
+            );
+            let every = Duration::from_millis(probe.every);
+            tokio::spawn(self.runner.run(Probe { key, source, every }, running.clone()));
+            self.running.insert(probe, running);
+        }
+    }
+
+    fn follow_references(&mut self, ctx: &Arc<Context>, networks: &[NetworkPlan], stop: &CancellationToken) {
+        let wanted: Vec<_> = networks
+            .iter()
+            .flat_map(|network| network.references.iter().map(|reference| (network.clone(), reference.clone())))
+            .collect();
+        self.references.retain(|key, running| {
+            let keep = wanted.contains(key);
+            if !keep {
+                running.cancel();
+            }
+            keep
+        });
+        for key in wanted {
+            if self.references.contains_key(&key) {
+                continue;
+            }
+            let running = stop.child_token();
+            let (network, reference) = key.clone();
+            let task = watch_reference(Arc::clone(ctx), self.client.clone(), network, reference);
+            tokio::spawn(running.clone().run_until_cancelled_owned(task));
+            self.references.insert(key, running);
+        }
+    }
+}
+
+/// Asks one reference for the head, at twice the pace of the chain and at most every 2 s.
+async fn watch_reference(ctx: Arc<Context>, client: Client, network: NetworkPlan, reference: Reference) {
+    let every = Duration::from_millis((network.block_time / 2).clamp(2_000, 30_000));
+    loop {
+        let asked_at = ctx.clock.mono();
+        let timeout = every.min(Duration::from_secs(5));
+        let told = reference_head(&client, &network, &reference, timeout, ctx.clock.as_ref()).await;
+        let now = ctx.clock.mono();
+        let touched = ctx.world().file_reference(&network.name, &reference.name, told, asked_at, now);
+        wake(&ctx, touched);
+        tokio::time::sleep(every).await;
+    }
+}
+
+/// Files what the probes tell, until they are gone.
+pub async fn file(ctx: Arc<Context>, mut polls: mpsc::Receiver<(ProbeKey, Poll)>) {
+    while let Some((key, poll)) = polls.recv().await {
+        let answered = poll.values.iter().find(|(signal, _)| *signal == Signal::Reachable);
+        let result = match answered.map(|(_, value)| value.as_ref().map(crate::signal::Value::whole)) {
+            Some(Ok(Some(1))) => "answered",
+            Some(Ok(_)) => "silent",
+            Some(Err(_)) | None => "unknown",
+        };
+        ctx.metrics.polls.get_or_create(&serve::PollResult { source: "cometbft", result }).inc();
+        let now = ctx.clock.mono();
+        let touched = ctx.world().file(&key.target, &poll, now);
+        wake(&ctx, touched);
+    }
+}
+
+/// Judges by the clock, until `stop`.
+pub async fn tick(ctx: Arc<Context>, pulse: serve::Pulse, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(TICK);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        pulse.beat();
+        let now = ctx.clock.mono();
+        let touched = ctx.world().tick(now);
+        wake(&ctx, touched);
+    }
+}
+
+fn wake(ctx: &Context, touched: Touched) {
+    let now = ctx.clock.mono();
+    for policy in touched.policies {
+        ctx.queues.policies.push(policy, now);
+    }
+    for network in touched.networks {
+        ctx.queues.networks.push(network, now);
+    }
+}

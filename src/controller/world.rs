@@ -1,0 +1,565 @@
+//! What this process sees, in one place: networks, policies, targets, their latest samples and verdicts.
+//!
+//! Plain data behind one lock: no clock and no I/O, so that a test drives it as the operator does. Every replica
+//! keeps one; only the leader acts on it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{
+    api::policy::{Mode, PortName},
+    judge::{TargetState, VerdictKind},
+    network::{Chain, NetworkView, ReferenceHead, Voter},
+    plan::{ChainFacts, FleetFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts, WorkloadFacts},
+    policy::{NetworkPlan, Policy, SourceKind},
+    remedy::Observation,
+    signal::{Mono, Poll, Server, Signal, Unknown},
+};
+
+use super::observe::PodView;
+
+/// A policy by namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A target: one pod under one policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetKey {
+    /// The policy.
+    pub policy: PolicyKey,
+    /// The pod's uid.
+    pub uid: String,
+}
+
+/// A probe that should be running.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// Of which target.
+    pub target: TargetKey,
+    /// Name of the source.
+    pub source: String,
+    /// The pod's address.
+    pub ip: String,
+    /// The container port.
+    pub port: PortName,
+    /// The container ports that the pod declares.
+    pub ports: Vec<(Option<String>, u16)>,
+    /// The chain that must answer.
+    pub chain_id: String,
+    /// How often (milliseconds).
+    pub every: u64,
+    /// How long an answer may take (milliseconds).
+    pub timeout: u64,
+}
+
+/// Everything this process sees.
+#[derive(Debug, Default)]
+pub struct World {
+    networks: BTreeMap<String, NetworkEntry>,
+    policies: BTreeMap<PolicyKey, PolicyEntry>,
+}
+
+#[derive(Debug)]
+struct NetworkEntry {
+    plan: Arc<NetworkPlan>,
+    chain: Chain,
+}
+
+#[derive(Debug)]
+struct PolicyEntry {
+    policy: Arc<Policy>,
+    targets: BTreeMap<String, TargetEntry>,
+    /// The last unbroken health of each slot, across pods.
+    health: BTreeMap<String, Health>,
+}
+
+#[derive(Debug)]
+struct TargetEntry {
+    pod: Arc<PodView>,
+    state: TargetState,
+    first_seen: Mono,
+    first_head: Option<u64>,
+    contested: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Health {
+    since: Mono,
+    until: Mono,
+}
+
+/// A policy with its targets, frozen at one instant.
+#[derive(Clone, Debug)]
+pub struct PolicySnapshot {
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// Its network.
+    pub network: Arc<NetworkPlan>,
+    /// Its targets, by name.
+    pub targets: Vec<TargetSnapshot>,
+}
+
+/// A target, frozen at one instant.
+#[derive(Clone, Debug)]
+pub struct TargetSnapshot {
+    /// What is known of it.
+    pub facts: TargetFacts,
+    /// What the cache says of its pod.
+    pub live: Live,
+    /// The chain as seen without it.
+    pub chain: ChainFacts,
+}
+
+/// A network, frozen at one instant.
+#[derive(Clone, Debug)]
+pub struct NetworkSnapshot {
+    /// The network.
+    pub plan: Arc<NetworkPlan>,
+    /// Its head as a quorum sees it.
+    pub head: Option<ReferenceHead>,
+    /// Since when it stands still.
+    pub stalled_since: Option<Mono>,
+    /// What each reference last said.
+    pub references: Vec<(String, Result<u64, Unknown>)>,
+}
+
+/// What a change of the world touched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Policies with a target whose verdict changed.
+    pub policies: BTreeSet<PolicyKey>,
+    /// Networks whose head or stall changed.
+    pub networks: BTreeSet<String>,
+}
+
+impl World {
+    /// Takes over what the caches say now, and returns the probes that should be running.
+    pub fn sync(
+        &mut self,
+        networks: Vec<NetworkPlan>,
+        policies: Vec<Policy>,
+        pods: &[Arc<PodView>],
+        seen_at: Mono,
+        now: Mono,
+    ) -> Vec<Wanted> {
+        self.sync_networks(networks);
+        self.sync_policies(policies, now);
+        self.sync_targets(pods, seen_at, now);
+        self.wanted()
+    }
+
+    fn sync_networks(&mut self, networks: Vec<NetworkPlan>) {
+        let names: BTreeSet<_> = networks.iter().map(|plan| plan.name.clone()).collect();
+        self.networks.retain(|name, _| names.contains(name));
+        for plan in networks {
+            match self.networks.get_mut(&plan.name) {
+                // Another chain, or made anew: what was heard before says nothing about it.
+                Some(entry) if entry.plan.uid == plan.uid && entry.plan.chain_id == plan.chain_id => {
+                    entry.chain.adopt(&plan);
+                    entry.plan = Arc::new(plan);
+                }
+                _ => {
+                    let chain = Chain::new(&plan);
+                    self.networks.insert(plan.name.clone(), NetworkEntry { plan: Arc::new(plan), chain });
+                }
+            }
+        }
+    }
+
+    fn sync_policies(&mut self, policies: Vec<Policy>, now: Mono) {
+        let keys: BTreeSet<_> = policies.iter().map(PolicyKey::of).collect();
+        self.policies.retain(|key, _| keys.contains(key));
+        for policy in policies {
+            match self.policies.get_mut(&PolicyKey::of(&policy)) {
+                Some(entry) if entry.policy.id == policy.id => {
+                    if *entry.policy != policy {
+                        for target in entry.targets.values_mut() {
+                            target.state.adopt(&policy, now);
+                        }
+                        entry.policy = Arc::new(policy);
+                    }
+                }
+                _ => {
+                    let (targets, health) = (BTreeMap::new(), BTreeMap::new());
+                    let key = PolicyKey::of(&policy);
+                    self.policies.insert(key, PolicyEntry { policy: Arc::new(policy), targets, health });
+                }
+            }
+        }
+    }
+
+    fn sync_targets(&mut self, pods: &[Arc<PodView>], seen_at: Mono, now: Mono) {
+        let claims = self.claims(pods);
+        for (key, entry) in &mut self.policies {
+            let mine: Vec<_> = pods.iter().filter(|pod| selects(&entry.policy, pod)).collect();
+            let uids: BTreeSet<_> = mine.iter().map(|pod| pod.uid.clone()).collect();
+            entry.targets.retain(|uid, _| uids.contains(uid));
+            let slots: BTreeSet<_> = mine.iter().map(|pod| slot_of(pod)).collect();
+            entry.health.retain(|slot, _| slots.contains(slot));
+            for pod in mine {
+                let policy = &entry.policy;
+                let target = entry.targets.entry(pod.uid.clone()).or_insert_with(|| TargetEntry {
+                    pod: Arc::clone(pod),
+                    state: TargetState::new(policy, now),
+                    first_seen: now,
+                    first_head: None,
+                    contested: false,
+                });
+                target.pod = Arc::clone(pod);
+                target.contested = claims
+                    .get(&pod.uid)
+                    .is_some_and(|claims| claims.iter().any(|(other, priority)| {
+                        other != key && *priority >= policy.priority && policy.mode != Mode::Observe
+                    }));
+                target.state.file(&crate::telemetry::kubernetes::poll(&pod.health(), seen_at));
+            }
+            if let Some(network) = self.networks.get_mut(&entry.policy.network) {
+                network.chain.forget(&entry.policy.id.uid, &uids);
+            }
+        }
+    }
+
+    /// Which policies that act claim a pod that more than one selects.
+    fn claims(&self, pods: &[Arc<PodView>]) -> BTreeMap<String, Vec<(PolicyKey, i32)>> {
+        let mut claims: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for (key, entry) in self.policies.iter().filter(|(_, entry)| entry.policy.mode != Mode::Observe) {
+            for pod in pods.iter().filter(|pod| selects(&entry.policy, pod)) {
+                claims.entry(pod.uid.clone()).or_default().push((key.clone(), entry.policy.priority));
+            }
+        }
+        claims.retain(|_, policies| policies.len() > 1);
+        claims
+    }
+
+    fn wanted(&self) -> Vec<Wanted> {
+        let mut wanted = Vec::new();
+        for (key, entry) in &self.policies {
+            let Some(network) = self.networks.get(&entry.policy.network) else { continue };
+            for target in entry.targets.values() {
+                // On the host's network the pod's address is the node's: whoever answers there is not the pod.
+                let Some(ip) = target.pod.ip.clone().filter(|_| !target.pod.host_network) else { continue };
+                for source in &entry.policy.sources {
+                    let SourceKind::CometBft(port) = &source.kind;
+                    wanted.push(Wanted {
+                        target: TargetKey { policy: key.clone(), uid: target.pod.uid.clone() },
+                        source: source.name.clone(),
+                        ip: ip.clone(),
+                        port: port.clone(),
+                        ports: target.pod.ports.clone(),
+                        chain_id: network.plan.chain_id.clone(),
+                        every: source.every,
+                        timeout: source.timeout,
+                    });
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Files what a probe told, lets the target vote on its network's head, and judges it.
+    pub fn file(&mut self, key: &TargetKey, poll: &Poll, now: Mono) -> Touched {
+        let mut touched = Touched::default();
+        let Some(entry) = self.policies.get_mut(&key.policy) else { return touched };
+        let Some(target) = entry.targets.get_mut(&key.uid) else { return touched };
+        target.state.file(poll);
+        let value = |signal| poll.values.iter().find(|(known, _)| *known == signal).map(|(_, value)| value);
+        if let Some(head) = value(Signal::Head) {
+            let head = head.clone().and_then(|head| head.whole().ok_or(Unknown::NotYet));
+            if let Ok(height) = head {
+                target.first_head.get_or_insert(height);
+            }
+            if let Some(network) = self.networks.get_mut(&entry.policy.network) {
+                let answered = value(Signal::Reachable).is_some_and(|value| {
+                    value.as_ref().is_ok_and(|value| value.whole() == Some(1))
+                });
+                let voter = voter(&entry.policy, &key.uid);
+                let stale_after = entry.policy.stale_after(Signal::Head);
+                network.chain.own(&voter, head, answered, poll.asked_at, poll.observed_at, stale_after);
+                if network.chain.refresh(now) {
+                    touched.networks.insert(entry.policy.network.clone());
+                }
+            }
+        }
+        if self.judge(&key.policy, &key.uid, now) {
+            touched.policies.insert(key.policy.clone());
+        }
+        touched
+    }
+
+    /// Files what a reference outside the cluster told.
+    pub fn file_reference(
+        &mut self,
+        network: &str,
+        reference: &str,
+        told: Result<u64, Unknown>,
+        asked_at: Mono,
+        now: Mono,
+    ) -> Touched {
+        let mut touched = Touched::default();
+        if let Some(entry) = self.networks.get_mut(network) {
+            entry.chain.reference(reference, told, asked_at, now);
+            if entry.chain.refresh(now) {
+                touched.networks.insert(network.to_owned());
+            }
+        }
+        touched
+    }
+
+    /// Judges everything once more: holds expire by the clock, not by the next sample.
+    pub fn tick(&mut self, now: Mono) -> Touched {
+        let mut touched = Touched::default();
+        for (name, network) in &mut self.networks {
+            if network.chain.refresh(now) {
+                touched.networks.insert(name.clone());
+            }
+        }
+        let targets: Vec<_> = self
+            .policies
+            .iter()
+            .flat_map(|(key, entry)| entry.targets.keys().map(|uid| (key.clone(), uid.clone())))
+            .collect();
+        for (key, uid) in targets {
+            if self.judge(&key, &uid, now) {
+                touched.policies.insert(key);
+            }
+        }
+        touched
+    }
+
+    fn judge(&mut self, key: &PolicyKey, uid: &str, now: Mono) -> bool {
+        let Some(entry) = self.policies.get_mut(key) else { return false };
+        let Some(target) = entry.targets.get_mut(uid) else { return false };
+        let view = view(&self.networks, &entry.policy, uid, now);
+        let changed = target.state.judge(&entry.policy, &view, now);
+        if let Some(since) = target.state.healthy_since() {
+            let slot = slot_of(&target.pod);
+            let health = entry.health.entry(slot).or_insert(Health { since, until: now });
+            // Health goes on across pods of a slot as long as nobody was found wanting in between.
+            if health.until < since {
+                health.since = since;
+            }
+            health.until = now;
+        }
+        changed
+    }
+
+    /// A policy with its targets, frozen now.
+    #[must_use]
+    pub fn snapshot(&self, key: &PolicyKey, now: Mono, server: Server) -> Option<PolicySnapshot> {
+        let entry = self.policies.get(key)?;
+        let network = self.networks.get(&entry.policy.network)?;
+        let mut targets: Vec<_> = entry
+            .targets
+            .values()
+            .map(|target| TargetSnapshot {
+                facts: target_facts(entry, target, &self.networks, now),
+                live: cached(&target.pod, server),
+                chain: chain_facts(&self.networks, &entry.policy, &target.pod.uid, now),
+            })
+            .collect();
+        targets.sort_by(|a, b| a.facts.pod.cmp(&b.facts.pod));
+        Some(PolicySnapshot { policy: Arc::clone(&entry.policy), network: Arc::clone(&network.plan), targets })
+    }
+
+    /// Every policy.
+    #[must_use]
+    pub fn policies(&self) -> Vec<PolicyKey> {
+        self.policies.keys().cloned().collect()
+    }
+
+    /// How many targets have which verdict, over all policies.
+    #[must_use]
+    pub fn verdicts(&self) -> BTreeMap<VerdictKind, u32> {
+        let mut counts = BTreeMap::new();
+        for target in self.policies.values().flat_map(|entry| entry.targets.values()) {
+            *counts.entry(target.state.verdict().kind).or_default() += 1;
+        }
+        counts
+    }
+
+    /// A network, frozen now.
+    #[must_use]
+    pub fn network(&self, name: &str, now: Mono) -> Option<NetworkSnapshot> {
+        let entry = self.networks.get(name)?;
+        Some(NetworkSnapshot {
+            plan: Arc::clone(&entry.plan),
+            head: entry.chain.head(),
+            stalled_since: entry.chain.stalled_since(now),
+            references: entry
+                .chain
+                .references()
+                .map(|(name, told)| (name.to_owned(), told))
+                .collect(),
+        })
+    }
+
+    /// Every network.
+    #[must_use]
+    pub fn networks(&self) -> Vec<Arc<NetworkPlan>> {
+        self.networks.values().map(|entry| Arc::clone(&entry.plan)).collect()
+    }
+
+    /// What is seen of the pod that fills a slot in place of `former`.
+    #[must_use]
+    pub fn observe(&self, key: &PolicyKey, slot: &str, former: &str, now: Mono) -> Observation {
+        let Some(entry) = self.policies.get(key) else {
+            return Observation::Unknown("the policy is gone, so nobody watches the target".into());
+        };
+        let mut replacements: Vec<_> = entry
+            .targets
+            .values()
+            .filter(|target| slot_of(&target.pod) == slot && target.pod.uid != former && !target.pod.terminating)
+            .collect();
+        // Of several pods of one workload the youngest is the one that was made in place of the target.
+        replacements.sort_by_key(|target| (target.pod.started, target.first_seen));
+        let Some(target) = replacements.last() else {
+            return Observation::Unknown("no pod has taken its place yet".into());
+        };
+        let verdict = target.state.verdict();
+        let pod = target.pod.name.clone();
+        let rose = target
+            .state
+            .observatory
+            .peak(Signal::Head)
+            .is_some_and(|(height, _)| target.first_head.is_some_and(|first| height > first));
+        match (verdict.kind, target.state.healthy_since()) {
+            (VerdictKind::Healthy, Some(since)) if rose => Observation::Healthy { pod, lasted: now.since(since) },
+            (VerdictKind::Healthy, _) => Observation::NotYet(format!("{pod}: its head has not risen yet")),
+            (VerdictKind::Unknown, _) => Observation::Unknown(format!("{pod}: {}", verdict.unknown)),
+            (VerdictKind::Suspect | VerdictKind::Unhealthy, _) => {
+                let evidence = verdict.findings.first().map(|finding| finding.evidence.clone());
+                Observation::NotYet(format!("{pod}: {}", evidence.unwrap_or_default()))
+            }
+        }
+    }
+}
+
+impl PolicyKey {
+    /// The key of a validated policy.
+    #[must_use]
+    pub fn of(policy: &Policy) -> Self {
+        Self { namespace: policy.id.namespace.clone(), name: policy.id.name.clone() }
+    }
+}
+
+impl PolicySnapshot {
+    /// The other targets of one of them; `seated` are the slots that are being acted on.
+    #[must_use]
+    pub fn fleet(&self, subject: &str, seated: &BTreeSet<String>) -> FleetFacts {
+        let mut fleet = FleetFacts::default();
+        for target in &self.targets {
+            fleet.targets += 1;
+            match target.facts.verdict.kind {
+                VerdictKind::Unknown => fleet.unknown += 1,
+                VerdictKind::Unhealthy => fleet.unhealthy += 1,
+                VerdictKind::Healthy
+                    if target.facts.uid != subject
+                        && !seated.contains(&target.facts.slot)
+                        && !terminating(&target.live) =>
+                {
+                    fleet.healthy_others += 1;
+                }
+                VerdictKind::Healthy | VerdictKind::Suspect => {}
+            }
+        }
+        fleet
+    }
+}
+
+fn terminating(live: &Live) -> bool {
+    match &live.pod {
+        PodFacts::Present(pod) => pod.terminating,
+        PodFacts::Gone => true,
+    }
+}
+
+fn selects(policy: &Policy, pod: &PodView) -> bool {
+    pod.namespace == policy.id.namespace && !pod.finished && policy.selector.matches(&pod.labels)
+}
+
+/// A bare pod fills no slot but its own.
+fn slot_of(pod: &PodView) -> String {
+    pod.slot().unwrap_or_else(|| pod.name.clone())
+}
+
+fn voter(policy: &Policy, uid: &str) -> Voter {
+    Voter { policy: policy.id.uid.clone(), target: uid.to_owned() }
+}
+
+fn view(networks: &BTreeMap<String, NetworkEntry>, policy: &Policy, uid: &str, now: Mono) -> NetworkView {
+    networks
+        .get(&policy.network)
+        .map_or_else(NetworkView::default, |network| network.chain.view(&voter(policy, uid), now))
+}
+
+fn chain_facts(
+    networks: &BTreeMap<String, NetworkEntry>,
+    policy: &Policy,
+    uid: &str,
+    now: Mono,
+) -> ChainFacts {
+    let view = view(networks, policy, uid, now);
+    let block_time = networks.get(&policy.network).map_or(0, |network| network.plan.block_time);
+    let every = policy.sources.iter().map(|source| source.every).max().unwrap_or(0);
+    ChainFacts {
+        known: view.reference.is_some(),
+        risen_at: view.reference.map_or(Mono(0), |head| head.risen_at),
+        patience: (5 * block_time).max(3 * every).max(5_000),
+    }
+}
+
+fn target_facts(
+    entry: &PolicyEntry,
+    target: &TargetEntry,
+    networks: &BTreeMap<String, NetworkEntry>,
+    now: Mono,
+) -> TargetFacts {
+    let policy = &entry.policy;
+    let view = view(networks, policy, &target.pod.uid, now);
+    let slot = slot_of(&target.pod);
+    let health = entry.health.get(&slot).copied();
+    TargetFacts {
+        pod: target.pod.name.clone(),
+        uid: target.pod.uid.clone(),
+        verdict: target.state.verdict().clone(),
+        syncing: target.state.read(Signal::Syncing, policy, &view, now).whole() == Some(1),
+        head_risen_at: target
+            .state
+            .observatory
+            .peak(Signal::Head)
+            .map_or(target.first_seen, |(_, risen_at)| risen_at),
+        first_seen: target.first_seen,
+        health_before: health.map_or(0, |health| health.until.since(health.since)),
+        by_hand: false,
+        contested: target.contested,
+        slot,
+    }
+}
+
+/// What the cache says of a pod, and the best of what it does not say: a proposal reads the rest live.
+fn cached(pod: &PodView, server: Server) -> Live {
+    Live {
+        stop: Stop::Go,
+        pod: PodFacts::Present(PodPresent {
+            uid: pod.uid.clone(),
+            resource_version: pod.resource_version.clone(),
+            terminating: pod.terminating,
+            ignored: pod.ignored,
+            controlled: pod.slot().is_some(),
+            protected: false,
+            host_network: pod.host_network,
+            crash_loop: pod.waiting_reason == "CrashLoopBackOff",
+            grace: pod.grace,
+            age: pod.started.map_or(0, |started| server.since(started)),
+        }),
+        workload: WorkloadFacts::Settled,
+        node: NodeFacts::Ready,
+    }
+}
