@@ -51,6 +51,9 @@ pub struct Finding {
 }
 
 impl VerdictKind {
+    /// All of them, in the order of their gravity for people.
+    pub const ALL: [Self; 4] = [Self::Healthy, Self::Suspect, Self::Unhealthy, Self::Unknown];
+
     /// Its name in manifests and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -1,0 +1,342 @@
+//! Starts everything, and ends it in the order in which nothing is left half done.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    task::JoinSet,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::{Config, ConfigError},
+    effect::{StopRef, event::Events},
+    lead,
+    notify::{DoorError, Notifier, heartbeat},
+    serve::{self, Gate, ServeError, Vitals},
+    telemetry::{self, Clock, SystemClock},
+};
+
+use super::{
+    clients::{ClientError, Clients},
+    context::{Context, Queues, RemediationKey, Stores},
+    network, policy, queue,
+    queue::Queue,
+    remediation,
+    schema::{self, Schema},
+    sight,
+    watch::Watched,
+};
+
+/// How the operator was started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The configuration file; the default one may be missing.
+    pub config: Option<PathBuf>,
+    /// The namespaces that are looked after; empty: all.
+    pub namespaces: Vec<String>,
+    /// Where health and metrics are served, such as `0.0.0.0:8080`.
+    pub listen: String,
+    /// This installation, `namespace/name`: two must not share a network.
+    pub installation: String,
+    /// This replica, unique per process.
+    pub identity: String,
+}
+
+/// Why the operator could not start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No cluster.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// No election.
+    #[error(transparent)]
+    Lead(#[from] lead::LeadError),
+    /// No sinks.
+    #[error(transparent)]
+    Sinks(#[from] DoorError),
+    /// No port.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// No probes.
+    #[error("failed to make the client for probes: {0}")]
+    Probes(#[from] telemetry::BuildError),
+    /// The installation is not `namespace/name`.
+    #[error("failed to read --installation {0}: write namespace/name")]
+    Installation(String),
+    /// A task that must not end ended.
+    #[error("the task {0} ended by itself; the process ends with it, so that the next one starts whole")]
+    Task(&'static str),
+}
+
+/// Probes under way at once, over all targets.
+const SIMULTANEOUS_POLLS: usize = telemetry::SIMULTANEOUS_POLLS;
+/// The cluster's schema is asked for so often, and old journal entries are forgotten.
+const SCHEMA_EVERY: Duration = Duration::from_secs(60);
+/// How long an end waits for what is under way.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+/// Runs the operator until it is told to end.
+pub async fn run(options: Options) -> Result<(), RunError> {
+    let Some((namespace, name)) = options.installation.split_once('/') else {
+        return Err(RunError::Installation(options.installation));
+    };
+    let config = Config::load(options.config.as_deref())?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let vitals = Vitals::default();
+    let stop = CancellationToken::new();
+    let mut essential = JoinSet::new();
+
+    let listener = serve::listen(&options.listen).await?;
+    let (router, ended) = (serve::router(vitals.clone()), stop.clone());
+    essential.spawn(async move {
+        if let Err(error) = serve::serve(listener, router, ended.cancelled_owned()).await {
+            tracing::error!(%error, "health and metrics");
+        }
+        "serve"
+    });
+
+    let clients = Clients::connect(Arc::clone(&clock)).await?;
+    let acted = TaskTracker::new();
+    let no_more_acts = {
+        let (stop, acted) = (stop.clone(), acted.clone());
+        async move {
+            stop.cancelled().await;
+            acted.wait().await;
+        }
+    };
+    let (lead, campaign) = lead::campaign(
+        lead::client(clients.config.clone())?,
+        namespace,
+        name,
+        &options.identity,
+        lead::Timing::default(),
+        { let clock = Arc::clone(&clock); Arc::new(move || clock.mono()) },
+        no_more_acts,
+    );
+
+    let metrics = vitals.metrics.clone();
+    let watched = Watched::start(&clients, &options.namespaces, &metrics, &mut essential, &stop);
+    let ctx = Arc::new(Context {
+        events: Events::new(&clients.reader, &options.identity),
+        notifier: Notifier::new(&config.sinks, metrics.clone())?,
+        server: clients.server.clone(),
+        cache_age: clients.cache_age.clone(),
+        stores: Stores {
+            networks: watched.networks,
+            policies: watched.policies,
+            remediations: watched.remediations,
+            pods: watched.pods,
+        },
+        queues: Queues { policies: Queue::new(), remediations: Queue::new(), networks: Queue::new() },
+        world: std::sync::Mutex::default(),
+        lead,
+        metrics,
+        clock,
+        config,
+        installation: options.installation.clone(),
+        namespace: namespace.to_owned(),
+        stop: StopRef { namespace: namespace.to_owned(), name: format!("{name}-stop") },
+        schema_current: std::sync::atomic::AtomicBool::new(false),
+        clients,
+    });
+    measure(&ctx);
+    start(&ctx, &vitals, &mut essential, &acted, &stop)?;
+
+    let mut terminate = signal(SignalKind::terminate()).map_err(|_| RunError::Task("signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|_| RunError::Task("signals"))?;
+    let mut campaign = campaign;
+    let result = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        _ = &mut campaign => Err(RunError::Task("leadership")),
+        Some(ended) = essential.join_next() => Err(RunError::Task(ended.unwrap_or("by panic"))),
+    };
+    tracing::info!("ending: nothing new is begun, and what is under way comes to its next safe point");
+    stop.cancel();
+    acted.close();
+    let farewell = async {
+        acted.wait().await;
+        if result.is_ok() {
+            // Gives the lease back, now that nothing guarded runs.
+            let _ = campaign.await;
+        }
+        ctx.notifier.idle().await;
+    };
+    if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+        tracing::warn!("not everything came to its end in time; the journal knows where it stands");
+    }
+    result
+}
+
+/// Starts the tasks that see, judge and act.
+fn start(
+    ctx: &Arc<Context>,
+    vitals: &Vitals,
+    essential: &mut JoinSet<&'static str>,
+    acted: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<(), RunError> {
+    let client = telemetry::Client::new(telemetry::Reach::PodsOnly)?;
+    let (polls, waiting) = mpsc::channel(sight::WAITING_POLLS);
+    let pulse = |name| vitals.liveness.pulse(name, Duration::from_secs(120));
+    let denied = ctx.clients.api_server_addresses();
+    essential.spawn(named(
+        "sight",
+        sight::follow(
+            Arc::clone(ctx),
+            client,
+            polls,
+            denied,
+            SIMULTANEOUS_POLLS,
+            pulse("sight"),
+            stop.clone(),
+        ),
+    ));
+    essential.spawn(named("file", sight::file(Arc::clone(ctx), waiting)));
+    essential.spawn(named("tick", sight::tick(Arc::clone(ctx), pulse("tick"), stop.clone())));
+    essential.spawn(named("lead", follow_leadership(Arc::clone(ctx), vitals.readiness.gate("lead"), stop.clone())));
+    essential.spawn(named("schema", follow_schema(Arc::clone(ctx), vitals.readiness.gate("schema"), stop.clone())));
+    essential.spawn(named("caches", follow_caches(Arc::clone(ctx), vitals.readiness.gate("caches"), stop.clone())));
+
+    let concurrency = usize::from(ctx.config.concurrency);
+    let queues = &ctx.queues;
+    let (policies, remediations, networks) =
+        (Arc::clone(&queues.policies), Arc::clone(&queues.remediations), Arc::clone(&queues.networks));
+    // What these do must be over before the lease is given back, so they are tracked, and ended by `stop`.
+    acted.spawn(queue::run("policy", policies, Arc::clone(&ctx.clock), concurrency, stop.clone(), {
+        let ctx = Arc::clone(ctx);
+        move |key| policy::reconcile(Arc::clone(&ctx), key)
+    }));
+    acted.spawn(queue::run("remediation", remediations, Arc::clone(&ctx.clock), concurrency, stop.clone(), {
+        let ctx = Arc::clone(ctx);
+        move |key| remediation::reconcile(Arc::clone(&ctx), key)
+    }));
+    acted.spawn(queue::run("network", networks, Arc::clone(&ctx.clock), concurrency, stop.clone(), {
+        let ctx = Arc::clone(ctx);
+        move |key| network::reconcile(Arc::clone(&ctx), key)
+    }));
+
+    if let Some(config) = ctx.config.heartbeat.clone() {
+        let (notifier, sender) = (ctx.notifier.clone(), ctx.installation.clone());
+        let ctx = Arc::clone(ctx);
+        let sees = move || {
+            let ctx = Arc::clone(&ctx);
+            async move { sees(&ctx) }
+        };
+        essential.spawn(named("heartbeat", heartbeat(notifier, config, sender, sees)));
+    }
+    Ok(())
+}
+
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
+}
+
+/// Whether this operator sees: the dead man's signal stops when it does not.
+fn sees(ctx: &Context) -> Result<(), String> {
+    let age = ctx.own_facts().cache_age;
+    if age > 120_000 {
+        return Err(format!("nothing was heard of the pods for {} s", age / 1000));
+    }
+    Ok(())
+}
+
+/// A new leader looks at everything: what a former one left is resumed from the journal.
+async fn follow_leadership(ctx: Arc<Context>, gate: Gate, stop: CancellationToken) {
+    gate.ready();
+    let mut lead = ctx.lead.clone();
+    while let Some(leads) = stop.run_until_cancelled(lead.changed()).await {
+        tracing::info!(leads, "leadership");
+        ctx.metrics.leader.set(i64::from(leads));
+        if leads {
+            look_at_everything(&ctx);
+        }
+    }
+}
+
+fn look_at_everything(ctx: &Context) {
+    let now = ctx.clock.mono();
+    for object in ctx.stores.remediations.list() {
+        if let (Some(namespace), Some(name)) = (object.metadata.namespace.clone(), object.metadata.name.clone()) {
+            ctx.queues.remediations.push(RemediationKey { namespace, name }, now);
+        }
+    }
+    for object in ctx.stores.policies.list() {
+        if let (Some(namespace), Some(name)) = (object.metadata.namespace.clone(), object.metadata.name.clone()) {
+            ctx.queues.policies.push(super::world::PolicyKey { namespace, name }, now);
+        }
+    }
+    for object in ctx.stores.networks.list() {
+        if let Some(name) = object.metadata.name.clone() {
+            ctx.queues.networks.push(name, now);
+        }
+    }
+}
+
+async fn follow_schema(ctx: Arc<Context>, gate: Gate, stop: CancellationToken) {
+    use std::sync::atomic::Ordering::Relaxed;
+    let mut every = Duration::from_secs(2);
+    loop {
+        let found = schema::ask(&ctx.clients.reader).await;
+        ctx.schema_current.store(found == Schema::Current, Relaxed);
+        match found {
+            Schema::Current => {
+                gate.ready();
+                every = SCHEMA_EVERY;
+            }
+            Schema::Older(what) => {
+                tracing::warn!(what, "the cluster's schema is older than this operator: it only observes");
+                gate.ready();
+                every = SCHEMA_EVERY;
+            }
+            Schema::Missing(what) => {
+                gate.waiting(what);
+                every = (every * 2).min(SCHEMA_EVERY);
+            }
+        }
+        if ctx.leads() {
+            policy::sweep(&ctx).await;
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn follow_caches(ctx: Arc<Context>, gate: Gate, stop: CancellationToken) {
+    loop {
+        match ctx.stores.waiting() {
+            None => gate.ready(),
+            Some(what) => gate.waiting(what),
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Gauges that are only true when they are computed as they are asked for.
+fn measure(ctx: &Arc<Context>) {
+    let weak = Arc::downgrade(ctx);
+    ctx.metrics.before_scrape(move |metrics| {
+        let Some(ctx) = weak.upgrade() else { return };
+        let verdicts = ctx.world().verdicts();
+        for kind in crate::judge::VerdictKind::ALL {
+            let count = i64::from(verdicts.get(&kind).copied().unwrap_or(0));
+            metrics.targets.get_or_create(&serve::Verdict { verdict: kind.name() }).set(count);
+        }
+        let now = ctx.clock.mono();
+        for kind in ["pods", "networks", "nodehealthpolicies", "noderemediations"] {
+            if let Some(age) = ctx.cache_age.age(kind, now) {
+                let seconds = std::time::Duration::from_millis(age).as_secs_f64();
+                metrics.cache_age.get_or_create(&serve::CacheKind { kind }).set(seconds);
+            }
+        }
+    });
+}
