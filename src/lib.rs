@@ -4,3 +4,4 @@ pub mod api;
 pub mod judge;
 pub mod policy;
 pub mod signal;
+pub mod telemetry;
