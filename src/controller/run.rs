@@ -15,7 +15,7 @@ use crate::{
     lead,
     notify::{DoorError, Notifier, heartbeat},
     serve::{self, Gate, ServeError, Vitals},
-    telemetry::{self, Clock, SystemClock},
+    telemetry::{self, Clock, SystemClock, address::Reach},
 };
 
 use super::{
@@ -181,17 +181,15 @@ fn start(
     acted: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<(), RunError> {
-    let client = telemetry::Client::new(telemetry::Reach::PodsOnly)?;
+    let client = telemetry::Client::new(Reach::PodsOnly, &ctx.clients.api_server_addresses())?;
     let (polls, waiting) = mpsc::channel(sight::WAITING_POLLS);
     let pulse = |name| vitals.liveness.pulse(name, Duration::from_secs(120));
-    let denied = ctx.clients.api_server_addresses();
     essential.spawn(named(
         "sight",
         sight::follow(
             Arc::clone(ctx),
             client,
             polls,
-            denied,
             SIMULTANEOUS_POLLS,
             pulse("sight"),
             stop.clone(),

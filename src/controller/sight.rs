@@ -1,6 +1,6 @@
 //! Keeps the world true: takes over what the caches say, runs the probes it wants, and files what they tell.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -36,9 +36,8 @@ pub struct ProbeKey {
 struct Probes {
     runner: Runner<ProbeKey>,
     client: Client,
-    denied: Vec<std::net::IpAddr>,
-    running: BTreeMap<Wanted, CancellationToken>,
-    references: BTreeMap<(NetworkPlan, Reference), CancellationToken>,
+    running: HashMap<Wanted, CancellationToken>,
+    references: HashMap<(NetworkPlan, Reference), CancellationToken>,
 }
 
 /// Takes over what the caches say, whenever they change and every few seconds, until `stop`.
@@ -46,13 +45,12 @@ pub async fn follow(
     ctx: Arc<Context>,
     client: Client,
     polls: mpsc::Sender<(ProbeKey, Poll)>,
-    denied: Vec<std::net::IpAddr>,
     simultaneous: usize,
     pulse: serve::Pulse,
     stop: CancellationToken,
 ) {
     let runner = Runner::new(Arc::clone(&ctx.clock), polls, simultaneous);
-    let mut probes = Probes { runner, client, denied, running: BTreeMap::new(), references: BTreeMap::new() };
+    let mut probes = Probes { runner, client, running: HashMap::new(), references: HashMap::new() };
     while !stop.is_cancelled() {
         pulse.beat();
         sync(&ctx, &mut probes, &stop);
@@ -112,7 +110,7 @@ fn sync(ctx: &Arc<Context>, probes: &mut Probes, stop: &CancellationToken) {
 impl Probes {
     fn follow(&mut self, wanted: Vec<Wanted>, stop: &CancellationToken) {
         self.running.retain(|probe, running| {
-            let keep = wanted.binary_search(probe).is_ok() || wanted.contains(probe);
+            let keep = wanted.contains(probe);
             if !keep {
                 running.cancel();
             }
@@ -123,19 +121,10 @@ impl Probes {
                 continue;
             }
             let running = stop.child_token();
-            let key = ProbeKey { target: probe.target.clone(), source: probe.source.clone() };
-            let source = AnySource::cometbft(
-                self.client.clone(),
-                Target {
-                    ip: probe.ip.clone(),
-                    port: probe.port.clone(),
-                    ports: probe.ports.clone(),
-                    denied: self.denied.clone(),
-                },
-                probe.chain_id.clone(),
-                Duration::from_millis(probe.timeout),
-            );
-            let every = Duration::from_millis(probe.every);
+            let key = ProbeKey { target: probe.target.clone(), source: probe.source.name.clone() };
+            let target = Target { ip: probe.ip, ports: &probe.ports, chain_id: &probe.chain_id };
+            let source = AnySource::at(target, &probe.source, &self.client);
+            let every = Duration::from_millis(probe.source.every);
             tokio::spawn(self.runner.run(Probe { key, source, every }, running.clone()));
             self.running.insert(probe, running);
         }
@@ -189,7 +178,7 @@ pub async fn file(ctx: Arc<Context>, mut polls: mpsc::Receiver<(ProbeKey, Poll)>
             Some(Ok(_)) => "silent",
             Some(Err(_)) | None => "unknown",
         };
-        ctx.metrics.polls.get_or_create(&serve::PollResult { source: "cometbft", result }).inc();
+        ctx.metrics.polls.get_or_create(&serve::Poll { source: "cometbft", result }).inc();
         let now = ctx.clock.mono();
         let touched = ctx.world().file(&key.target, &poll, now);
         wake(&ctx, touched);

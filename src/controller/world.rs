@@ -5,15 +5,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
 use crate::{
-    api::policy::{Mode, PortName},
+    api::policy::Mode,
     judge::{TargetState, VerdictKind},
     network::{Chain, NetworkView, ReferenceHead, Voter},
     plan::{ChainFacts, FleetFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts, WorkloadFacts},
-    policy::{NetworkPlan, Policy, SourceKind},
+    policy::{NetworkPlan, Policy, Source},
     remedy::Observation,
     signal::{Mono, Poll, Server, Signal, Unknown},
 };
@@ -39,24 +40,18 @@ pub struct TargetKey {
 }
 
 /// A probe that should be running.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Wanted {
     /// Of which target.
     pub target: TargetKey,
-    /// Name of the source.
-    pub source: String,
+    /// What is asked.
+    pub source: Source,
     /// The pod's address.
-    pub ip: String,
-    /// The container port.
-    pub port: PortName,
+    pub ip: IpAddr,
     /// The container ports that the pod declares.
     pub ports: Vec<(Option<String>, u16)>,
     /// The chain that must answer.
     pub chain_id: String,
-    /// How often (milliseconds).
-    pub every: u64,
-    /// How long an answer may take (milliseconds).
-    pub timeout: u64,
 }
 
 /// Everything this process sees.
@@ -244,18 +239,14 @@ impl World {
             let Some(network) = self.networks.get(&entry.policy.network) else { continue };
             for target in entry.targets.values() {
                 // On the host's network the pod's address is the node's: whoever answers there is not the pod.
-                let Some(ip) = target.pod.ip.clone().filter(|_| !target.pod.host_network) else { continue };
+                let Some(ip) = target.pod.ip.filter(|_| !target.pod.host_network) else { continue };
                 for source in &entry.policy.sources {
-                    let SourceKind::CometBft(port) = &source.kind;
                     wanted.push(Wanted {
                         target: TargetKey { policy: key.clone(), uid: target.pod.uid.clone() },
-                        source: source.name.clone(),
-                        ip: ip.clone(),
-                        port: port.clone(),
+                        source: source.clone(),
+                        ip,
                         ports: target.pod.ports.clone(),
                         chain_id: network.plan.chain_id.clone(),
-                        every: source.every,
-                        timeout: source.timeout,
                     });
                 }
             }

@@ -1,0 +1,201 @@
+//! The one HTTP client for probes. It carries no credential of any kind, follows nothing, and believes nothing.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use reqwest::{
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect, retry,
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    address::{self, Forbidden, Reach},
+    failure::{no_answer, no_end},
+    tls,
+};
+
+pub use super::failure::Failure;
+
+/// How much of an answer is read, in bytes.
+pub const BODY_CAP: usize = 1024 * 1024;
+
+/// Long enough for the requests of one poll to share a connection, and shorter than the shortest interval, so that
+/// every poll also tells whether the target still accepts connections.
+const IDLE: Duration = Duration::from_millis(400);
+
+/// The client. Cloning it is cheap, and clones share connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    reach: Reach,
+    denied: Arc<[IpAddr]>,
+}
+
+/// Until when an answer must be complete.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    at: Instant,
+    within: Duration,
+}
+
+/// An answer that came in time and in one piece, whatever it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its HTTP status; never 3xx.
+    pub status: u16,
+    /// Its body, at most as long as asked for.
+    pub body: Vec<u8>,
+    /// From the first byte sent, connecting included, to the last received.
+    pub latency: Duration,
+}
+
+/// The client could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to set up the HTTP client of the probes")]
+pub struct BuildError(#[source] reqwest::Error);
+
+/// Resolves names to addresses that may be asked. The connection is made to the very addresses that were checked, so
+/// a name that changes its mind in between gains nothing.
+struct Guard {
+    reach: Reach,
+    denied: Arc<[IpAddr]>,
+}
+
+// === impl Client ===
+
+impl Client {
+    /// A client that goes as far as `reach` says, and never to `denied`.
+    pub fn new(reach: Reach, denied: &[IpAddr]) -> Result<Self, BuildError> {
+        tls::install();
+        let denied: Arc<[IpAddr]> = denied.into();
+        let settings = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("mainstay/", env!("CARGO_PKG_VERSION")))
+                .redirect(redirect::Policy::none())
+                .referer(false)
+                .retry(retry::never())
+                .no_proxy()
+                .http1_only()
+                .pool_max_idle_per_host(1)
+                .pool_idle_timeout(IDLE)
+                .dns_resolver(Guard { reach, denied: Arc::clone(&denied) })
+        };
+        // A minimal image may hold no certificate authorities at all. That is a reason to trust no https:// reference,
+        // not a reason to be blind to every pod.
+        let http = settings().build().or_else(|error| {
+            tracing::warn!(%error, "no usable certificate authorities: https:// references will not be believed");
+            settings().tls_certs_only([]).build()
+        });
+        Ok(Self { http: http.map_err(BuildError)?, reach, denied })
+    }
+
+    pub(super) const fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    pub(super) fn denied(&self) -> &[IpAddr] {
+        &self.denied
+    }
+
+    /// Asks `url`, and reads at most `cap` bytes of what it says. Everything, from connecting to the last byte, must
+    /// be over before the deadline.
+    pub async fn get(&self, url: &str, deadline: Deadline, cap: usize) -> Result<Answer, Failure> {
+        let url = address::parse(url, self.reach, &self.denied)?;
+        let sent = Instant::now();
+        let begun = timeout_at(deadline.at, self.http.get(url).send()).await;
+        let mut response = begun.map_err(|_| Failure::Silent)?.map_err(|error| no_answer(&error))?;
+        let status = response.status();
+        if status.is_redirection() {
+            return Err(Failure::Redirected);
+        }
+        let announced = response.content_length().unwrap_or(0);
+        if usize::try_from(announced).map_or(true, |announced| announced > cap) {
+            return Err(Failure::TooLarge(cap));
+        }
+        let mut body = Vec::new();
+        loop {
+            // From here on the target has begun to answer: running out of time is no longer silence.
+            let next = timeout_at(deadline.at, response.chunk()).await;
+            match next.map_err(|_| Failure::Unfinished(deadline))?.map_err(|error| no_end(&error))? {
+                None => break,
+                Some(chunk) if body.len() + chunk.len() > cap => return Err(Failure::TooLarge(cap)),
+                Some(chunk) => body.extend_from_slice(&chunk),
+            }
+        }
+        Ok(Answer { status: status.as_u16(), body, latency: sent.elapsed() })
+    }
+}
+
+// === impl Deadline ===
+
+impl Deadline {
+    /// So long from now.
+    #[must_use]
+    pub fn within(within: Duration) -> Self {
+        Self { at: Instant::now() + within, within }
+    }
+}
+
+impl fmt::Display for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} s", self.within.as_secs_f64())
+    }
+}
+
+// === impl Guard ===
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (reach, denied) = (self.reach, Arc::clone(&self.denied));
+        Box::pin(async move {
+            // The port is the URL's; 0 leaves it to the caller.
+            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed = permitted(name.as_str(), &found, reach, &denied)?;
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Those of the addresses of `name` that may be asked.
+fn permitted(
+    name: &str,
+    found: &[SocketAddr],
+    reach: Reach,
+    denied: &[IpAddr],
+) -> Result<Vec<SocketAddr>, Forbidden> {
+    let mut why = String::new();
+    let mut allowed = Vec::new();
+    for address in found {
+        match address::permit(address.ip(), reach, denied) {
+            Ok(()) => allowed.push(*address),
+            Err(forbidden) => why = format!(": {forbidden}"),
+        }
+    }
+    if allowed.is_empty() { Err(Forbidden::Name(name.to_owned(), why)) } else { Ok(allowed) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T15
+    #[test]
+    fn a_name_that_leads_inside_is_refused() {
+        let inside: Vec<SocketAddr> = vec!["127.0.0.1:0".parse().unwrap(), "169.254.169.254:0".parse().unwrap()];
+        let outside: SocketAddr = "192.0.2.7:0".parse().unwrap();
+        let refused = permitted("rebound.example", &inside, Reach::PodsOnly, &[]).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "rebound.example resolves to no address that may be asked: 169.254.169.254 is link-local: it is never asked"
+        );
+        let mixed = [inside.as_slice(), &[outside]].concat();
+        assert_eq!(permitted("mixed.example", &mixed, Reach::PodsOnly, &[]), Ok(vec![outside]));
+        assert!(permitted("api.example", &[outside], Reach::Anywhere, &[outside.ip()]).is_err());
+        assert!(permitted("empty.example", &[], Reach::Anywhere, &[]).is_err());
+    }
+}

@@ -1,0 +1,58 @@
+//! Samples in: against a server that does everything wrong, and against recorded answers.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod client;
+mod cometbft;
+mod decode;
+mod garbage;
+mod hostile;
+mod reference;
+mod runner;
+
+use mainstay::{
+    signal::{Poll, Signal, Unknown, Value, Wall},
+    telemetry::{Client, Clock, SystemClock, address::Reach, cometbft::CometBft},
+};
+use std::{net::SocketAddr, time::Duration};
+
+const STATUS: &str = include_str!("cometbft/status.json");
+const NET_INFO: &str = include_str!("cometbft/net_info.json");
+const ERROR: &str = include_str!("cometbft/error.json");
+const CHAIN: &str = "cosmoshub-2";
+
+/// 2.5 s after the time of the recorded block, to the millisecond.
+const WALL: Wall = Wall(1_564_660_345_318);
+
+/// The real monotonic clock, and the wall time of the recording.
+struct Recorded(SystemClock);
+
+impl Clock for Recorded {
+    fn mono(&self) -> mainstay::signal::Mono {
+        self.0.mono()
+    }
+
+    fn wall(&self) -> Wall {
+        WALL
+    }
+}
+
+fn clock() -> Recorded {
+    Recorded(SystemClock::start())
+}
+
+fn client() -> Client {
+    Client::new(Reach::Anywhere, &[]).unwrap()
+}
+
+/// The RPC of the node at `address`, on the chain of the recording.
+fn node(address: SocketAddr, timeout: Duration) -> CometBft {
+    CometBft::new(client(), Ok(format!("http://{address}")), CHAIN, timeout)
+}
+
+fn of(poll: &Poll, signal: Signal) -> &Result<Value, Unknown> {
+    let mut found = poll.values.iter().filter(|(of, _)| *of == signal);
+    let (_, value) = found.next().unwrap();
+    assert!(found.next().is_none(), "two values of {signal:?}");
+    value
+}

@@ -1,0 +1,58 @@
+//! Nodes outside the cluster.
+
+use std::time::Duration;
+
+use mainstay::{
+    api::Family,
+    policy::{NetworkPlan, Reference},
+    signal::Unknown,
+    telemetry::{Client, address::Reach, reference_head},
+};
+
+use crate::{
+    CHAIN, STATUS, client, clock,
+    hostile::{Act, Server, ok},
+};
+
+fn network() -> NetworkPlan {
+    NetworkPlan {
+        name: "hub".into(),
+        uid: String::new(),
+        family: Family::CometBFT,
+        chain_id: CHAIN.into(),
+        block_time: 6_000,
+        allowed_namespaces: Vec::new(),
+        references: Vec::new(),
+        stalled_after: 120_000,
+        max_concurrent: 1,
+    }
+}
+
+async fn head(client: &Client, url: String) -> Result<u64, Unknown> {
+    let reference = Reference { name: "outside".into(), url };
+    reference_head(client, &network(), &reference, Duration::from_secs(20), &clock()).await
+}
+
+#[tokio::test]
+async fn a_reference_behind_a_path_tells_its_head() {
+    let server = Server::start(|path| Act::Say(if path == "/cosmos/status" { ok(STATUS) } else { ok("") })).await;
+    assert_eq!(head(&client(), server.url("/cosmos")).await, Ok(1_262_196));
+}
+
+#[tokio::test]
+async fn a_reference_that_cannot_vote_says_why() {
+    let wrong = Server::start(|_| Act::Say(ok(STATUS.replace(CHAIN, "osmosis-1")))).await;
+    assert_eq!(head(&client(), wrong.url("")).await, Err(Unknown::WrongChain("osmosis-1".into())));
+    let behind = Server::start(|_| Act::Say(ok(STATUS.replace(":false", ":true")))).await;
+    assert!(matches!(head(&client(), behind.url("")).await, Err(Unknown::Invalid(_))));
+    assert_eq!(head(&client(), "http://127.0.0.1:1".into()).await, Err(Unknown::NoAnswer));
+}
+
+/// T15
+#[tokio::test]
+async fn a_reference_does_not_lead_inside() {
+    let guarded = Client::new(Reach::PodsOnly, &[]).unwrap();
+    for url in ["http://169.254.169.254/latest", "http://localhost:8080", "https://[fe80::1]", "http://[::1]"] {
+        assert!(matches!(head(&guarded, url.into()).await, Err(Unknown::OurSide(_))), "{url}");
+    }
+}
