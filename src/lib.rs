@@ -2,5 +2,6 @@
 
 pub mod api;
 pub mod judge;
+pub mod network;
 pub mod policy;
 pub mod signal;
