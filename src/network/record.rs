@@ -1,0 +1,109 @@
+//! When a head last rose, and what does not count as a rise.
+
+use crate::signal::Mono;
+
+/// The running record of one quorum's head.
+///
+/// A rise is a new maximum that the same voters brought about. When a vote joins or lapses, the head may jump
+/// although no node made a block: such a maximum is noted, but it is no rise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Record {
+    /// The greatest head seen.
+    most: Option<u64>,
+    /// When the same voters last brought it about that `most` rose.
+    pub risen_at: Option<Mono>,
+    /// Since when the head is known to stand, other than by a rise: a first sight, or a jump by joined votes.
+    noted_at: Mono,
+    /// Since when the head has been below `most` without a break.
+    below_since: Option<Mono>,
+    /// Whether there was a head at the last look.
+    present: bool,
+}
+
+// === impl Record ===
+
+impl Record {
+    /// Takes note of the head. `regrouped`: a vote joined or lapsed since the last look. `patience` (milliseconds):
+    /// a head that stayed below the record for so long means that the record was a liar's, or another life of the
+    /// chain (a development network that was made anew); the record then starts over.
+    pub fn note(&mut self, head: Option<u64>, regrouped: bool, patience: u64, now: Mono) {
+        let returned = !self.present;
+        self.present = head.is_some();
+        let Some(head) = head else {
+            self.below_since = None;
+            return;
+        };
+        if returned {
+            self.noted_at = now;
+        }
+        match self.most {
+            Some(most) if head == most => self.below_since = None,
+            Some(most) if head < most => {
+                let since = *self.below_since.get_or_insert(now);
+                if now.since(since) >= patience {
+                    *self = Self { most: Some(head), noted_at: now, below_since: None, ..*self };
+                }
+            }
+            before => {
+                self.most = Some(head);
+                self.below_since = None;
+                if before.is_none() || regrouped || returned {
+                    self.noted_at = now;
+                } else {
+                    self.risen_at = Some(now);
+                }
+            }
+        }
+    }
+
+    /// Since when the head has stood, as far as we know.
+    pub fn stands_since(&self) -> Mono {
+        self.risen_at.map_or(self.noted_at, |risen_at| risen_at.max(self.noted_at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(looks: &[(u64, Option<u64>, bool)]) -> Record {
+        let mut record = Record::default();
+        for (at, head, regrouped) in looks {
+            record.note(*head, *regrouped, 100, Mono(*at));
+        }
+        record
+    }
+
+    #[test]
+    fn the_first_sight_of_a_head_is_not_a_rise() {
+        let record = seen(&[(5, Some(100), true)]);
+        assert_eq!((record.risen_at, record.stands_since()), (None, Mono(5)));
+    }
+
+    #[test]
+    fn only_a_new_maximum_is_a_rise() {
+        let record =
+            seen(&[(5, Some(100), true), (6, Some(101), false), (7, Some(99), true), (8, Some(101), false)]);
+        assert_eq!(record.risen_at, Some(Mono(6)));
+    }
+
+    #[test]
+    fn a_jump_by_a_vote_that_joined_or_lapsed_is_not_a_rise() {
+        let record = seen(&[(5, Some(90), true), (6, Some(100), true)]);
+        assert_eq!((record.risen_at, record.stands_since()), (None, Mono(6)));
+    }
+
+    #[test]
+    fn a_quorum_that_was_lost_and_returns_has_not_risen() {
+        let record = seen(&[(5, Some(90), true), (6, None, true), (7, Some(100), true)]);
+        assert_eq!((record.risen_at, record.stands_since()), (None, Mono(7)));
+    }
+
+    #[test]
+    fn a_record_that_is_never_reached_again_starts_over() {
+        let liar = [(5, Some(100), true), (6, Some(9_999), false), (7, Some(101), false), (106, Some(110), false)];
+        assert_eq!(seen(&liar).risen_at, Some(Mono(6)));
+        let recovered = [&liar[..], &[(107, Some(111), false), (108, Some(112), false)]].concat();
+        assert_eq!(seen(&recovered).risen_at, Some(Mono(108)));
+    }
+}
