@@ -3,11 +3,13 @@
 mod network;
 mod preset;
 mod selector;
+mod share;
 mod validate;
 
 pub use network::{NetworkPlan, NetworkProblem, Reference, validate_network};
 pub use preset::{PRESET_SOURCE, Preset, preset};
 pub use selector::Selector;
+pub use share::required_healthy;
 pub use validate::{Problem, validate};
 
 use serde::{Deserialize, Serialize};
