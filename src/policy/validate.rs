@@ -99,13 +99,13 @@ fn selector(object: &NodeHealthPolicy) -> Result<Selector, Problem> {
 }
 
 fn sources(written: &[TelemetrySource], mut sources: Vec<Source>) -> Result<Vec<Source>, Problem> {
+    let (every, timeout) = sources.first().map_or((5_000, 2_000), |base| (base.every, base.timeout));
     for source in written {
         let place = format!("spec.telemetry[{}]", source.name);
         let Some(cometbft) = &source.cometbft else {
             return Err(Problem::new(place, "name one source, such as cometbft: {port: rpc}"));
         };
         let known = sources.iter().position(|known| known.name == source.name);
-        let (every, timeout) = sources.first().map_or((5_000, 2_000), |base| (base.every, base.timeout));
         let made = Source {
             name: source.name.clone(),
             kind: SourceKind::CometBft(cometbft.port.clone()),
@@ -137,9 +137,11 @@ fn rules(written: &[HealthRule], mut rules: Vec<Rule>) -> Result<Vec<Rule>, Prob
         if rule.name.starts_with("preset/") && known.is_none() {
             return Err(Problem::new(place, "the preset of this family and role has no rule of this name"));
         }
-        match (known, rule.off) {
+        match (known, rule.disabled) {
             (Some(index), true) => drop(rules.remove(index)),
-            (None, true) => return Err(Problem::new(place, "off: true only removes rules named preset/NAME")),
+            (None, true) => {
+                return Err(Problem::new(place, "disabled: true only removes rules named preset/NAME"));
+            }
             (Some(index), false) => rules[index] = compile(rule, &place)?,
             (None, false) => rules.push(compile(rule, &place)?),
         }
