@@ -123,7 +123,11 @@ impl Node {
                 for (key, node) in entries {
                     let path = if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
                     places.insert(path.clone(), key.line);
-                    map.insert(key.text, node.place(&path, places));
+                    let value = node.place(&path, places);
+                    // The API server drops a null where none is allowed, and our definitions allow none.
+                    if !value.is_null() {
+                        map.insert(key.text, value);
+                    }
                 }
                 Value::Object(map)
             }

@@ -19,9 +19,7 @@ impl Rules {
     /// Path and message of every rule that the object breaks.
     #[must_use]
     pub fn broken(&self, object: &Value) -> Vec<(String, String)> {
-        let mut object = object.clone();
-        drop_nulls(&mut object);
-        let errors = validate_compiled(&self.0, &object, None).err().into_iter().flatten();
+        let errors = validate_compiled(&self.0, object, None).err().into_iter().flatten();
         errors.map(|error| (error.field_path, error.message)).collect()
     }
 }
@@ -32,18 +30,6 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     let rule = format!("self.matches({})", json!(pattern));
     let schema = json!({"type": "string", "x-kubernetes-validations": [{"rule": rule}]});
     validate_compiled(&compile_schema(&schema), &json!(text), None).is_ok()
-}
-
-/// The API server drops nulls where none is allowed, and our definitions allow none.
-fn drop_nulls(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, value| !value.is_null());
-            map.values_mut().for_each(drop_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
 }
 
 #[cfg(test)]

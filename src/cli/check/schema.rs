@@ -68,15 +68,14 @@ impl Errors {
         let Value::Object(map) = value else { return };
         let properties = schema["properties"].as_object();
         for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            // The API server drops a null where none is allowed.
-            if map.get(name).is_none_or(Value::is_null) {
+            if !map.contains_key(name) {
                 self.block(&join(path, name), "Required value".into());
             }
         }
         if let Some(most) = over(map.len(), &schema["maxProperties"]) {
             self.block(path, format!("Too many: {}: must have at most {most} items", map.len()));
         }
-        for (name, value) in map.iter().filter(|(_, value)| !value.is_null()) {
+        for (name, value) in map {
             let path = join(path, name);
             if let Some(known) = properties.and_then(|properties| properties.get(name)) {
                 self.value(known, value, &path);
@@ -151,21 +150,18 @@ fn is_opaque(path: &str, properties: Option<&Map<String, Value>>) -> bool {
 }
 
 fn unknown(path: &str, name: &str, known: Option<&Map<String, Value>>) -> String {
-    let mut message = format!("unknown field \"{path}\"");
-    if ["y", "yes", "on", "n", "no", "off", "true", "false"].contains(&name.to_ascii_lowercase().as_str()) {
-        message.push_str(": to kubectl the words y, yes, on, n, no and off are booleans, even as keys");
+    let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
+    let help = if ["y", "yes", "on", "n", "no", "off", "true", "false"].contains(&plain(name).as_str()) {
+        ": to kubectl the words y, yes, on, n, no and off are booleans, even as keys".into()
+    } else if let Some(close) = known.and_then(|known| known.keys().find(|other| plain(other) == plain(name))) {
+        format!(": did you mean {close}?")
     } else if let Some(known) = known.filter(|known| !known.is_empty()) {
-        let close =
-            |other: &&String| other.eq_ignore_ascii_case(name) || other.replace('_', "") == name.replace('_', "");
-        match known.keys().find(close) {
-            Some(close) => message.push_str(&format!(": did you mean {close}?")),
-            None => {
-                let names = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-                message.push_str(&format!(": here may stand {names}"));
-            }
-        }
-    }
-    message
+        let names = known.keys().map(String::as_str).collect::<Vec<_>>();
+        format!(": here may stand {}", names.join(", "))
+    } else {
+        String::new()
+    };
+    format!("unknown field \"{path}\"{help}")
 }
 
 fn join(path: &str, name: &str) -> String {
@@ -203,7 +199,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn errors(schema: Value, value: &Value) -> Vec<String> {
+    fn errors(schema: &Value, value: &Value) -> Vec<String> {
         let schema = json!({"type": "object", "properties": {"spec": schema}});
         let errors = validate(&schema, &json!({"spec": value}));
         errors.into_iter().map(|error| format!("{}: {}", error.path, error.message)).collect()
@@ -212,24 +208,24 @@ mod tests {
     #[test]
     fn types_are_told_apart() {
         assert_eq!(
-            errors(json!({"type": "integer"}), &json!("3")),
+            errors(&json!({"type": "integer"}), &json!("3")),
             ["spec: spec in body must be of type integer: \"string\""]
         );
-        assert_eq!(errors(json!({"type": "integer"}), &json!(3)), [""; 0]);
+        assert_eq!(errors(&json!({"type": "integer"}), &json!(3)), [""; 0]);
         let share = json!({"x-kubernetes-int-or-string": true, "maxLength": 4});
-        assert_eq!(errors(share.clone(), &json!("51%")), [""; 0]);
-        assert_eq!(errors(share, &json!(0.5)).len(), 1);
+        assert_eq!(errors(&share, &json!("51%")), [""; 0]);
+        assert_eq!(errors(&share, &json!(0.5)).len(), 1);
     }
 
     #[test]
     fn unknown_fields_are_named_and_a_slip_is_seen() {
         let schema = json!({"type": "object", "properties": {"minHealthy": {"type": "integer"}}});
         assert_eq!(
-            errors(schema.clone(), &json!({"minhealthy": 1})),
+            errors(&schema, &json!({"minhealthy": 1})),
             ["spec.minhealthy: unknown field \"spec.minhealthy\": did you mean minHealthy?"]
         );
         assert_eq!(
-            errors(schema, &json!({"bogus": 1})),
+            errors(&schema, &json!({"bogus": 1})),
             ["spec.bogus: unknown field \"spec.bogus\": here may stand minHealthy"]
         );
     }
@@ -238,7 +234,7 @@ mod tests {
     fn a_list_of_named_things_has_each_name_once() {
         let item = json!({"type": "object", "properties": {"name": {"type": "string"}}});
         let schema = json!({"type": "array", "items": item, "x-kubernetes-list-map-keys": ["name"]});
-        let found = errors(schema, &json!([{"name": "a"}, {"name": "b"}, {"name": "a"}]));
+        let found = errors(&schema, &json!([{"name": "a"}, {"name": "b"}, {"name": "a"}]));
         assert_eq!(found, ["spec[2]: Duplicate value: {name: \"a\"}: give each its own"]);
     }
 }

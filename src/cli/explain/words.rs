@@ -141,7 +141,7 @@ impl Page {
             HealthyShare::Count(count) => format!("{count} of the other targets must be healthy"),
             HealthyShare::Percent(percent) => {
                 format!(
-                    "{percent}% of the targets must be healthy, and of n targets never more than the n−1 others"
+                    "{percent}% of all targets must be healthy besides the one that is helped, or else all the others"
                 )
             }
         };
