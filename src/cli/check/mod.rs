@@ -171,3 +171,54 @@ impl fmt::Display for Finding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(files: &[(&str, &str)]) -> String {
+        let files: Vec<_> = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        check(&files).to_string()
+    }
+
+    #[test]
+    fn every_finding_says_where_what_and_what_to_write_instead() {
+        insta::assert_snapshot!(said(&[("policy.yaml", include_str!("testdata/wrong.yaml"))]));
+    }
+
+    #[test]
+    fn what_may_surprise_is_said_but_is_no_error() {
+        let networks = include_str!("testdata/networks.yaml");
+        insta::assert_snapshot!(said(&[
+            ("networks.yaml", networks),
+            ("policies.yaml", include_str!("testdata/surprising.yaml")),
+        ]));
+    }
+
+    #[test]
+    fn json_and_lists_are_read_too() {
+        let list = r#"{"apiVersion": "v1", "kind": "List", "items": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}},
+            {"apiVersion": "mainstay.dev/v1alpha1", "kind": "Network", "metadata": {"name": "hub"},
+             "spec": {"family": "CometBFT", "chainId": "",
+                      "allowedNamespaces": ["cosmos"]}}]}"#;
+        assert_eq!(
+            said(&[("list.json", list)]),
+            "list.json: note: not of mainstay.dev, not checked: ConfigMap\n\
+             list.json:4: Network/hub: spec.chainId: should be at least 1 chars long\n\
+             1 object checked: 1 finding, 0 warnings\n"
+        );
+    }
+
+    #[test]
+    fn other_versions_and_kinds_of_ours_are_findings() {
+        let text =
+            "{apiVersion: mainstay.dev/v1, kind: Network}\n---\n{apiVersion: mainstay.dev/v1alpha1, kind: Nod}";
+        let said = said(&[("-", text)]);
+        assert!(
+            said.contains("stdin:1: Network/: apiVersion: no such version: write mainstay.dev/v1alpha1"),
+            "{said}"
+        );
+        assert!(said.contains("stdin:3: Nod/: kind: no such kind: write one of Network, "), "{said}");
+    }
+}

@@ -39,13 +39,9 @@ pub fn documents(text: &str) -> (Vec<Document>, Option<SyntaxError>) {
                 documents.push(Document { value, places });
             }
             Err(error) => {
-                let place = error.location();
-                let column = place.map(|at| format!("column {}: ", at.column())).unwrap_or_default();
-                let message = error.without_snippet().to_string();
-                let error = SyntaxError {
-                    line: place.map(|at| at.line()),
-                    message: format!("not YAML: {column}{message}"),
-                };
+                let line = error.location().map(|at| at.line());
+                let message = format!("not YAML: {}", error.without_snippet());
+                let error = SyntaxError { line, message };
                 return (documents, Some(error));
             }
         }
