@@ -21,18 +21,9 @@ use super::{
     clients::{CacheAge, Clients, ServerClock},
     observe::PodView,
     queue::Queue,
-    watch::Store,
-    world::{PolicyKey, World},
+    watch::{Key, Store, WatchState},
+    world::World,
 };
-
-/// A remediation by namespace and name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RemediationKey {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
 
 /// The caches.
 pub struct Stores {
@@ -49,9 +40,9 @@ pub struct Stores {
 /// What waits to be reconciled.
 pub struct Queues {
     /// Policies.
-    pub policies: Arc<Queue<PolicyKey>>,
+    pub policies: Arc<Queue<Key>>,
     /// Remediations.
-    pub remediations: Arc<Queue<RemediationKey>>,
+    pub remediations: Arc<Queue<Key>>,
     /// Networks, by name.
     pub networks: Arc<Queue<String>>,
 }
@@ -90,6 +81,19 @@ pub struct Context {
     pub stop: StopRef,
     /// Whether the cluster's CRDs are at least as new as this build.
     pub schema_current: AtomicBool,
+}
+
+impl Stores {
+    /// What a cache waits for; `None` when all of them follow the API server.
+    pub fn waiting(&self) -> Option<String> {
+        let states =
+            [self.networks.state(), self.policies.state(), self.remediations.state(), self.pods.state()];
+        states.into_iter().find_map(|state| match state {
+            WatchState::Live => None,
+            WatchState::Starting => Some("the first list".to_owned()),
+            WatchState::Waiting(what) => Some(what),
+        })
+    }
 }
 
 impl Context {

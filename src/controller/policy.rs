@@ -13,10 +13,11 @@ use crate::{
 };
 
 use super::{
-    context::{Context, RemediationKey},
+    context::Context,
     remediation::Standing,
     report,
-    world::{PolicyKey, PolicySnapshot, TargetSnapshot},
+    watch::Key,
+    world::{PolicySnapshot, TargetSnapshot},
 };
 
 /// A policy is looked at again after this, whatever happens (milliseconds).
@@ -38,7 +39,7 @@ pub struct Decided<'a> {
 }
 
 /// Looks at one policy. Returns when it wants to be looked at again (milliseconds).
-pub async fn reconcile(ctx: Arc<Context>, key: PolicyKey) -> Option<u64> {
+pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
     let object = ctx.stores.policies.get(&key.namespace, &key.name)?;
     if !ctx.leads() {
         return None;
@@ -248,7 +249,7 @@ fn virtual_seat(snapshot: &PolicySnapshot, entry: &NodeRemediation) -> Option<Le
 fn wake(ctx: &Context, object: &NodeRemediation) {
     let meta = &object.metadata;
     if let (Some(namespace), Some(name)) = (meta.namespace.clone(), meta.name.clone()) {
-        ctx.queues.remediations.push(RemediationKey { namespace, name }, ctx.clock.mono());
+        ctx.queues.remediations.push(Key { namespace, name }, ctx.clock.mono());
     }
 }
 

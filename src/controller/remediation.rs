@@ -12,9 +12,10 @@ use crate::{
 };
 
 use super::{
-    context::{Context, RemediationKey},
+    context::Context,
     report,
-    world::{PolicyKey, PolicySnapshot},
+    watch::Key,
+    world::PolicySnapshot,
 };
 
 /// Between two looks at a target that is being verified, and after an effect that failed (milliseconds).
@@ -22,7 +23,7 @@ const LOOK_AGAIN: u64 = 1_000;
 const RETRY: u64 = 2_000;
 
 /// Carries one remediation as far as it goes now. Returns when it wants to go on (milliseconds).
-pub async fn reconcile(ctx: Arc<Context>, key: RemediationKey) -> Option<u64> {
+pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
     let cached = ctx.stores.remediations.get(&key.namespace, &key.name)?;
     if !ctx.leads() {
         return None;
@@ -49,7 +50,7 @@ struct Life<'a> {
     ctx: &'a Context,
     object: NodeRemediation,
     order: Order,
-    key: RemediationKey,
+    key: Key,
     /// The version of the pod that the last look found fit for the act.
     uid: String,
 }
@@ -57,7 +58,7 @@ struct Life<'a> {
 impl<'a> Life<'a> {
     fn new(ctx: &'a Context, object: NodeRemediation) -> Option<Self> {
         let uid = object.metadata.uid.clone()?;
-        let key = RemediationKey {
+        let key = Key {
             namespace: object.metadata.namespace.clone()?,
             name: object.metadata.name.clone()?,
         };
@@ -311,8 +312,8 @@ impl<'a> Life<'a> {
         }
     }
 
-    fn policy_key(&self) -> PolicyKey {
-        PolicyKey { namespace: self.key.namespace.clone(), name: self.object.spec.policy.name.clone() }
+    fn policy_key(&self) -> Key {
+        Key { namespace: self.key.namespace.clone(), name: self.object.spec.policy.name.clone() }
     }
 
     fn snapshot(&self) -> Option<PolicySnapshot> {
@@ -367,6 +368,6 @@ impl Standing for NodeRemediation {
 
 /// The policy whose remediation this is, if it runs here.
 #[must_use]
-pub fn policy_of(object: &NodeRemediation) -> Option<PolicyKey> {
-    Some(PolicyKey { namespace: object.metadata.namespace.clone()?, name: object.spec.policy.name.clone() })
+pub fn policy_of(object: &NodeRemediation) -> Option<Key> {
+    Some(Key { namespace: object.metadata.namespace.clone()?, name: object.spec.policy.name.clone() })
 }

@@ -1,6 +1,6 @@
 //! Starts everything, and ends it in the order in which nothing is left half done.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -19,14 +19,14 @@ use crate::{
 };
 
 use super::{
-    clients::{ClientError, Clients},
-    context::{Context, Queues, RemediationKey, Stores},
+    clients::{Clients, ConnectError, MonoClock},
+    context::{Context, Queues, Stores},
     network, policy, queue,
     queue::Queue,
     remediation,
     schema::{self, Schema},
     sight,
-    watch::Watched,
+    watch::{Counters, Happening, Key, Scope, WatchEnv, watch},
 };
 
 /// How the operator was started.
@@ -52,7 +52,10 @@ pub enum RunError {
     Config(#[from] ConfigError),
     /// No cluster.
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(#[from] ConnectError),
+    /// No cluster is configured.
+    #[error("failed to find the API server: {0}")]
+    Cluster(#[from] kube::config::InferConfigError),
     /// No election.
     #[error(transparent)]
     Lead(#[from] lead::LeadError),
@@ -100,7 +103,12 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         "serve"
     });
 
-    let clients = Clients::connect(Arc::clone(&clock)).await?;
+    let cluster = kube::Config::infer().await?;
+    let mono: MonoClock = {
+        let clock = Arc::clone(&clock);
+        Arc::new(move || clock.mono())
+    };
+    let clients = Clients::connect(cluster.clone(), &mono)?;
     let acted = TaskTracker::new();
     let no_more_acts = {
         let (stop, acted) = (stop.clone(), acted.clone());
@@ -110,28 +118,40 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         }
     };
     let (lead, campaign) = lead::campaign(
-        lead::client(clients.config.clone())?,
+        lead::client(cluster.clone())?,
         namespace,
         name,
         &options.identity,
         lead::Timing::default(),
-        { let clock = Arc::clone(&clock); Arc::new(move || clock.mono()) },
+        Arc::clone(&mono),
         no_more_acts,
     );
 
     let metrics = vitals.metrics.clone();
-    let watched = Watched::start(&clients, &options.namespaces, &metrics, &mut essential, &stop);
+    let scope = match options.namespaces.clone() {
+        none if none.is_empty() => Scope::All,
+        some => Scope::Namespaces(some),
+    };
+    let env = WatchEnv {
+        client: clients.watcher.clone(),
+        cache_age: clients.cache_age.clone(),
+        clock: mono,
+        counters: Arc::new(CountRestarts(metrics.clone())),
+    };
+    let (networks, feed_networks) = watch(&env, &Scope::All);
+    let (policies, feed_policies) = watch(&env, &scope);
+    let (remediations, feed_remediations) = watch(&env, &scope);
+    let (pods, feed_pods) = watch(&env, &scope);
+    essential.spawn(named("watch networks", feed_networks));
+    essential.spawn(named("watch policies", feed_policies));
+    essential.spawn(named("watch remediations", feed_remediations));
+    essential.spawn(named("watch pods", feed_pods));
     let ctx = Arc::new(Context {
         events: Events::new(&clients.reader, &options.identity),
         notifier: Notifier::new(&config.sinks, metrics.clone())?,
         server: clients.server.clone(),
         cache_age: clients.cache_age.clone(),
-        stores: Stores {
-            networks: watched.networks,
-            policies: watched.policies,
-            remediations: watched.remediations,
-            pods: watched.pods,
-        },
+        stores: Stores { networks, policies, remediations, pods },
         queues: Queues { policies: Queue::new(), remediations: Queue::new(), networks: Queue::new() },
         world: std::sync::Mutex::default(),
         lead,
@@ -145,7 +165,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         clients,
     });
     measure(&ctx);
-    start(&ctx, &vitals, &mut essential, &acted, &stop)?;
+    start(&ctx, &vitals, &addresses(&cluster), &mut essential, &acted, &stop)?;
 
     let mut terminate = signal(SignalKind::terminate()).map_err(|_| RunError::Task("signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|_| RunError::Task("signals"))?;
@@ -177,11 +197,12 @@ pub async fn run(options: Options) -> Result<(), RunError> {
 fn start(
     ctx: &Arc<Context>,
     vitals: &Vitals,
+    denied: &[IpAddr],
     essential: &mut JoinSet<&'static str>,
     acted: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<(), RunError> {
-    let client = telemetry::Client::new(Reach::PodsOnly, &ctx.clients.api_server_addresses())?;
+    let client = telemetry::Client::new(Reach::PodsOnly, denied)?;
     let (polls, waiting) = mpsc::channel(sight::WAITING_POLLS);
     let pulse = |name| vitals.liveness.pulse(name, Duration::from_secs(120));
     essential.spawn(named(
@@ -231,6 +252,26 @@ fn start(
     Ok(())
 }
 
+/// The addresses of the API server that are known without asking anybody: no probe goes there.
+fn addresses(cluster: &kube::Config) -> Vec<IpAddr> {
+    cluster.cluster_url.host().and_then(|host| host.trim_matches(['[', ']']).parse().ok()).into_iter().collect()
+}
+
+/// Counts the watches that began anew.
+struct CountRestarts(serve::Metrics);
+
+impl Counters for CountRestarts {
+    fn count(&self, kind: &str, what: Happening) {
+        // A label value is one of a closed set: the kinds that this operator watches.
+        let known = ["pods", "networks", "nodehealthpolicies", "noderemediations"];
+        if matches!(what, Happening::Frozen | Happening::Failed | Happening::Listed)
+            && let Some(kind) = known.into_iter().find(|known| *known == kind)
+        {
+            self.0.watch_restarts.get_or_create(&serve::WatchKind { kind }).inc();
+        }
+    }
+}
+
 async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
     task.await;
     name
@@ -262,12 +303,12 @@ fn look_at_everything(ctx: &Context) {
     let now = ctx.clock.mono();
     for object in ctx.stores.remediations.list() {
         if let (Some(namespace), Some(name)) = (object.metadata.namespace.clone(), object.metadata.name.clone()) {
-            ctx.queues.remediations.push(RemediationKey { namespace, name }, now);
+            ctx.queues.remediations.push(Key { namespace, name }, now);
         }
     }
     for object in ctx.stores.policies.list() {
         if let (Some(namespace), Some(name)) = (object.metadata.namespace.clone(), object.metadata.name.clone()) {
-            ctx.queues.policies.push(super::world::PolicyKey { namespace, name }, now);
+            ctx.queues.policies.push(Key { namespace, name }, now);
         }
     }
     for object in ctx.stores.networks.list() {

@@ -5,7 +5,7 @@ use kube::{Api, Client, ResourceExt, core::PartialObjectMeta};
 
 use crate::api::{SCHEMA, SCHEMA_ANNOTATION};
 
-use super::clients::deadline;
+use super::clients::{DEADLINE, deadline};
 
 /// The custom resources that must be there.
 const NAMES: [&str; 4] = [
@@ -30,7 +30,7 @@ pub enum Schema {
 pub async fn ask(client: &Client) -> Schema {
     let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(client.clone());
     for name in NAMES {
-        let found = match deadline(api.get_metadata(name)).await {
+        let found = match deadline(DEADLINE, api.get(name)).await {
             Ok(found) => found,
             Err(error) => return Schema::Missing(format!("CustomResourceDefinition {name}: {error}")),
         };

@@ -13,8 +13,9 @@ use crate::{
 };
 
 use super::{
-    context::{Context, RemediationKey},
+    context::Context,
     remediation::{Standing, policy_of},
+    watch::Key,
     world::{TargetKey, Touched, Wanted},
 };
 
@@ -51,38 +52,38 @@ pub async fn follow(
 ) {
     let runner = Runner::new(Arc::clone(&ctx.clock), polls, simultaneous);
     let mut probes = Probes { runner, client, running: HashMap::new(), references: HashMap::new() };
+    let stores = &ctx.stores;
+    let (mut pods, mut policies) = (stores.pods.subscribe(), stores.policies.subscribe());
+    let (mut networks, mut remediations) = (stores.networks.subscribe(), stores.remediations.subscribe());
     while !stop.is_cancelled() {
         pulse.beat();
         sync(&ctx, &mut probes, &stop);
+        let now = || ctx.clock.mono();
         tokio::select! {
             () = stop.cancelled() => {}
-            _ = ctx.stores.pods.changed() => {}
-            changed = ctx.stores.policies.changed() => {
-                for (namespace, name) in changed {
-                    ctx.queues.policies.push(super::world::PolicyKey { namespace, name }, ctx.clock.mono());
-                }
+            _ = pods.changed() => {}
+            changed = policies.changed() => {
+                changed.into_iter().for_each(|key| ctx.queues.policies.push(key, now()));
             }
-            changed = ctx.stores.networks.changed() => {
-                for (_, name) in changed {
-                    ctx.queues.networks.push(name, ctx.clock.mono());
-                }
+            changed = networks.changed() => {
+                changed.into_iter().for_each(|key| ctx.queues.networks.push(key.name, now()));
             }
-            changed = ctx.stores.remediations.changed() => wake_remediations(&ctx, changed),
+            changed = remediations.changed() => wake_remediations(&ctx, changed),
             () = tokio::time::sleep(SYNC) => {}
         }
     }
 }
 
-fn wake_remediations(ctx: &Context, changed: Vec<(String, String)>) {
+fn wake_remediations(ctx: &Context, changed: Vec<Key>) {
     let now = ctx.clock.mono();
-    for (namespace, name) in changed {
-        if let Some(object) = ctx.stores.remediations.get(&namespace, &name)
+    for key in changed {
+        if let Some(object) = ctx.stores.remediations.get(&key.namespace, &key.name)
             && object.phase().is_final()
             && let Some(policy) = policy_of(&object)
         {
             ctx.queues.policies.push(policy, now);
         }
-        ctx.queues.remediations.push(RemediationKey { namespace, name }, now);
+        ctx.queues.remediations.push(key, now);
     }
 }
 
@@ -198,6 +199,9 @@ pub async fn tick(ctx: Arc<Context>, pulse: serve::Pulse, stop: CancellationToke
 
 fn wake(ctx: &Context, touched: Touched) {
     let now = ctx.clock.mono();
+    for verdict in touched.turned {
+        ctx.metrics.verdict_transitions.get_or_create(&serve::Verdict { verdict: verdict.name() }).inc();
+    }
     for policy in touched.policies {
         ctx.queues.policies.push(policy, now);
     }

@@ -17,24 +17,16 @@ use crate::{
     policy::{NetworkPlan, Policy, Source},
     remedy::Observation,
     signal::{Mono, Poll, Server, Signal, Unknown},
+    telemetry::kubernetes::{self, PodHealth},
 };
 
-use super::observe::PodView;
-
-/// A policy by namespace and name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PolicyKey {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
+use super::{observe::PodView, watch::Key};
 
 /// A target: one pod under one policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TargetKey {
     /// The policy.
-    pub policy: PolicyKey,
+    pub policy: Key,
     /// The pod's uid.
     pub uid: String,
 }
@@ -58,7 +50,7 @@ pub struct Wanted {
 #[derive(Debug, Default)]
 pub struct World {
     networks: BTreeMap<String, NetworkEntry>,
-    policies: BTreeMap<PolicyKey, PolicyEntry>,
+    policies: BTreeMap<Key, PolicyEntry>,
 }
 
 #[derive(Debug)]
@@ -129,9 +121,11 @@ pub struct NetworkSnapshot {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touched {
     /// Policies with a target whose verdict changed.
-    pub policies: BTreeSet<PolicyKey>,
+    pub policies: BTreeSet<Key>,
     /// Networks whose head or stall changed.
     pub networks: BTreeSet<String>,
+    /// The new verdicts of targets whose verdict turned.
+    pub turned: Vec<VerdictKind>,
 }
 
 impl World {
@@ -169,10 +163,10 @@ impl World {
     }
 
     fn sync_policies(&mut self, policies: Vec<Policy>, now: Mono) {
-        let keys: BTreeSet<_> = policies.iter().map(PolicyKey::of).collect();
+        let keys: BTreeSet<_> = policies.iter().map(key_of).collect();
         self.policies.retain(|key, _| keys.contains(key));
         for policy in policies {
-            match self.policies.get_mut(&PolicyKey::of(&policy)) {
+            match self.policies.get_mut(&key_of(&policy)) {
                 Some(entry) if entry.policy.id == policy.id => {
                     if *entry.policy != policy {
                         for target in entry.targets.values_mut() {
@@ -183,7 +177,7 @@ impl World {
                 }
                 _ => {
                     let (targets, health) = (BTreeMap::new(), BTreeMap::new());
-                    let key = PolicyKey::of(&policy);
+                    let key = key_of(&policy);
                     self.policies.insert(key, PolicyEntry { policy: Arc::new(policy), targets, health });
                 }
             }
@@ -213,7 +207,7 @@ impl World {
                     .is_some_and(|claims| claims.iter().any(|(other, priority)| {
                         other != key && *priority >= policy.priority && policy.mode != Mode::Observe
                     }));
-                target.state.file(&crate::telemetry::kubernetes::poll(&pod.health(), seen_at));
+                target.state.file(&kubernetes::poll(&health_of(pod), seen_at));
             }
             if let Some(network) = self.networks.get_mut(&entry.policy.network) {
                 network.chain.forget(&entry.policy.id.uid, &uids);
@@ -222,7 +216,7 @@ impl World {
     }
 
     /// Which policies that act claim a pod that more than one selects.
-    fn claims(&self, pods: &[Arc<PodView>]) -> BTreeMap<String, Vec<(PolicyKey, i32)>> {
+    fn claims(&self, pods: &[Arc<PodView>]) -> BTreeMap<String, Vec<(Key, i32)>> {
         let mut claims: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for (key, entry) in self.policies.iter().filter(|(_, entry)| entry.policy.mode != Mode::Observe) {
             for pod in pods.iter().filter(|pod| selects(&entry.policy, pod)) {
@@ -239,7 +233,8 @@ impl World {
             let Some(network) = self.networks.get(&entry.policy.network) else { continue };
             for target in entry.targets.values() {
                 // On the host's network the pod's address is the node's: whoever answers there is not the pod.
-                let Some(ip) = target.pod.ip.filter(|_| !target.pod.host_network) else { continue };
+                let ip = target.pod.ip.as_deref().filter(|_| !target.pod.host_network);
+                let Some(ip) = ip.and_then(|ip| ip.parse().ok()) else { continue };
                 for source in &entry.policy.sources {
                     wanted.push(Wanted {
                         target: TargetKey { policy: key.clone(), uid: target.pod.uid.clone() },
@@ -278,9 +273,7 @@ impl World {
                 }
             }
         }
-        if self.judge(&key.policy, &key.uid, now) {
-            touched.policies.insert(key.policy.clone());
-        }
+        self.judge(&key.policy, &key.uid, now, &mut touched);
         touched
     }
 
@@ -317,18 +310,23 @@ impl World {
             .flat_map(|(key, entry)| entry.targets.keys().map(|uid| (key.clone(), uid.clone())))
             .collect();
         for (key, uid) in targets {
-            if self.judge(&key, &uid, now) {
-                touched.policies.insert(key);
-            }
+            self.judge(&key, &uid, now, &mut touched);
         }
         touched
     }
 
-    fn judge(&mut self, key: &PolicyKey, uid: &str, now: Mono) -> bool {
-        let Some(entry) = self.policies.get_mut(key) else { return false };
-        let Some(target) = entry.targets.get_mut(uid) else { return false };
+    fn judge(&mut self, key: &Key, uid: &str, now: Mono, touched: &mut Touched) {
+        let Some(entry) = self.policies.get_mut(key) else { return };
+        let Some(target) = entry.targets.get_mut(uid) else { return };
         let view = view(&self.networks, &entry.policy, uid, now);
-        let changed = target.state.judge(&entry.policy, &view, now);
+        let before = target.state.verdict().kind;
+        if target.state.judge(&entry.policy, &view, now) {
+            touched.policies.insert(key.clone());
+        }
+        let after = target.state.verdict().kind;
+        if before != after {
+            touched.turned.push(after);
+        }
         if let Some(since) = target.state.healthy_since() {
             let slot = slot_of(&target.pod);
             let health = entry.health.entry(slot).or_insert(Health { since, until: now });
@@ -338,12 +336,11 @@ impl World {
             }
             health.until = now;
         }
-        changed
     }
 
     /// A policy with its targets, frozen now.
     #[must_use]
-    pub fn snapshot(&self, key: &PolicyKey, now: Mono, server: Server) -> Option<PolicySnapshot> {
+    pub fn snapshot(&self, key: &Key, now: Mono, server: Server) -> Option<PolicySnapshot> {
         let entry = self.policies.get(key)?;
         let network = self.networks.get(&entry.policy.network)?;
         let mut targets: Vec<_> = entry
@@ -361,7 +358,7 @@ impl World {
 
     /// Every policy.
     #[must_use]
-    pub fn policies(&self) -> Vec<PolicyKey> {
+    pub fn policies(&self) -> Vec<Key> {
         self.policies.keys().cloned().collect()
     }
 
@@ -399,7 +396,7 @@ impl World {
 
     /// What is seen of the pod that fills a slot in place of `former`.
     #[must_use]
-    pub fn observe(&self, key: &PolicyKey, slot: &str, former: &str, now: Mono) -> Observation {
+    pub fn observe(&self, key: &Key, slot: &str, former: &str, now: Mono) -> Observation {
         let Some(entry) = self.policies.get(key) else {
             return Observation::Unknown("the policy is gone, so nobody watches the target".into());
         };
@@ -432,14 +429,6 @@ impl World {
     }
 }
 
-impl PolicyKey {
-    /// The key of a validated policy.
-    #[must_use]
-    pub fn of(policy: &Policy) -> Self {
-        Self { namespace: policy.id.namespace.clone(), name: policy.id.name.clone() }
-    }
-}
-
 impl PolicySnapshot {
     /// The other targets of one of them; `seated` are the slots that are being acted on.
     #[must_use]
@@ -464,6 +453,10 @@ impl PolicySnapshot {
     }
 }
 
+fn key_of(policy: &Policy) -> Key {
+    Key { namespace: policy.id.namespace.clone(), name: policy.id.name.clone() }
+}
+
 fn terminating(live: &Live) -> bool {
     match &live.pod {
         PodFacts::Present(pod) => pod.terminating,
@@ -473,6 +466,15 @@ fn terminating(live: &Live) -> bool {
 
 fn selects(policy: &Policy, pod: &PodView) -> bool {
     pod.namespace == policy.id.namespace && !pod.finished && policy.selector.matches(&pod.labels)
+}
+
+fn health_of(pod: &PodView) -> PodHealth {
+    PodHealth {
+        ready: pod.ready,
+        restarts: pod.restarts,
+        waiting_reason: pod.waiting_reason.clone(),
+        last_exit: pod.last_exit.clone(),
+    }
 }
 
 /// A bare pod fills no slot but its own.
