@@ -3,7 +3,11 @@
 //! Run by the chart before its objects are removed. It pulls nothing down: pods that were asked to go have gone, and
 //! their workloads make them anew without us.
 
+use std::process::ExitCode;
+
 use kube::{Api, Client, api::ListParams};
+
+use super::{CliError, block_on, print};
 
 use crate::{
     api::{NodeRemediation, Phase},
@@ -13,9 +17,33 @@ use crate::{
     signal::Server,
 };
 
+/// What is retired.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The namespaces that were looked after, separated by commas; without it all of them
+    #[arg(long, value_delimiter = ',', env = "MAINSTAY_NAMESPACES")]
+    namespaces: Vec<String>,
+}
+
+/// Retires the installation.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let namespaces: Vec<_> = args.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
+    let ended = block_on(async {
+        let config = kube::Config::infer().await.map_err(|error| RetireError::Cluster(error.to_string()))?;
+        let client = Client::try_from(config)?;
+        let now = crate::telemetry::Clock::wall(&crate::telemetry::SystemClock::start());
+        retire(&client, &namespaces, Server(now.0)).await
+    })??;
+    print(&format!("{ended} remediations were under way and have ended\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Why something may be left.
 #[derive(Debug, thiserror::Error)]
 pub enum RetireError {
+    /// No cluster is configured.
+    #[error("failed to find the API server: {0}")]
+    Cluster(String),
     /// The cluster refused or did not answer.
     #[error("failed to list the remediations: {0}")]
     List(#[from] kube::Error),
@@ -46,7 +74,7 @@ pub async fn retire(client: &Client, namespaces: &[String], now: Server) -> Resu
     Ok(ended)
 }
 
-async fn end(client: &Client, mut object: NodeRemediation, now: Server) -> Result<(), effect::EffectError> {
+async fn end(client: &Client, mut object: NodeRemediation, now: Server) -> Result<(), effect::Failed> {
     // The operator may still be writing; whoever loses reads again.
     for _ in 0..5 {
         let phase = object.status.as_ref().map(|status| status.phase).unwrap_or_default();
@@ -63,7 +91,7 @@ async fn end(client: &Client, mut object: NodeRemediation, now: Server) -> Resul
             let status = crate::controller::report::journal_status(&object, &entry, now);
             match journal::write_status(client, &object, status).await {
                 Ok(written) => object = written,
-                Err(error) if error.is_conflict() => {
+                Err(effect::Failed { outcome: effect::Outcome::Moved(_), .. }) => {
                     let (namespace, name) = (object.metadata.namespace.clone(), object.metadata.name.clone());
                     let found =
                         journal::get(client, &namespace.unwrap_or_default(), &name.unwrap_or_default()).await?;

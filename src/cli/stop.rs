@@ -9,7 +9,54 @@ use kube::{
 };
 use serde_json::json;
 
+use std::process::ExitCode;
+
+use super::{CliError, block_on, print};
 use crate::effect::STOP_ANNOTATION;
+
+/// Which installations are meant.
+#[derive(Debug, clap::Args)]
+pub struct Scope {
+    /// The namespace of the installation; without it the one of the current context
+    #[arg(long, short)]
+    namespace: Option<String>,
+    /// Every installation of the cluster
+    #[arg(long, short = 'A', conflicts_with = "namespace")]
+    all_namespaces: bool,
+}
+
+/// How the emergency stop is pulled.
+#[derive(Debug, clap::Args)]
+pub struct StopArgs {
+    /// Why; everybody who looks at a policy reads it
+    #[arg(long)]
+    why: String,
+    #[command(flatten)]
+    scope: Scope,
+}
+
+/// How it is released.
+#[derive(Debug, clap::Args)]
+pub struct GoArgs {
+    #[command(flatten)]
+    scope: Scope,
+}
+
+/// Pulls the emergency stop.
+pub fn run_stop(args: &StopArgs) -> Result<ExitCode, CliError> {
+    for installation in block_on(stop(args.scope.namespace.as_deref(), args.scope.all_namespaces, Some(&args.why)))?? {
+        print(&format!("{installation}: stopped; nothing is done to any pod until `mainstay go`\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Releases the emergency stop.
+pub fn run_go(args: &GoArgs) -> Result<ExitCode, CliError> {
+    for installation in block_on(stop(args.scope.namespace.as_deref(), args.scope.all_namespaces, None))?? {
+        print(&format!("{installation}: goes on\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
 
 /// The labels by which the chart marks the `ConfigMap`.
 const SELECTOR: &str = "app.kubernetes.io/name=mainstay,app.kubernetes.io/component=stop";
@@ -19,7 +66,7 @@ const SELECTOR: &str = "app.kubernetes.io/name=mainstay,app.kubernetes.io/compon
 pub enum StopError {
     /// No cluster is configured.
     #[error("failed to find a cluster: {0}; set KUBECONFIG or choose a context")]
-    Config(#[from] kube::config::KubeconfigError),
+    Config(#[from] kube::config::InferConfigError),
     /// The cluster refused or did not answer.
     #[error("failed to reach the cluster: {0}")]
     Api(#[from] kube::Error),
@@ -31,9 +78,7 @@ pub enum StopError {
 /// Pulls (`Some(why)`) or releases (`None`) the stop of every installation in a namespace, or in all of them.
 /// Returns the installations that were reached, as `namespace/name`.
 pub async fn stop(namespace: Option<&str>, all: bool, why: Option<&str>) -> Result<Vec<String>, StopError> {
-    let config = kube::Config::infer().await.map_err(|error| match error {
-        kube::config::InferConfigError { kubeconfig, .. } => kubeconfig,
-    })?;
+    let config = kube::Config::infer().await?;
     let home = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
     let client = Client::try_from(config)?;
     let found: Api<ConfigMap> =

@@ -3,6 +3,7 @@
 
 pub mod clients;
 pub mod context;
+mod entry;
 mod network;
 pub mod observe;
 mod policy;

@@ -28,7 +28,7 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Option<u64> {
         Ok(record) => record,
         Err(error) => {
             tracing::warn!(network = name, %error, "could not read the ledger");
-            ctx.metrics.reconcile_error("network", "read");
+            report::reconcile_error(&ctx.metrics, "network", "read");
             return Some(TICK);
         }
     };

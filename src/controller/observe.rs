@@ -150,7 +150,10 @@ impl From<raw::Pod> for PodView {
             terminating: metadata.deletion_timestamp.is_some(),
             grace: grace.map_or(DEFAULT_GRACE, |seconds| u64::try_from(seconds).unwrap_or(0)),
             started: status.start_time.map(|time| Server(time.as_millisecond())),
-            ready: status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+            ready: status
+                .conditions
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
             restarts: status.containers().map(|container| container.restart_count).sum(),
             waiting_reason: waiting_reason(&status),
             last_exit: last_exit(&status),
@@ -165,7 +168,7 @@ fn ports(spec: &raw::Spec) -> Vec<(Option<String>, u16)> {
     let declared = spec.containers.iter().chain(sidecars).flat_map(|container| &container.ports);
     declared
         .filter(|port| matches!(port.protocol.as_str(), "" | "TCP"))
-        .map(|port| (port.name.clone(), port.container_port))
+        .map(|port| (port.name.clone(), port.number))
         .take(MOST_PORTS)
         .collect()
 }

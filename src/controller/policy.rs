@@ -3,10 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    api::{
-        Action, LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, PageAction, Phase,
-        RestartAction, policy::NodeHealthPolicyStatus,
-    },
+    api::{LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, Phase, policy::NodeHealthPolicyStatus},
     effect::{self, journal, ledger as ledgers},
     plan::{self, Decision, Facts, Guard, Held, PodFacts, Proposal, Refusal, Step, propose},
     signal::{Mono, Now, Server},
@@ -14,6 +11,7 @@ use crate::{
 
 use super::{
     context::Context,
+    entry::entry,
     remediation::Standing,
     report,
     watch::Key,
@@ -27,6 +25,15 @@ const SOON: u64 = 2_000;
 /// Rest after an attempt on the same pod was withdrawn, doubled with each, and at most this (milliseconds).
 const WITHDRAWN: u64 = 15_000;
 const WITHDRAWN_AT_MOST: u64 = 600_000;
+
+/// Nothing could be decided, because something could not be read or written.
+#[derive(Debug, thiserror::Error)]
+enum Undecided {
+    #[error(transparent)]
+    Read(#[from] effect::ReadError),
+    #[error(transparent)]
+    Failed(#[from] effect::Failed),
+}
 
 /// One target and what was decided about it.
 pub struct Decided<'a> {
@@ -57,7 +64,7 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
         }
         Err(error) => {
             tracing::warn!(policy = %key.name, namespace = %key.namespace, %error, "could not decide");
-            ctx.metrics.reconcile_error("policy", "read");
+            report::reconcile_error(&ctx.metrics, "policy", "read");
             Some(SOON)
         }
     }
@@ -68,7 +75,7 @@ async fn decide(
     ctx: &Context,
     snapshot: &PolicySnapshot,
     now: Now,
-) -> Result<(NodeHealthPolicyStatus, u64), effect::EffectError> {
+) -> Result<(NodeHealthPolicyStatus, u64), Undecided> {
     let unwell = snapshot.targets.iter().any(|target| target.facts.verdict.firing().next().is_some());
     let mut ledger = if unwell {
         ledgers::get(&ctx.clients.actuator, &snapshot.network.name).await?
@@ -98,7 +105,7 @@ async fn decide(
             again = SOON;
         }
         if let Decision::Refused(refusal) = &decision {
-            ctx.metrics.refusal(refusal.guard.name());
+            report::refusal(&ctx.metrics, refusal.guard);
             if let Some(until) = refusal.held.until {
                 again = again.min(until.since(now.mono).max(SOON));
             }
@@ -135,7 +142,7 @@ async fn begin(
     journal: &[Arc<NodeRemediation>],
     ledger: &NetworkLedgerSpec,
     now: Now,
-) -> Result<Begun, effect::EffectError> {
+) -> Result<Begun, Undecided> {
     let policy = &snapshot.policy;
     let mut proposal = proposal.clone();
     if proposal.step == Step::Restart {
@@ -251,51 +258,6 @@ fn wake(ctx: &Context, object: &NodeRemediation) {
     if let (Some(namespace), Some(name)) = (meta.namespace.clone(), meta.name.clone()) {
         ctx.queues.remediations.push(Key { namespace, name }, ctx.clock.mono());
     }
-}
-
-/// The journal entry of an attempt.
-fn entry(
-    snapshot: &PolicySnapshot,
-    target: &TargetSnapshot,
-    proposal: &Proposal,
-    attempt: i32,
-    now: Now,
-) -> NodeRemediation {
-    let policy = &snapshot.policy;
-    let action = match (proposal.step, policy.ladder.restart) {
-        (Step::Restart, Some(step)) => Action {
-            restart: Some(RestartAction {
-                method: step.method,
-                within: crate::api::Duration::from_millis(step.within),
-                clear: crate::api::Duration::from_millis(policy.clear_for()),
-            }),
-            page: None,
-        },
-        (Step::Restart | Step::Page, _) => Action {
-            restart: None,
-            page: Some(PageAction {
-                sinks: policy.sinks.clone(),
-                text: format!("{}: {}", target.facts.pod, proposal.evidence),
-            }),
-        },
-    };
-    let verdict = &target.facts.verdict;
-    let server_of = |at: Mono| now.server.0 - i64::try_from(now.mono.since(at)).unwrap_or(0);
-    let breach = verdict.firing().map(|finding| finding.breach_since).min().unwrap_or(now.mono);
-    journal::entry(journal::Draft {
-        policy: policy.id.clone(),
-        generation: policy.generation,
-        network: policy.network.clone(),
-        slot: target.facts.slot.clone(),
-        pod: target.facts.pod.clone(),
-        uid: target.facts.uid.clone(),
-        action,
-        attempt,
-        breach_at: server_of(breach),
-        detected_at: server_of(verdict.since),
-        rules: proposal.rules.clone(),
-        decision: proposal.record.clone(),
-    })
 }
 
 /// The owned parts of `Facts` that are not in the snapshot.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     api::{Action, NodeRemediation, Phase, PolicyRef, RemediationRef, RestartMethod},
     effect::{self, journal, ledger as ledgers},
-    notify::{Delivery, Notice, Severity},
+    notify::{Delivery, Notice, Severity, State},
     plan::{Facts, Guard, GuardResult, PodFacts, Step, all, ledger},
     remedy::{self, Effect, End, Event, Kind, Observation, Order, Outcome, SeatOutcome},
     signal::Server,
@@ -35,7 +35,7 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
             Ok(None) => return None,
             Err(error) => {
                 tracing::warn!(remediation = key.name, %error, "could not read a remediation");
-                ctx.metrics.reconcile_error("remediation", "read");
+                report::reconcile_error(&ctx.metrics, "remediation", "read");
                 return Some(RETRY);
             }
         },
@@ -93,7 +93,7 @@ impl<'a> Life<'a> {
             };
             if let Event::Failed(why) = &event {
                 tracing::warn!(remediation = self.key.name, ?effect, why, "an effect could not be performed");
-                self.ctx.metrics.reconcile_error("remediation", "effect");
+                report::reconcile_error(&self.ctx.metrics, "remediation", "effect");
             }
             (state, effect) = remedy::step(&self.order, &state, event);
         }
@@ -235,7 +235,7 @@ impl<'a> Life<'a> {
             method,
         };
         let outcome = effect::restart(&self.ctx.clients.actuator, &order).await;
-        self.ctx.metrics.effect(Step::Restart.name(), outcome.label());
+        report::effect(&self.ctx.metrics, Step::Restart.name(), outcome.label());
         tracing::info!(remediation = self.key.name, pod = order.pod, outcome = outcome.label(), "restart");
         match outcome {
             effect::Outcome::Done => Outcome::Done,
@@ -257,10 +257,11 @@ impl<'a> Life<'a> {
             // One page has one key, however often it is delivered.
             dedupe_key: format!("{}/{}/{}", spec.policy.uid, spec.target.slot, self.uid),
             severity: Severity::Page,
+            state: State::Firing { expires_after: Notice::DAY },
             title: format!("{} needs a person", spec.target.pod),
             text,
             labels: report::labels(&self.object),
-            starts_at: self.ctx.now().wall,
+            starts_at: report::timestamp(self.ctx.now().wall),
         };
         match self.ctx.notifier.send(sinks, notice).await {
             Ok(Delivery::Delivered | Delivery::NoSink) => Outcome::Done,

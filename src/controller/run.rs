@@ -147,7 +147,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     essential.spawn(named("watch remediations", feed_remediations));
     essential.spawn(named("watch pods", feed_pods));
     let ctx = Arc::new(Context {
-        events: Events::new(&clients.reader, &options.identity),
+        events: Events::new(clients.actuator.clone(), Some(options.identity.clone())),
         notifier: Notifier::new(&config.sinks, metrics.clone())?,
         server: clients.server.clone(),
         cache_age: clients.cache_age.clone(),

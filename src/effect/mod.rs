@@ -12,5 +12,5 @@ mod restart;
 pub mod status;
 
 pub use outcome::{Failed, Outcome, Verb};
-pub use read::{STOP_ANNOTATION, StopRef, read_live};
+pub use read::{ReadError, STOP_ANNOTATION, StopRef, read_live};
 pub use restart::{RestartOrder, restart};

@@ -63,17 +63,19 @@ impl Clients {
     pub fn connect(mut config: Config, clock: &MonoClock) -> Result<Self, ConnectError> {
         let agent = HeaderValue::from_static(concat!("mainstay/", env!("CARGO_PKG_VERSION")));
         config.headers.push((USER_AGENT, agent));
-        let unary = Config {
-            read_timeout: Some(SILENCE),
-            // Else the silence before a request counts against its answer.
-            reset_reader_on_write: true,
-            ..config.clone()
-        };
+        let mut watcher = config.clone();
+        (watcher.default_retry, watcher.read_timeout) = (false, None);
+        let mut reader = config;
+        (reader.default_retry, reader.read_timeout) = (true, Some(SILENCE));
+        // Else the silence before a request counts against its answer.
+        reader.reset_reader_on_write = true;
+        let mut actuator = reader.clone();
+        actuator.default_retry = false;
         let server = ServerClock::default();
         Ok(Self {
-            reader: client(Config { default_retry: true, ..unary.clone() }, &server, clock)?,
-            actuator: client(Config { default_retry: false, ..unary }, &server, clock)?,
-            watcher: client(Config { default_retry: false, read_timeout: None, ..config }, &server, clock)?,
+            reader: client(reader, &server, clock)?,
+            actuator: client(actuator, &server, clock)?,
+            watcher: client(watcher, &server, clock)?,
             server,
             cache_age: CacheAge::default(),
         })

@@ -70,7 +70,8 @@ pub(super) struct Container {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Port {
     pub name: Option<String>,
-    pub container_port: u16,
+    #[serde(rename = "containerPort")]
+    pub number: u16,
     #[serde(deserialize_with = "or_default")]
     pub protocol: String,
 }

@@ -71,9 +71,7 @@ fn tcp_ports_of_containers_and_native_sidecars_are_declared() {
 
 #[test]
 fn the_worst_reason_to_wait_and_the_last_exit_are_told() {
-    let ended = |reason: &str, code: i32, at: &str| {
-        json!({"terminated": {"reason": reason, "exitCode": code, "finishedAt": at, "startedAt": null}})
-    };
+    let ended = |reason: &str, code: i32, at: &str| json!({"terminated": {"reason": reason, "exitCode": code, "finishedAt": at, "startedAt": null}});
     let pod = view(json!({"status": {
         "phase": "Running",
         "initContainerStatuses": [{"restartCount": 0, "state": ended("Completed", 0, "2026-11-01T12:00:00Z")}],
@@ -111,9 +109,8 @@ fn bytes(pod: &PodView) -> usize {
         &pod.last_exit,
         &pod.phase,
     ];
-    let owner = pod.owner.as_ref().map_or(0, |owner| {
-        owner.kind.capacity() + owner.name.capacity() + owner.uid.capacity()
-    });
+    let owner =
+        pod.owner.as_ref().map_or(0, |owner| owner.kind.capacity() + owner.name.capacity() + owner.uid.capacity());
     let optional = |text: &Option<String>| text.as_ref().map_or(0, String::capacity);
     let ports = pod.ports.capacity() * size_of::<(Option<String>, u16)>()
         + pod.ports.iter().map(|(name, _)| optional(name)).sum::<usize>();

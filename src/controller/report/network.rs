@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-
 use crate::{
     api::{Network, NetworkStatus, ReferenceHeadStatus, ReferenceStatus},
     controller::{context::Context, world::NetworkSnapshot},
-    effect::status,
     notify::{Notice, Severity, State},
-    signal::{Now, Wall},
+    signal::Now,
 };
 
-use super::conditions::{Told, condition, time};
+use super::{
+    conditions::{Told, condition, time},
+    show, timestamp,
+};
 
 /// The head in the status is refreshed at most so often (milliseconds), and whenever a condition changes.
 const REFRESH: i64 = 60_000;
@@ -84,7 +84,7 @@ pub async fn network(ctx: &Context, object: &Network, snapshot: &NetworkSnapshot
             .collect(),
         conditions,
     };
-    status::apply(&ctx.clients.reader, object, "mainstay-network", &known, &next).await;
+    show::<Network, _>(ctx, "network", &object.metadata, object.status.as_ref(), &next).await;
 }
 
 /// One alert, one key: it fires when the chain stops and resolves when it goes on.
@@ -107,19 +107,18 @@ fn tell_stall(ctx: &Context, object: &Network, snapshot: &NetworkSnapshot, stall
             .collect()
     };
     let began = snapshot.stalled_since.map_or(now.wall, |since| now.wall_of(since));
-    let at = |wall: Wall| Timestamp::from_millisecond(wall.0).unwrap_or(Timestamp::UNIX_EPOCH);
     let notice = Notice {
         dedupe_key: format!("{}/Stalled", snapshot.plan.uid),
         severity: Severity::Page,
         state: if stalled {
             State::Firing { expires_after: Notice::DAY }
         } else {
-            State::Resolved { at: at(now.wall) }
+            State::Resolved { at: timestamp(now.wall) }
         },
         title: format!("network {} stands still", snapshot.plan.name),
         text: "Its head has not risen for longer than stalledAfter. Mainstay restarts nobody for it.".into(),
         labels: BTreeMap::from([("network".into(), snapshot.plan.name.clone())]),
-        starts_at: at(began),
+        starts_at: timestamp(began),
     };
     tracing::warn!(network = snapshot.plan.name, stalled, "the chain stands still, or goes on");
     drop(ctx.notifier.send(&sinks.into_iter().collect::<Vec<_>>(), notice));
@@ -135,5 +134,5 @@ pub async fn invalid_network(ctx: &Context, object: &Network, now: Now) {
         conditions: vec![condition(&known.conditions, told, object.metadata.generation, now.wall)],
         ..NetworkStatus::default()
     };
-    status::apply(&ctx.clients.reader, object, "mainstay-network", &known, &next).await;
+    show::<Network, _>(ctx, "network", &object.metadata, object.status.as_ref(), &next).await;
 }

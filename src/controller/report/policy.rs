@@ -6,13 +6,15 @@ use crate::{
         policy::{Counts, NodeHealthPolicyStatus, TargetStatus},
     },
     controller::{context::Context, policy::Decided, world::PolicySnapshot},
-    effect::status,
     judge::VerdictKind,
     plan::{Decision, Guard, Step},
     signal::Now,
 };
 
-use super::conditions::{Told, condition, time};
+use super::{
+    conditions::{Told, condition, time},
+    show,
+};
 
 /// Targets that are listed; the counts say how many more there are.
 const MOST_TARGETS: usize = 32;
@@ -139,7 +141,7 @@ pub async fn policy(
     ];
     let conditions = told.map(|told| condition(&known.conditions, told, object.metadata.generation, now.wall));
     next.conditions = conditions.into();
-    status::apply(&ctx.clients.reader, object, "mainstay-policy", &known, &next).await;
+    show::<NodeHealthPolicy, _>(ctx, "policy", &object.metadata, object.status.as_ref(), &next).await;
 }
 
 /// Numbers freeze at the transition: as long as the same guard holds the same target, its first words stand.
@@ -173,5 +175,5 @@ pub async fn invalid(ctx: &Context, object: &NodeHealthPolicy, now: Now) {
         conditions: conditions.into(),
         ..NodeHealthPolicyStatus::default()
     };
-    status::apply(&ctx.clients.reader, object, "mainstay-policy", &known, &next).await;
+    show::<NodeHealthPolicy, _>(ctx, "policy", &object.metadata, object.status.as_ref(), &next).await;
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Resource;
 
 use crate::{
     api::{Action, NodeRemediation, NodeRemediationStatus, Phase, RemediationRef, Transition},
     controller::context::Context,
+    effect::event::Told,
     notify::{Notice, Severity, State},
     plan::Step,
     remedy::Entry,
@@ -68,7 +70,13 @@ pub async fn transition(ctx: &Context, object: &NodeRemediation, entry: &Entry, 
         let result = result(entry.phase);
         ctx.metrics.remediations.get_or_create(&ActionResult { action, result }).inc();
     }
-    ctx.events.remediation(object, entry.phase, &entry.reason, &entry.message).await;
+    let told = Told {
+        warning: matches!(entry.phase, Phase::Failed | Phase::Withdrawn),
+        reason: format!("{:?}", entry.phase),
+        action: format!("{action}-{}", object.spec.attempt),
+        note: format!("{}: {} ({})", object.spec.target.pod, entry.message, entry.reason),
+    };
+    ctx.events.tell(&object.object_ref(&()), told).await;
     if entry.phase.is_final() || entry.phase == Phase::Verifying {
         tell_sinks(ctx, object, entry, now);
     }
@@ -92,7 +100,7 @@ fn tell_sinks(ctx: &Context, object: &NodeRemediation, entry: &Entry, now: Now) 
         title: format!("{} {}: {}", action(object), spec.target.pod, entry.reason),
         text: entry.message.clone(),
         labels: labels(object),
-        starts_at: Timestamp::from_millisecond(now.wall.0).unwrap_or(Timestamp::UNIX_EPOCH),
+        starts_at: super::timestamp(now.wall),
     };
     // Nobody waits: the notifier retries on its own, off the path of any action.
     drop(ctx.notifier.send(&policy.sinks, notice));

@@ -153,7 +153,7 @@ pub fn watch<K: Kind>(env: &WatchEnv, scope: &Scope) -> (Store<K>, impl Future<O
     let streams: Vec<_> = namespaces
         .into_iter()
         .enumerate()
-        .map(|(index, namespace)| stream::Stream::new(env, &store, index, namespace).run())
+        .map(|(index, namespace)| stream::Stream::new(env, &store, index, namespace.as_deref()).run())
         .collect();
     (store, async move {
         futures::future::join_all(streams).await;

@@ -177,7 +177,9 @@ impl<K> Store<K> {
     pub(super) fn set_state(&self, stream: usize, state: WatchState) -> bool {
         let mut inner = self.inner();
         let Some(status) = inner.streams.get_mut(stream) else { return false };
-        mem::replace(&mut status.state, state.clone()) != state
+        let news = status.state != state;
+        status.state = state;
+        news
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner<K>> {

@@ -13,7 +13,10 @@ use kube::{
 };
 
 use super::{Happening, Key, Kind, Store, WatchEnv, WatchState, guarded::Guarded, kind, table::is_newer};
-use crate::controller::clients::{CallError, Pulse, deadline};
+use crate::{
+    controller::clients::{CallError, Pulse, deadline},
+    signal::Mono,
+};
 
 /// How long the API server keeps a watch open (seconds): what an idle cache is old at most.
 const WATCH_SECONDS: u32 = 25;
@@ -28,6 +31,11 @@ const PAGE: u32 = 500;
 const WELL: u64 = 20_000;
 /// A watch that the server ended sooner than this (milliseconds) counts as a failure, or the loop would run hot.
 const SHORT: u64 = 1_000;
+/// A list is read again after so long (milliseconds), and up to half of that more by chance, even if all went well:
+/// an event that was lost on the way is lost for no longer than this.
+const LIST_AGAIN: u64 = 600_000;
+/// The longest that the API server may ask to wait (milliseconds).
+const LONGEST_RETRY_AFTER: u64 = 60_000;
 /// The first pause after a failure, and the longest (milliseconds).
 const FIRST_PAUSE: u64 = 500;
 const LONGEST_PAUSE: u64 = 30_000;
@@ -51,11 +59,11 @@ struct Trouble {
 }
 
 impl<K: Kind> Stream<K> {
-    pub fn new(env: &WatchEnv, store: &Store<K>, index: usize, namespace: Option<String>) -> Self {
+    pub fn new(env: &WatchEnv, store: &Store<K>, index: usize, namespace: Option<&str>) -> Self {
         let kind = kind::<K>();
         Self {
-            pulse: env.cache_age.stream(&kind, namespace.as_deref()),
-            request: Request::new(K::Served::url_path(&(), namespace.as_deref())),
+            pulse: env.cache_age.stream(&kind, namespace),
+            request: Request::new(K::Served::url_path(&(), namespace)),
             env: env.clone(),
             store: store.clone(),
             index,
@@ -66,8 +74,13 @@ impl<K: Kind> Stream<K> {
     pub async fn run(self) {
         let mut version = None;
         let mut failures = 0;
+        let mut list_at = Mono(0);
         loop {
             let began = (self.env.clock)();
+            if version.is_none() || began >= list_at {
+                version = None;
+                list_at = began.plus(LIST_AGAIN + chance() % (LIST_AGAIN / 2));
+            }
             let turn = self.turn(version.take()).await;
             let lasted = (self.env.clock)().since(began);
             if lasted >= WELL {
@@ -79,16 +92,17 @@ impl<K: Kind> Stream<K> {
                     version = Some(seen);
                     if lasted < SHORT {
                         failures += 1;
-                        pause = self.pause(failures);
+                        pause = pause_after(failures, chance());
                     }
                 }
                 Err(Trouble { why, retry_after, resume }) => {
                     version = resume;
                     failures += 1;
-                    pause = self.pause(failures).max(retry_after);
+                    pause = pause_after(failures, chance()).max(retry_after);
                     self.count(Happening::Failed);
                     tracing::debug!(kind = self.kind, why, pause, "a watch failed");
-                    if self.store.set_state(self.index, WatchState::Waiting(why.clone())) {
+                    // A connection that broke is no news as long as going on from there succeeds.
+                    if version.is_none() && self.store.set_state(self.index, WatchState::Waiting(why.clone())) {
                         tracing::warn!(kind = self.kind, why, "the cache does not follow the API server");
                     }
                 }
@@ -113,8 +127,11 @@ impl<K: Kind> Stream<K> {
         let mut params = ListParams::default().limit(PAGE);
         let version = loop {
             let request = self.request.list(&params).map_err(|error| Trouble::again(error.to_string()))?;
-            let page = deadline(PAGE_DEADLINE, self.env.client.request::<ObjectList<Guarded<K>>>(request)).await;
+            // Not `Client::request`: it would log a whole list that it cannot read.
+            let page = deadline(PAGE_DEADLINE, self.env.client.request_text(request)).await;
             let page = page.map_err(|error| Trouble::of("list", &error))?;
+            let page: ObjectList<Guarded<K>> = serde_json::from_str(&page)
+                .map_err(|error| Trouble::again(format!("failed to read a list: {error}")))?;
             all.extend(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
@@ -156,7 +173,7 @@ impl<K: Kind> Stream<K> {
                 Some(Ok(event)) => {
                     self.alive();
                     let version = self.take(event);
-                    if is_newer(&version, &seen) {
+                    if !version.is_empty() && is_newer(&version, &seen) {
                         seen = version;
                     }
                 }
@@ -202,15 +219,15 @@ impl<K: Kind> Stream<K> {
     fn count(&self, what: Happening) {
         self.env.counters.count(&self.kind, what);
     }
+}
 
-    /// Half of it is chance, so that replicas and streams that failed together do not come back together.
-    fn pause(&self, failures: u32) -> u64 {
-        pause(failures, RandomState::new().hash_one(self.index))
-    }
+/// A number that nobody foresees, so that replicas and streams that failed together do not come back together.
+fn chance() -> u64 {
+    RandomState::new().hash_one(())
 }
 
 /// Doubles from failure to failure up to its limit; between half of that and all of it, by chance.
-fn pause(failures: u32, chance: u64) -> u64 {
+fn pause_after(failures: u32, chance: u64) -> u64 {
     let doublings = failures.saturating_sub(1).min(16);
     let full = (FIRST_PAUSE << doublings).min(LONGEST_PAUSE);
     full / 2 + chance % (full / 2 + 1)
@@ -236,7 +253,7 @@ impl Trouble {
         };
         let why = format!("failed to {what}: {} {}{hint}", status.code, status.message);
         let retry_after = status.details.as_ref().map_or(0, |details| u64::from(details.retry_after_seconds));
-        Self { retry_after: retry_after.saturating_mul(1_000), ..Self::again(why) }
+        Self { retry_after: retry_after.saturating_mul(1_000).min(LONGEST_RETRY_AFTER), ..Self::again(why) }
     }
 }
 
@@ -246,9 +263,9 @@ mod tests {
 
     #[test]
     fn pauses_grow_to_a_limit_and_scatter() {
-        let longest: Vec<_> = (1..9).map(|failures| (0..60_000).map(|n| pause(failures, n)).max()).collect();
+        let longest: Vec<_> = (1..9).map(|failures| (0..60_000).map(|n| pause_after(failures, n)).max()).collect();
         let expected = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000].map(Some);
         assert_eq!(longest, expected);
-        assert_eq!((pause(1, 0), pause(u32::MAX, 0)), (250, 15_000));
+        assert_eq!((pause_after(1, 0), pause_after(u32::MAX, 0)), (250, 15_000));
     }
 }

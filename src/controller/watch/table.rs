@@ -119,6 +119,8 @@ pub(super) fn is_newer(version: &str, known: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn object(name: &str, uid: &str, version: &str) -> Guarded<String> {
@@ -135,7 +137,7 @@ mod tests {
     }
 
     fn names(table: &Table<String>) -> Vec<String> {
-        table.list().iter().map(|object| object.to_string()).collect()
+        table.list().iter().map(|object| String::clone(object)).collect()
     }
 
     #[test]
@@ -216,5 +218,57 @@ mod tests {
         table.replace(Some("a"), vec![object("val-0", "u1", "100"), object("val-1", "u2", "99")]);
         assert_eq!(names(&table), ["val-0@100", "val-1@99"]);
         assert!(table.apply(object("val-1", "u2", "101")));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Happened {
+        Applied(&'static str, u32, u32),
+        Removed(&'static str, u32, u32),
+    }
+
+    /// What really happened: objects of three names are made, changed and deleted, one version after the other.
+    fn history(choices: &[(usize, bool)]) -> Vec<Happened> {
+        let mut alive = [None; 3];
+        let mut history = Vec::new();
+        for (version, (which, remove)) in (1..).zip(choices) {
+            let name = ["a", "b", "c"][*which];
+            let uid = alive[*which].unwrap_or(version);
+            if *remove && alive[*which].is_some() {
+                history.push(Happened::Removed(name, uid, version));
+                alive[*which] = None;
+            } else {
+                history.push(Happened::Applied(name, uid, version));
+                alive[*which] = Some(uid);
+            }
+        }
+        history
+    }
+
+    fn told(events: &[Happened]) -> Vec<String> {
+        let mut table = Table::default();
+        for event in events {
+            match event {
+                Happened::Applied(name, uid, version) => {
+                    table.apply(object(name, &uid.to_string(), &version.to_string()));
+                }
+                Happened::Removed(name, uid, version) => {
+                    table.remove(&object(name, &uid.to_string(), &version.to_string()).head);
+                }
+            }
+        }
+        names(&table)
+    }
+
+    proptest! {
+        #[test]
+        fn in_whatever_order_and_however_often_events_come_the_end_is_the_same(
+            (history, told_as) in prop::collection::vec((0..3_usize, prop::bool::ANY), 1..24).prop_flat_map(|choices| {
+                let history = history(&choices);
+                let twice = [history.clone(), history.clone()].concat();
+                (Just(history), Just(twice).prop_shuffle())
+            })
+        ) {
+            prop_assert_eq!(told(&history), told(&told_as));
+        }
     }
 }

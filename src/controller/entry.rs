@@ -1,0 +1,113 @@
+//! The journal entry of an attempt, under a name that says everything that makes it the same attempt.
+
+use kube::ResourceExt;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    api::{
+        Action, Duration, NodeRemediation, NodeRemediationSpec, PageAction, PolicyIdentity, RestartAction,
+        TargetIdentity,
+    },
+    plan::{Proposal, Step},
+    signal::{Mono, Now},
+};
+
+use super::world::{PolicySnapshot, TargetSnapshot};
+
+/// Kubernetes' limit for names that may become labels.
+const LONGEST_NAME: usize = 63;
+const HASH: usize = 10;
+
+/// The journal entry of an attempt. A second operator that decides the same writes the same name.
+#[must_use]
+pub fn entry(
+    snapshot: &PolicySnapshot,
+    target: &TargetSnapshot,
+    proposal: &Proposal,
+    attempt: i32,
+    now: Now,
+) -> NodeRemediation {
+    let policy = &snapshot.policy;
+    let action = match (proposal.step, policy.ladder.restart) {
+        (Step::Restart, Some(step)) => Action {
+            restart: Some(RestartAction {
+                method: step.method,
+                within: Duration::from_millis(step.within),
+                clear: Duration::from_millis(policy.clear_for()),
+            }),
+            page: None,
+        },
+        (Step::Restart | Step::Page, _) => Action {
+            restart: None,
+            page: Some(PageAction {
+                sinks: policy.sinks.clone(),
+                text: format!("{}: {}", target.facts.pod, proposal.evidence),
+            }),
+        },
+    };
+    let verdict = &target.facts.verdict;
+    let server_of = |at: Mono| now.server.0 - i64::try_from(now.mono.since(at)).unwrap_or(0);
+    let breach = verdict.firing().map(|finding| finding.breach_since).min().unwrap_or(now.mono);
+    let facts = &target.facts;
+    let spec = NodeRemediationSpec {
+        network: policy.network.clone(),
+        policy: PolicyIdentity {
+            name: policy.id.name.clone(),
+            uid: policy.id.uid.clone(),
+            generation: policy.generation,
+        },
+        target: TargetIdentity { slot: facts.slot.clone(), pod: facts.pod.clone(), uid: facts.uid.clone() },
+        action,
+        attempt,
+        breach_at: server_of(breach),
+        detected_at: server_of(verdict.since),
+        rules: proposal.rules.clone(),
+        decision: proposal.record.clone(),
+        requested_by: "mainstay".into(),
+    };
+    let name = name(&policy.id.uid, &facts.slot, &facts.uid, attempt);
+    let mut object = NodeRemediation::new(&name, spec);
+    object.metadata.namespace = Some(policy.id.namespace.clone());
+    object.labels_mut().insert("mainstay.dev/policy".into(), label(&policy.id.name));
+    object
+}
+
+/// The name of an attempt: the slot, cut, and ten characters of a hash of everything that makes it this attempt.
+fn name(policy: &str, slot: &str, uid: &str, attempt: i32) -> String {
+    let mut hash = Sha256::new();
+    for part in [policy, slot, uid, &attempt.to_string()] {
+        // The length first, so that no two lists of parts run together.
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut slot: String = slot.chars().take(LONGEST_NAME - HASH - 1).collect();
+    while slot.ends_with(['-', '.']) {
+        slot.pop();
+    }
+    format!("{slot}-{}", &hash[..HASH])
+}
+
+fn label(text: &str) -> String {
+    text.chars().take(LONGEST_NAME).collect::<String>().trim_end_matches(['-', '.', '_']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_attempt_has_the_same_name_and_no_other_has() {
+        let first = name("p", "full-1", "u", 1);
+        assert_eq!(first, name("p", "full-1", "u", 1));
+        let others = [name("q", "full-1", "u", 1), name("p", "full-1", "v", 1), name("p", "full-1", "u", 2)];
+        assert!(others.iter().all(|other| *other != first));
+        assert!(first.starts_with("full-1-"));
+    }
+
+    #[test]
+    fn a_name_fits_whatever_the_slot_is_called() {
+        let long = name("p", &format!("{}.b", "a".repeat(51)), "u", 1);
+        assert!(long.len() <= LONGEST_NAME && !long.contains(".-"), "{long}");
+    }
+}
