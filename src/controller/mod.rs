@@ -1,0 +1,3 @@
+pub mod clients;
+pub mod observe;
+pub mod watch;

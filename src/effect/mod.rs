@@ -1,0 +1,17 @@
+//! I/O. Actions out: one verb per file, each with a deadline and one attempt, and an outcome that is classified and
+//! never guessed. Everything here goes through the client that does not retry.
+
+pub mod event;
+#[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "scripts are written down as values")]
+pub(crate) mod fake;
+pub mod journal;
+pub mod ledger;
+mod outcome;
+mod read;
+mod restart;
+pub mod status;
+
+pub use outcome::{Failed, Outcome, Verb};
+pub use read::{ReadError, STOP_ANNOTATION, StopRef, read_live};
+pub use restart::{RestartOrder, restart};
