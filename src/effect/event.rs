@@ -62,7 +62,8 @@ impl Events {
 }
 
 fn cut(mut text: String, longest: usize) -> String {
-    text.truncate(text.floor_char_boundary(longest));
+    let end = text.char_indices().map(|(at, char)| at + char.len_utf8()).take_while(|end| *end <= longest).last();
+    text.truncate(end.unwrap_or(0));
     text
 }
 

@@ -120,7 +120,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_is_written_on_the_version_that_was_read() {
-        let (client, fake) = Fake::answering([Answer::json(200, stored(3, "")), Answer::json(200, stored(4, "us"))]);
+        let (client, fake) =
+            Fake::answering([Answer::json(200, stored(3, "")), Answer::json(200, stored(4, "us"))]);
         assert_eq!(swap(&client, "hub", claim).await.unwrap().installation, "us");
         assert_eq!(lines(&fake), ["GET /hub", "PUT /hub"]);
         assert_eq!(fake.requests()[1].body["metadata"]["resourceVersion"], "3");

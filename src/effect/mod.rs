@@ -3,6 +3,7 @@
 
 pub mod event;
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "scripts are written down as values")]
 pub(crate) mod fake;
 pub mod journal;
 pub mod ledger;

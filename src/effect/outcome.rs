@@ -157,7 +157,7 @@ mod tests {
 
     use super::*;
 
-    fn status(code: u16, reason: &str, details: serde_json::Value) -> Status {
+    fn status(code: u16, reason: &str, details: &serde_json::Value) -> Status {
         let message = format!("message of {code}");
         serde_json::from_value(json!({
             "status": "Failure", "code": code, "reason": reason, "message": message, "details": details,
@@ -193,7 +193,7 @@ mod tests {
             (Verb::Write, 0, "", &none, "unknown"),
         ];
         for (verb, code, reason, details, label) in table {
-            let outcome = Outcome::of_status(verb, &status(code, reason, details.clone()));
+            let outcome = Outcome::of_status(verb, &status(code, reason, details));
             assert_eq!(outcome.label(), label, "{verb:?} {code} {reason}: {outcome:?}");
         }
     }
@@ -201,7 +201,8 @@ mod tests {
     #[test]
     fn what_the_answer_says_is_kept() {
         let budget = json!({"causes": [{"reason": "DisruptionBudget", "message": "needs 2 healthy pods"}]});
-        let evict = |code, details| Outcome::of_status(Verb::Evict, &status(code, "", details));
+        let evict =
+            |code, details: serde_json::Value| Outcome::of_status(Verb::Evict, &status(code, "", &details));
         assert_eq!(evict(429, budget), Outcome::Blocked("needs 2 healthy pods".into()));
         let silent = json!({"causes": [{"reason": "DisruptionBudget"}]});
         assert_eq!(evict(429, silent), Outcome::Blocked("message of 429".into()));
@@ -212,10 +213,11 @@ mod tests {
 
     #[test]
     fn two_disruption_budgets_are_a_mistake_of_somebody_else() {
-        let mut answer = status(500, "InternalError", json!({}));
-        answer.message = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not \
+        let mut answer = status(500, "InternalError", &json!({}));
+        answer.message =
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not \
                           support."
-            .into();
+                .into();
         assert_eq!(Outcome::of_status(Verb::Evict, &answer).label(), "misconfigured");
         assert_eq!(Outcome::of_status(Verb::Delete, &answer).label(), "unknown");
     }
@@ -234,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_long_answer_is_cut() {
-        let mut answer = status(403, "Forbidden", json!({}));
+        let mut answer = status(403, "Forbidden", &json!({}));
         answer.message = "ä".repeat(10_000);
         assert_eq!(Outcome::of_status(Verb::Write, &answer), Outcome::Refused("ä".repeat(LONGEST)));
     }

@@ -164,7 +164,8 @@ async fn the_emergency_stop_holds_when_pulled_and_when_missing() {
 #[tokio::test(start_paused = true)]
 async fn what_could_not_be_read_is_not_assumed() {
     for (place, what) in ["pod", "StatefulSet", "node", "emergency stop"].into_iter().enumerate() {
-        for answer in [Answer::Hang, Answer::Reset, Answer::status(403, "Forbidden"), Answer::text(404, "<html>")] {
+        for answer in [Answer::Hang, Answer::Reset, Answer::status(403, "Forbidden"), Answer::text(404, "<html>")]
+        {
             let mut answers =
                 [pod(), settled(), node(false, "True"), map(&json!({}))].map(|body| Answer::json(200, body));
             answers[place] = answer;
