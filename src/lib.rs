@@ -16,8 +16,12 @@
 //! 9. One bad object hurts only itself.
 //! 10. Built-in Kubernetes types stay at the door: `controller/observe.rs` and `effect/`.
 
+// kube's derive repeats its own attribute for each print column.
+#[allow(clippy::duplicated_attributes)]
 pub mod api;
-#[allow(clippy::disallowed_methods, reason = "an I/O room: it waits, within deadlines")]
+pub mod cli;
+pub mod config;
+#[allow(clippy::disallowed_methods)]
 pub mod controller;
 pub mod effect;
 pub mod judge;

@@ -1,3 +1,19 @@
+//! Wiring. What this process sees is kept true by `sight`; `policy`, `remediation` and `network` each fit one screen
+//! and perform what the pure rooms decide; `run` starts and ends it all.
+
 pub mod clients;
+pub mod context;
+mod entry;
+mod network;
 pub mod observe;
+mod policy;
+mod queue;
+mod remediation;
+pub mod report;
+mod run;
+mod schema;
+mod sight;
 pub mod watch;
+pub mod world;
+
+pub use run::{Options, RunError, run};
