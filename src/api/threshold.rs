@@ -29,7 +29,7 @@ pub struct ThresholdError {
 
 const THRESHOLD_HELP: &str =
     "write a whole number (10), a decimal in quotes (\"0.95\") or, for signals in seconds, a duration (3s)";
-const SHARE_HELP: &str = "write a whole number of targets (1) or a percentage from 0% to 100% (51%)";
+const SHARE_HELP: &str = "write a whole number of targets (1) or a percentage from 0% to 100% (\"51%\")";
 
 // === impl Threshold ===
 
@@ -135,6 +135,10 @@ impl JsonSchema for Threshold {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "maxLength": 20,
             "pattern": "^(-?[0-9]{1,12}([.][0-9]{1,6})?|[1-9][0-9]{0,5}(ms|s|m|h))$",
+            "x-kubernetes-validations": [{
+                "rule": "string(self).matches('^(-?[0-9]{1,12}([.][0-9]{1,6})?|[1-9][0-9]{0,5}(ms|s|m|h))$')",
+                "message": THRESHOLD_HELP,
+            }],
         })
     }
 }
@@ -209,10 +213,12 @@ impl JsonSchema for HealthyShare {
         json_schema!({
             "x-kubernetes-int-or-string": true,
             "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "minimum": 0,
-            "maximum": 100_000,
             "maxLength": 4,
             "pattern": "^(100|[1-9]?[0-9])%$",
+            "x-kubernetes-validations": [{
+                "rule": "string(self).matches('^([0-9]{1,5}|(100|[1-9]?[0-9])%)$')",
+                "message": SHARE_HELP,
+            }],
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::api::{
-    Family, NodeHealthPolicy, PolicyRef, Threshold,
+    Duration, Family, NodeHealthPolicy, PolicyRef, Threshold,
     policy::{Guard, HealthRule, Remediation, RuleSignal, Severity, TelemetrySource},
 };
 use crate::signal::{Signal, Unit};
@@ -99,18 +99,18 @@ fn selector(object: &NodeHealthPolicy) -> Result<Selector, Problem> {
 }
 
 fn sources(written: &[TelemetrySource], mut sources: Vec<Source>) -> Result<Vec<Source>, Problem> {
+    let (every, timeout) = sources.first().map_or((5_000, 2_000), |base| (base.every, base.timeout));
     for source in written {
         let place = format!("spec.telemetry[{}]", source.name);
         let Some(cometbft) = &source.cometbft else {
             return Err(Problem::new(place, "name one source, such as cometbft: {port: rpc}"));
         };
         let known = sources.iter().position(|known| known.name == source.name);
-        let (every, timeout) = sources.first().map_or((5_000, 2_000), |base| (base.every, base.timeout));
         let made = Source {
             name: source.name.clone(),
             kind: SourceKind::CometBft(cometbft.port.clone()),
-            every: source.every.map_or(every, |every| every.as_millis()),
-            timeout: source.timeout.map_or(timeout, |timeout| timeout.as_millis()),
+            every: source.every.map_or(every, Duration::as_millis),
+            timeout: source.timeout.map_or(timeout, Duration::as_millis),
         };
         if !(500..=300_000).contains(&made.every) {
             return Err(Problem::new(format!("{place}.every"), "write 500ms to 5m"));
@@ -137,9 +137,11 @@ fn rules(written: &[HealthRule], mut rules: Vec<Rule>) -> Result<Vec<Rule>, Prob
         if rule.name.starts_with("preset/") && known.is_none() {
             return Err(Problem::new(place, "the preset of this family and role has no rule of this name"));
         }
-        match (known, rule.off) {
+        match (known, rule.disabled) {
             (Some(index), true) => drop(rules.remove(index)),
-            (None, true) => return Err(Problem::new(place, "off: true only removes rules named preset/NAME")),
+            (None, true) => {
+                return Err(Problem::new(place, "disabled: true only removes rules named preset/NAME"));
+            }
             (Some(index), false) => rules[index] = compile(rule, &place)?,
             (None, false) => rules.push(compile(rule, &place)?),
         }
@@ -165,7 +167,7 @@ fn compile(rule: &HealthRule, place: &str) -> Result<Rule, Problem> {
     };
     let trigger = match (rule.hold, &rule.breaching) {
         (Some(_), Some(_)) => return refuse("", "for or breaching, not both"),
-        (hold, None) => Trigger::For(hold.map_or(0, |hold| hold.as_millis())),
+        (hold, None) => Trigger::For(hold.map_or(0, Duration::as_millis)),
         (None, Some(breaching)) => match (u32::try_from(breaching.samples), u32::try_from(breaching.of)) {
             (Ok(samples @ 1..), Ok(of @ 1..=64)) if samples <= of => Trigger::Samples { samples, of },
             _ => return refuse(".breaching", "1 <= samples <= of <= 64"),
@@ -191,7 +193,7 @@ fn compile(rule: &HealthRule, place: &str) -> Result<Rule, Problem> {
         condition,
         trigger,
         clear_at,
-        clear_for: clear.hold.map_or(0, |hold| hold.as_millis()),
+        clear_for: clear.hold.map_or(0, Duration::as_millis),
         severity: rule.severity,
     })
 }
@@ -211,9 +213,9 @@ fn ladder(written: Option<&Remediation>, base: Ladder) -> Result<Ladder, Problem
     let restart = match (&written.restart, base.restart) {
         (Some(restart), Some(step)) => Some(RestartStep {
             method: step.method,
-            within: restart.within.map_or(step.within, |within| within.as_millis()),
+            within: restart.within.map_or(step.within, Duration::as_millis),
             attempts: count(restart.attempts, step.attempts, 1, "spec.remediation.restart.attempts")?,
-            cooldown: restart.cooldown.map_or(step.cooldown, |cooldown| cooldown.as_millis()),
+            cooldown: restart.cooldown.map_or(step.cooldown, Duration::as_millis),
             backoff_factor: count(
                 restart.backoff.as_ref().map(|backoff| backoff.factor),
                 step.backoff_factor,
@@ -244,14 +246,14 @@ fn limits(written: &Guard, base: Limits) -> Result<Limits, Problem> {
     Ok(Limits {
         min_healthy: written.min_healthy.unwrap_or(base.min_healthy),
         max_concurrent: count(written.max_concurrent, base.max_concurrent, 0, "spec.guard.maxConcurrent")?,
-        new_incident_after: written.new_incident_after.map_or(base.new_incident_after, |after| after.as_millis()),
+        new_incident_after: written.new_incident_after.map_or(base.new_incident_after, Duration::as_millis),
         progress_within: written
             .progress
             .as_ref()
             .map_or(base.progress_within, |progress| progress.within.as_millis()),
         budget,
-        warm_up: written.warm_up.map_or(base.warm_up, |warm_up| warm_up.as_millis()),
-        evidence_max_age: written.evidence_max_age.map_or(base.evidence_max_age, |age| age.as_millis()),
+        warm_up: written.warm_up.map_or(base.warm_up, Duration::as_millis),
+        evidence_max_age: written.evidence_max_age.map_or(base.evidence_max_age, Duration::as_millis),
         pause: written.pause.clone(),
     })
 }

@@ -17,6 +17,9 @@ pub use rules::{Absent, Breaching, Clear, HealthRule, RuleSignal, Severity, Stal
 pub use status::{Counts, NodeHealthPolicyStatus, TargetStatus};
 pub use telemetry::{CometBftSource, PortName, TelemetrySource};
 
+/// What CEL's `duration()` reads without an error; whether it is a duration of ours has its own rule.
+const TIME: &str = "^[0-9]{1,6}(ms|s|m|h)$";
+
 /// What healthy means for a set of pods, and what may be done when one is not.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -42,6 +45,7 @@ pub use telemetry::{CometBftSource, PortName, TelemetrySource};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(fresh_enough()).message("every and timeout of a source (the preset's: 5s and 2s) must together not exceed guard.evidenceMaxAge (the preset's: 30s), or no evidence would ever be fresh: write a smaller every or a larger evidenceMaxAge"))]
 pub struct NodeHealthPolicySpec {
     /// Name of the `Network` whose nodes these are. It must admit this namespace.
     #[schemars(length(min = 1, max = 253))]
@@ -64,7 +68,7 @@ pub struct NodeHealthPolicySpec {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub telemetry: Vec<TelemetrySource>,
-    /// Rules in addition to the preset's, which are named `preset/NAME`; the same name replaces, `off` removes.
+    /// Rules in addition to the preset's, which are named `preset/NAME`; the same name replaces, `disabled` removes.
     #[serde(default)]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -106,6 +110,22 @@ pub enum Mode {
     Enforce,
 }
 
+/// A poll and its answer must fit into the age that evidence may have. Malformed durations have their own message.
+fn fresh_enough() -> String {
+    let age = written("self.guard", "evidenceMaxAge", "30s");
+    let (every, timeout) = (written("s", "every", "5s"), written("s", "timeout", "2s"));
+    format!(
+        "(self.telemetry.exists(s, s.name == 'rpc') || !{age}.matches('{TIME}') || duration({age}) >= duration('7s')) && \
+         self.telemetry.all(s, !({age}.matches('{TIME}') && {every}.matches('{TIME}') && {timeout}.matches('{TIME}')) || \
+         duration({every}) + duration({timeout}) <= duration({age}))"
+    )
+}
+
+/// CEL: a duration as written, or the preset's.
+fn written(object: &str, field: &str, preset: &str) -> String {
+    format!("(has({object}.{field}) ? {object}.{field} : '{preset}')")
+}
+
 /// `LabelSelector` with bounds, so that the cost of its rule has one too.
 fn selector_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
@@ -122,6 +142,10 @@ fn selector_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 "items": {
                     "type": "object",
                     "required": ["key", "operator"],
+                    "x-kubernetes-validations": [{
+                        "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+                        "message": "In and NotIn need values, Exists and DoesNotExist have none",
+                    }],
                     "properties": {
                         "key": {"type": "string", "minLength": 1, "maxLength": 317},
                         "operator": {"type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"]},

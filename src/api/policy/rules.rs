@@ -6,26 +6,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Duration, Threshold};
 
+/// A threshold that is a number, and one that is a time.
+const NUMBER: &str = "^-?[0-9]{1,12}([.][0-9]{1,6})?$";
+const TIME: &str = "^[1-9][0-9]{0,5}(ms|s|m|h)$";
+
 /// One condition on one signal. (`Rule` alone would collide with kube's schema derive.)
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("(has(self.off) && self.off) ? self.name.startsWith('preset/') && !has(self.signal) : has(self.signal)").message("a rule needs a signal; off: true stands alone and only beside the name of a preset rule"))]
-#[x_kube(validation = Rule::new("(has(self.off) && self.off) || [has(self.above), has(self.below), has(self.stalled), has(self.absent)].filter(x, x).size() == 1").message("exactly one of above, below, stalled and absent"))]
-#[x_kube(validation = Rule::new("!(has(self.for) && has(self.breaching))").message("for or breaching, not both: for is a time without a break, breaching counts samples"))]
-#[x_kube(validation = Rule::new("!has(self.stalled) || (has(self.signal) && self.signal == 'head')").message("stalled judges the signal head"))]
-#[x_kube(validation = Rule::new("!has(self.absent) || (has(self.severity) && self.severity == 'Warning')").message("absent needs severity: Warning, since what is not known is never a reason to act"))]
-#[x_kube(validation = Rule::new("!has(self.clear) || ((!has(self.clear.below) || has(self.above)) && (!has(self.clear.above) || has(self.below)))").message("clear: below goes with above, and above with below").field_path(".clear"))]
-#[x_kube(validation = Rule::new("!(has(self.above) && has(self.clear) && has(self.clear.below)) || (string(self.above).matches('[a-z]$') && string(self.clear.below).matches('[a-z]$') ? duration(string(self.clear.below)) <= duration(string(self.above)) : !string(self.above).matches('[a-z]$') && !string(self.clear.below).matches('[a-z]$') && double(string(self.clear.below)) <= double(string(self.above)))").message("inverted hysteresis: clear.below must be at most above, and written in the same unit").field_path(".clear"))]
-#[x_kube(validation = Rule::new("!(has(self.below) && has(self.clear) && has(self.clear.above)) || (string(self.below).matches('[a-z]$') && string(self.clear.above).matches('[a-z]$') ? duration(string(self.clear.above)) >= duration(string(self.below)) : !string(self.below).matches('[a-z]$') && !string(self.clear.above).matches('[a-z]$') && double(string(self.clear.above)) >= double(string(self.below)))").message("inverted hysteresis: clear.above must be at least below, and written in the same unit").field_path(".clear"))]
-#[x_kube(validation = Rule::new("!has(self.signal) || self.signal in ['rpc_latency', 'head_age', 'block_time_skew'] || [has(self.above) && string(self.above).matches('[a-z]$'), has(self.below) && string(self.below).matches('[a-z]$')].filter(x, x).size() == 0").message("a duration fits only rpc_latency, head_age and block_time_skew; the other signals are plain numbers"))]
+#[schemars(description = "One condition on one signal.")]
+#[x_kube(validation = Rule::new("!(has(self.disabled) && self.disabled) || (self.name.startsWith('preset/') && ![has(self.signal), has(self.above), has(self.below), has(self.stalled), has(self.absent), has(self.__for__), has(self.breaching), has(self.clear)].exists(x, x))").message("disabled: true stands alone beside the name of a preset rule, such as {name: preset/lonely, disabled: true}"))]
+#[x_kube(validation = Rule::new("(has(self.disabled) && self.disabled) || has(self.signal)").message("name the signal that is judged, such as signal: head_lag"))]
+#[x_kube(validation = Rule::new("(has(self.disabled) && self.disabled) || [has(self.above), has(self.below), has(self.stalled), has(self.absent)].filter(x, x).size() == 1").message("exactly one of above, below, stalled and absent"))]
+#[x_kube(validation = Rule::new("!(has(self.__for__) && has(self.breaching))").message("for or breaching, not both: for is a time without a break, breaching counts samples"))]
+#[x_kube(validation = Rule::new("!has(self.stalled) || (has(self.signal) && self.signal == 'head')").message("stalled judges the signal head: write signal: head"))]
+#[x_kube(validation = Rule::new("!has(self.absent) || self.severity == 'Warning'").message("absent needs severity: Warning, since what is not known is never a reason to act"))]
+#[x_kube(validation = Rule::new("!has(self.clear) || ((!has(self.clear.below) || has(self.above)) && (!has(self.clear.above) || has(self.below)))").message("clear.below goes with above, and clear.above with below").field_path(".clear"))]
+#[x_kube(validation = Rule::new(hysteresis("above", "below", "<=")).message("inverted hysteresis: clear.below must be at most above, and written in the same unit").field_path(".clear"))]
+#[x_kube(validation = Rule::new(hysteresis("below", "above", ">=")).message("inverted hysteresis: clear.above must be at least below, and written in the same unit").field_path(".clear"))]
+#[x_kube(validation = Rule::new(format!("!has(self.signal) || self.signal in ['rpc_latency', 'head_age', 'block_time_skew'] || ((!has(self.above) || !string(self.above).matches('{TIME}')) && (!has(self.below) || !string(self.below).matches('{TIME}')))")).message("a duration fits only rpc_latency, head_age and block_time_skew: write a plain number for the other signals"))]
 pub struct HealthRule {
     /// Name of the rule, unique in the policy. `preset/NAME` replaces that rule of the preset.
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') || self in ['preset/silent', 'preset/stalled', 'preset/behind', 'preset/lagging', 'preset/lonely']").message("a lower-case name such as slow-rpc, or one of preset/silent, preset/stalled, preset/behind, preset/lagging and preset/lonely"))]
     pub name: String,
-    /// Remove the preset rule of this name.
+    /// Remove the preset rule of this name. (Not `off`: to kubectl that is YAML 1.1 for `false`, even as a key.)
     #[serde(default, skip_serializing_if = "is_false")]
-    pub off: bool,
+    #[schemars(description = "Remove the preset rule of this name.")]
+    pub disabled: bool,
     /// The signal that is judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<RuleSignal>,
@@ -131,6 +138,16 @@ pub enum Severity {
     /// The target is unhealthy and the ladder begins.
     #[default]
     Critical,
+}
+
+/// A firing rule must be easier to keep quiet than to start: `clear.INNER` lies on the healthy side of `OUTER`.
+fn hysteresis(outer: &str, inner: &str, relation: &str) -> String {
+    let (edge, back) = (format!("string(self.{outer})"), format!("string(self.clear.{inner})"));
+    format!(
+        "!has(self.{outer}) || !has(self.clear) || !has(self.clear.{inner}) || \
+         ({edge}.matches('{NUMBER}') && {back}.matches('{NUMBER}') && double({back}) {relation} double({edge})) || \
+         ({edge}.matches('{TIME}') && {back}.matches('{TIME}') && duration({back}) {relation} duration({edge}))"
+    )
 }
 
 // serde's `skip_serializing_if` calls with a reference.
