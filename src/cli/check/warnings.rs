@@ -1,0 +1,85 @@
+//! What would be taken, and may surprise.
+
+use super::{Finding, Weight, object::Object};
+use crate::{
+    api::{Network, policy::Mode},
+    policy::Policy,
+};
+
+/// Warnings about objects that are otherwise fine.
+pub fn find(objects: &[Object]) -> Vec<Finding> {
+    let networks: Vec<&Network> = objects.iter().filter_map(|object| object.network.as_ref()).collect();
+    let mut findings = Vec::new();
+    for object in objects {
+        let mut warn = |path: &str, message: String| findings.push(object.finding(Weight::Warning, path, message));
+        if let Some((_, policy)) = &object.policy {
+            admission(policy, &networks, &mut warn);
+            ladder(policy, &mut warn);
+            silence(policy, &mut warn);
+        }
+        if let Some(network) = &object.network {
+            let twin = |other: &&Network| {
+                other.metadata.name != network.metadata.name && other.spec.chain_id == network.spec.chain_id
+            };
+            if let Some(twin) = networks.iter().find(|other| twin(other)) {
+                let name = twin.metadata.name.as_deref().unwrap_or_default();
+                let message = format!("Network/{name} has the same chainId: nobody would act on either; keep one");
+                warn("spec.chainId", message);
+            }
+            if network.spec.allowed_namespaces.is_empty() {
+                warn("spec.allowedNamespaces", "it admits no namespace: no policy may use this network".into());
+            }
+        }
+    }
+    findings
+}
+
+fn admission(policy: &Policy, networks: &[&Network], warn: &mut impl FnMut(&str, String)) {
+    let name = &policy.network;
+    let Some(network) = networks.iter().find(|network| network.metadata.name.as_ref() == Some(name)) else {
+        return warn("spec.network", format!("Network/{name} is not in these files: not checked against it"));
+    };
+    let namespace = &policy.id.namespace;
+    let admitted = &network.spec.allowed_namespaces;
+    // Without a namespace in the file, kubectl decides.
+    if !namespace.is_empty() && !admitted.contains(namespace) {
+        let message = format!(
+            "Network/{name} does not admit namespace {namespace}: nothing would be done; add it to allowedNamespaces there"
+        );
+        warn("spec.network", message);
+    }
+}
+
+fn ladder(policy: &Policy, warn: &mut impl FnMut(&str, String)) {
+    let enforce = policy.mode == Mode::Enforce;
+    match &policy.ladder.restart {
+        Some(restart) if restart.within < 60_000 => warn(
+            "spec.remediation.restart.within",
+            "under 60 s a node hardly has time to stop, start and make a block: write 5m or more".into(),
+        ),
+        None if enforce && !policy.ladder.page => warn(
+            "spec.remediation",
+            "no step is left, so nothing is ever done: write restart: {} or page: {}, or mode: Observe".into(),
+        ),
+        _ => {}
+    }
+    if enforce && policy.ladder.restart.is_some() {
+        if policy.limits.max_concurrent == 0 {
+            warn("spec.guard.maxConcurrent", "0 means no automatic action, whatever the mode".into());
+        }
+        if policy.limits.budget.iter().any(|budget| budget.actions == 0) {
+            warn("spec.guard.budget", "a budget of 0 actions means no automatic action, whatever the mode".into());
+        }
+    }
+}
+
+fn silence(policy: &Policy, warn: &mut impl FnMut(&str, String)) {
+    if policy.mode == Mode::Enforce && policy.sinks.is_empty() {
+        let message =
+            "nobody hears of what is done: name a sink of the operator's configuration, such as [oncall]";
+        warn("spec.notify", message.into());
+    }
+    if !policy.limits.pause.is_empty() {
+        warn("spec.guard.pause", "as long as a reason stands here, nothing new is started".into());
+    }
+}

@@ -1,0 +1,120 @@
+//! `mainstay explain`: a policy with every default filled in, in plain words.
+
+mod filled;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use super::{CliError, check, print};
+use crate::{
+    api::{Family, NodeHealthPolicy},
+    policy,
+};
+
+/// Arguments of `mainstay explain`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// File with the policy; `-` for stdin
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// What to print
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// What is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Plain words
+    Text,
+    /// The same policy with every value written out
+    Yaml,
+}
+
+/// Explains every policy of a file; what is wrong with it is told instead.
+pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    let text = super::read(&args.file)?;
+    let report = check::check(&[(args.file.clone(), text.clone())]);
+    let policies = policies(&text);
+    if report.errors() > 0 || policies.is_empty() {
+        print(&report.to_string())?;
+        if policies.is_empty() {
+            eprintln!("mainstay: {} holds no NodeHealthPolicy", args.file);
+        }
+        return Ok(ExitCode::from(1));
+    }
+    let explained = policies.iter().map(|object| explain(object, args.output));
+    let separator = if args.output == Output::Yaml { "---\n" } else { "\n" };
+    print(&explained.collect::<Result<Vec<_>, _>>()?.join(separator))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One policy, explained. It must be one that `check` finds nothing wrong with.
+pub fn explain(object: &NodeHealthPolicy, output: Output) -> Result<String, serde_yaml::Error> {
+    // There is one family today; with more, the policy's network decides.
+    match policy::validate(object, Family::CometBFT) {
+        Ok(policy) if output == Output::Text => Ok(words::explain(object, &policy)),
+        Ok(policy) => serde_yaml::to_string(&filled::object(object, &policy)),
+        Err(problem) => Ok(format!("{problem}\n")),
+    }
+}
+
+/// The policies of a text that can be read as such.
+#[must_use]
+pub fn policies(text: &str) -> Vec<NodeHealthPolicy> {
+    let documents = check::documents(text).0.into_iter().map(|document| check::without_nulls(document.value));
+    let policies = documents.filter(|value: &Value| value["kind"] == "NodeHealthPolicy");
+    policies.filter_map(|value| serde_json::from_value(value).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: &str = include_str!("explain/testdata/short.yaml");
+    const LONG: &str = include_str!("explain/testdata/long.yaml");
+
+    fn explained(text: &str, output: Output) -> String {
+        let report = check::check(&[("policy.yaml".into(), text.into())]);
+        assert_eq!(report.errors(), 0, "{report}");
+        explain(&policies(text)[0], output).unwrap()
+    }
+
+    #[test]
+    fn a_short_policy_shows_what_its_preset_adds() {
+        insta::assert_snapshot!(explained(SHORT, Output::Text));
+    }
+
+    #[test]
+    fn a_long_policy_shows_what_is_its_own() {
+        insta::assert_snapshot!(explained(LONG, Output::Text));
+    }
+
+    #[test]
+    fn a_policy_with_every_value_written_out() {
+        insta::assert_snapshot!(explained(LONG, Output::Yaml));
+    }
+
+    #[test]
+    fn what_is_written_out_means_the_same() {
+        for text in [SHORT, LONG] {
+            let filled = explained(text, Output::Yaml);
+            let meaning = |text: &str| policy::validate(&policies(text)[0], Family::CometBFT).unwrap();
+            let (short, long) = (meaning(text), meaning(&filled));
+            let sorted = |mut policy: policy::Policy| {
+                policy.rules.sort_by(|a, b| a.name.cmp(&b.name));
+                policy
+            };
+            assert_eq!(sorted(short), sorted(long));
+            assert_eq!(explained(&filled, Output::Yaml), filled, "nothing is left to fill in");
+        }
+    }
+
+    #[test]
+    fn it_fits_on_one_screen() {
+        assert!(explained(SHORT, Output::Text).lines().count() <= 50);
+    }
+}

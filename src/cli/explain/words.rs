@@ -1,0 +1,250 @@
+//! A policy in plain words. Each line ends with where its value comes from.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::{
+    api::{
+        Duration, HealthyShare, NodeHealthPolicy, RestartMethod, Threshold,
+        policy::{Mode, PortName, Role, Severity},
+    },
+    policy::{Condition, Policy, Rule, Source, SourceKind, Trigger, preset, required_healthy},
+    signal::Unit,
+};
+
+/// One screen about a policy.
+pub fn explain(object: &NodeHealthPolicy, policy: &Policy) -> String {
+    let mut page = Page(String::new());
+    page.head(policy);
+    page.sources(object, policy);
+    page.rules(object, policy);
+    page.ladder(object, policy);
+    page.guards(object, policy);
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn title(&mut self, text: &str) {
+        let _ = writeln!(self.0, "\n{text}");
+    }
+
+    /// A line with its origin in a column of its own.
+    fn line(&mut self, text: &str, own: bool) {
+        let origin = if own { "policy" } else { "preset" };
+        let _ = writeln!(self.0, "  {text:<96}  {origin}");
+    }
+
+    fn head(&mut self, policy: &Policy) {
+        let role = match policy.role {
+            Role::FullNode => "full node",
+            Role::Sentry => "sentry",
+            Role::Validator => "validator",
+        };
+        let mode = match policy.mode {
+            Mode::Observe => "Mainstay gives verdicts and does nothing (mode Observe).",
+            Mode::DryRun => "Mainstay writes down each step it would have taken, and takes none (mode DryRun).",
+            Mode::Enforce => "Mainstay acts by itself (mode Enforce).",
+        };
+        let (id, selector) = (&policy.id, policy.selector.notation());
+        let place =
+            if id.namespace.is_empty() { String::new() } else { format!(" in namespace {}", id.namespace) };
+        let _ = writeln!(self.0, "NodeHealthPolicy {}{place}", id.name);
+        let _ = writeln!(self.0, "  Every pod with {selector} is a {role} of network {}.", policy.network);
+        let _ = writeln!(self.0, "  {mode}");
+        let _ = writeln!(
+            self.0,
+            "  On a pod that two policies select, the one with the higher priority acts; this one's is {}.",
+            policy.priority
+        );
+        let sinks = if policy.sinks.is_empty() { "nobody".into() } else { policy.sinks.join(", ") };
+        let _ = writeln!(self.0, "  Told of remediations and pages: {sinks}.");
+        let _ = writeln!(
+            self.0,
+            "\nPreset: {:?}, {role}. Each line below ends with where its value comes from.",
+            policy.family
+        );
+    }
+
+    fn sources(&mut self, object: &NodeHealthPolicy, policy: &Policy) {
+        self.title("What is asked");
+        for source in &policy.sources {
+            let Source { name, kind: SourceKind::CometBft(port), every, timeout } = source;
+            let port = match port {
+                PortName::Number(number) => number.to_string(),
+                PortName::Name(name) => name.clone(),
+            };
+            let own = object.spec.telemetry.iter().any(|written| written.name == *name);
+            let text = format!(
+                "{name}: CometBFT RPC on port {port} every {}, answer within {}; known for {}",
+                duration(*every),
+                duration(*timeout),
+                duration(source.stale_after())
+            );
+            self.line(&text, own);
+        }
+    }
+
+    fn rules(&mut self, object: &NodeHealthPolicy, policy: &Policy) {
+        self.title("When a target is not healthy");
+        let own = |name: &str| object.spec.rules.iter().any(|rule| rule.name == name);
+        for severity in [Severity::Critical, Severity::Warning] {
+            for rule in policy.rules.iter().filter(|rule| rule.severity == severity) {
+                self.line(&sentence(rule), own(&rule.name));
+            }
+        }
+        for rule in preset(policy.family, policy.role).rules {
+            if policy.rules.iter().all(|kept| kept.name != rule.name) {
+                self.line(&format!("{}: disabled", rule.name), true);
+            }
+        }
+    }
+
+    fn ladder(&mut self, object: &NodeHealthPolicy, policy: &Policy) {
+        self.title("What may be done, gentlest first");
+        let ladder = object.spec.remediation.as_ref();
+        let written = ladder.and_then(|ladder| ladder.restart.as_ref());
+        if let Some(step) = &policy.ladder.restart {
+            let method = match step.method {
+                RestartMethod::Eviction => "by eviction, so that disruption budgets hold",
+                RestartMethod::Delete => "by a graceful delete with preconditions",
+            };
+            self.line(&format!("restart the pod {method}"), ladder.is_some());
+            let own = |is: fn(&crate::api::policy::Restart) -> bool| written.is_some_and(is);
+            let within = format!("  healthy again within {} or the step has failed", duration(step.within));
+            self.line(&within, own(|restart| restart.within.is_some()));
+            let attempts = format!("  at most {} in one incident", times(step.attempts));
+            self.line(&attempts, own(|restart| restart.attempts.is_some()));
+            let rest = format!("  rest of {} after the first", duration(step.cooldown));
+            self.line(&rest, own(|restart| restart.cooldown.is_some()));
+            let grows = format!(
+                "  each rest {} times the one before, at most {}",
+                step.backoff_factor,
+                duration(step.backoff_max)
+            );
+            self.line(&grows, own(|restart| restart.backoff.is_some()));
+        }
+        if policy.ladder.page {
+            self.line("page: call a person when nothing gentler is left", ladder.is_some());
+        }
+        if policy.ladder.restart.is_none() && !policy.ladder.page {
+            self.line("nothing", true);
+        }
+    }
+
+    fn guards(&mut self, object: &NodeHealthPolicy, policy: &Policy) {
+        self.title("What holds Mainstay back");
+        let (written, limits) = (&object.spec.guard, &policy.limits);
+        let share = match limits.min_healthy {
+            HealthyShare::Count(count) => format!("{count} of the other targets must be healthy"),
+            HealthyShare::Percent(percent) => {
+                format!(
+                    "{percent}% of all targets must be healthy besides the one that is helped, or else all the others"
+                )
+            }
+        };
+        self.line(&share, written.min_healthy.is_some());
+        let at_once = format!("at most {} at once (0: no automatic action)", actions(limits.max_concurrent));
+        self.line(&at_once, written.max_concurrent.is_some());
+        for limit in &limits.budget {
+            let budget = format!("at most {} in {}", actions(limit.actions), duration(limit.per));
+            self.line(&budget, written.budget.is_some());
+        }
+        if limits.budget.is_empty() {
+            self.line("no budget of actions", written.budget.is_some());
+        }
+        let warm_up = format!("no action on a pod younger than {}", duration(limits.warm_up));
+        self.line(&warm_up, written.warm_up.is_some());
+        let progress = format!(
+            "none on a node that is catching up while its head rose within {}",
+            duration(limits.progress_within)
+        );
+        self.line(&progress, written.progress.is_some());
+        let age = format!("evidence older than {} is no evidence", duration(limits.evidence_max_age));
+        self.line(&age, written.evidence_max_age.is_some());
+        let incident =
+            format!("after {} in health the next breach is a new incident", duration(limits.new_incident_after));
+        self.line(&incident, written.new_incident_after.is_some());
+        for reason in &limits.pause {
+            self.line(&format!("PAUSED, nothing new is started: {reason}"), true);
+        }
+        self.table(limits.min_healthy);
+    }
+
+    fn table(&mut self, share: HealthyShare) {
+        let row = |cell: &dyn Fn(u32) -> String| (1..=7).map(cell).collect::<String>();
+        let targets = row(&|n| format!("{n:>4}"));
+        let healthy = row(&|n| format!("{:>4}", required_healthy(share, n)));
+        let help = row(&|n| format!("{:>4}", if required_healthy(share, n) < n { "yes" } else { "no" }));
+        self.title(&format!("How many of the others must be healthy before one is helped (minHealthy: {share})"));
+        let _ = writeln!(
+            self.0,
+            "  targets              {targets}\n  healthy others needed{healthy}\n  can one be helped?   {help}"
+        );
+    }
+}
+
+fn sentence(rule: &Rule) -> String {
+    let (name, signal) = (&rule.name, rule.signal.name());
+    let value = |at: i64| format!("{}{}", number(at), unit(rule.signal.unit()));
+    let condition = match rule.condition {
+        Condition::Above(at) => format!("{signal} above {}", value(at)),
+        Condition::Below(at) => format!("{signal} below {}", value(at)),
+        Condition::Stalled => "head does not rise while the network's does".into(),
+        Condition::Absent => format!("{signal} is not known"),
+    };
+    let trigger = match rule.trigger {
+        Trigger::For(0) => String::new(),
+        Trigger::For(hold) => format!(" for {}", duration(hold)),
+        Trigger::Samples { samples, of } => format!(" in {samples} of {of} samples"),
+    };
+    let back = match (rule.condition, rule.clear_at) {
+        (Condition::Above(_), Some(at)) => format!(" at most {}", value(at)),
+        (Condition::Below(_), Some(at)) => format!(" at least {}", value(at)),
+        _ => String::new(),
+    };
+    let clear = match (back.as_str(), rule.clear_for) {
+        ("", 0) => String::new(),
+        ("", held) => format!("; over after {} without", duration(held)),
+        (back, 0) => format!("; over when{back}"),
+        (back, held) => format!("; over when{back} for {}", duration(held)),
+    };
+    let severity = match rule.severity {
+        Severity::Critical => "",
+        Severity::Warning => " (told only)",
+    };
+    format!("{name}: {condition}{trigger}{clear}{severity}")
+}
+
+fn unit(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Seconds => " s",
+        Unit::Blocks => " blocks",
+        Unit::Flag | Unit::Count | Unit::Height | Unit::Text => "",
+    }
+}
+
+fn times(count: u32) -> String {
+    if count == 1 { "once".into() } else { format!("{count} times") }
+}
+
+fn actions(count: u32) -> String {
+    if count == 1 { "1 action".into() } else { format!("{count} actions") }
+}
+
+/// Milliseconds as people write them.
+pub fn duration(millis: u64) -> String {
+    Duration::from_millis(millis).to_string()
+}
+
+/// Millionths as people write them.
+pub fn threshold(micros: i64) -> Value {
+    let whole = micros % 1_000_000 == 0;
+    json!(if whole { Threshold::Whole(micros / 1_000_000) } else { Threshold::Micros(micros) })
+}
+
+fn number(micros: i64) -> String {
+    threshold(micros).to_string().replace('"', "")
+}

@@ -1,0 +1,88 @@
+//! The command line: one file per command. Exit code 0: fine; 1: findings; 2: wrong usage, or something unreadable.
+
+pub mod check;
+pub mod crds;
+pub mod explain;
+
+use std::{fs, io, io::Read, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Self-healing for blockchain nodes on Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "mainstay", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// In the order in which people meet them.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the custom resource definitions
+    Crds(crds::Args),
+    /// Check manifests as the API server would, without a cluster
+    Check(check::Args),
+    /// Show a policy with every default filled in, in plain words
+    Explain(explain::Args),
+}
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// A file or stdin could not be read.
+    #[error("failed to read {name}: {source}")]
+    Read {
+        /// What was read.
+        name: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A file or stdout could not be written.
+    #[error("failed to write {name}: {source}")]
+    Write {
+        /// What was written.
+        name: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Something of ours could not be put into words.
+    #[error("failed to write it as YAML: {0}")]
+    Yaml(#[from] serde_yaml::Error),
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Crds(args) => crds::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
+    };
+    done.unwrap_or_else(|error| {
+        // A reader that has seen enough, such as `head`, is no failure.
+        if matches!(&error, CliError::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe) {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("mainstay: {error}");
+        ExitCode::from(2)
+    })
+}
+
+/// The text of a file, or of stdin for `-`.
+fn read(name: &str) -> Result<String, CliError> {
+    let text = if name == "-" {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(name)
+    };
+    text.map_err(|source| CliError::Read { name: name.to_owned(), source })
+}
+
+/// Writes to stdout; unlike `print!`, a closed pipe is an error and not a panic.
+fn print(text: &str) -> Result<(), CliError> {
+    let mut out = io::stdout().lock();
+    let written = io::Write::write_all(&mut out, text.as_bytes()).and_then(|()| io::Write::flush(&mut out));
+    written.map_err(|source| CliError::Write { name: "stdout".into(), source })
+}

@@ -1,0 +1,12 @@
+//! Evidence about the API that people write: definitions, refusals, and a real API server where there is one.
+//!
+//! `cargo test --test control_plane -- --include-ignored` with `KUBEBUILDER_ASSETS` set to a directory with `etcd`
+//! and `kube-apiserver` runs all of it.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod apiserver;
+mod crds;
+mod offline;
+mod online;
+mod refusals;
