@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
     derive = "PartialEq",
     annotation("mainstay.dev/schema", "1"),
     printcolumn(name = "Installation", type_ = "string", json_path = ".spec.installation"),
-    printcolumn(name = "Acting", type_ = "string", json_path = ".spec.seats[*].slot"),
+    printcolumn(name = "First seat", type_ = "string", json_path = ".spec.seats[*].slot"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]

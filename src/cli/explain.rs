@@ -65,7 +65,7 @@ pub fn explain(object: &NodeHealthPolicy, output: Output) -> Result<String, serd
 /// The policies of a text that can be read as such.
 #[must_use]
 pub fn policies(text: &str) -> Vec<NodeHealthPolicy> {
-    let documents = check::documents(text).0.into_iter().map(|document| document.value);
+    let documents = check::documents(text).0.into_iter().map(|document| check::without_nulls(document.value));
     let policies = documents.filter(|value: &Value| value["kind"] == "NodeHealthPolicy");
     policies.filter_map(|value| serde_json::from_value(value).ok()).collect()
 }

@@ -19,7 +19,7 @@ pub struct ApiServer {
     /// A client that may do everything.
     pub client: Client,
     // In this order: the API server goes before its store, the directory last.
-    _apiserver: Process,
+    apiserver: Process,
     _etcd: Process,
     directory: TempDir,
 }
@@ -57,8 +57,8 @@ impl ApiServer {
                 "--unsafe-no-fsync",
             ],
         );
-        let key = directory.path().join("service-account.pem");
-        fs::write(&key, private_key()).unwrap();
+        let (private, public) = (directory.path().join("sa.key"), directory.path().join("sa.pub"));
+        write_keys(&private, &public);
         let tokens = directory.path().join("tokens.csv");
         fs::write(&tokens, format!("{TOKEN},admin,admin,system:masters\n")).unwrap();
         let apiserver = spawn(
@@ -70,8 +70,8 @@ impl ApiServer {
                 "--bind-address=127.0.0.1",
                 &format!("--secure-port={secure_port}"),
                 &format!("--cert-dir={}", directory.path().join("certs").display()),
-                &format!("--service-account-key-file={}", key.display()),
-                &format!("--service-account-signing-key-file={}", key.display()),
+                &format!("--service-account-signing-key-file={}", private.display()),
+                &format!("--service-account-key-file={}", public.display()),
                 "--service-account-issuer=https://kubernetes.default.svc",
                 &format!("--token-auth-file={}", tokens.display()),
                 "--authorization-mode=RBAC",
@@ -85,13 +85,16 @@ impl ApiServer {
         config.auth_info.token = Some(TOKEN.to_owned().into());
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::try_from(config).unwrap();
-        let this = Self { client, _apiserver: apiserver, _etcd: etcd, directory };
+        let mut this = Self { client, apiserver, _etcd: etcd, directory };
         this.ready().await;
         this
     }
 
-    async fn ready(&self) {
+    async fn ready(&mut self) {
         for _ in 0..480 {
+            if self.apiserver.0.try_wait().unwrap().is_some() {
+                break;
+            }
             let request = http::Request::get("/readyz").body(Vec::new()).unwrap();
             if self.client.request_text(request).await.is_ok() {
                 return;
@@ -122,10 +125,19 @@ fn free_ports<const N: usize>() -> [u16; N] {
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
-/// A fresh key for service account tokens, as PEM.
-fn private_key() -> String {
-    let algorithm = &signature::ECDSA_P256_SHA256_FIXED_SIGNING;
-    let key = signature::EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).unwrap();
-    let text = serde_json::to_value(k8s_openapi::ByteString(key.as_ref().to_vec())).unwrap();
-    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", text.as_str().unwrap())
+/// A fresh pair of keys for service account tokens, as PEM.
+fn write_keys(private: &Path, public: &Path) {
+    let (algorithm, random) = (&signature::ECDSA_P256_SHA256_FIXED_SIGNING, SystemRandom::new());
+    let pkcs8 = signature::EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+    let pair = signature::EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).unwrap();
+    // SubjectPublicKeyInfo: id-ecPublicKey on prime256v1, then the point.
+    let mut info = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00".to_vec();
+    info.extend(signature::KeyPair::public_key(&pair).as_ref());
+    fs::write(private, pem("PRIVATE KEY", pkcs8.as_ref())).unwrap();
+    fs::write(public, pem("PUBLIC KEY", &info)).unwrap();
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = serde_json::to_value(k8s_openapi::ByteString(der.to_vec())).unwrap();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", text.as_str().unwrap())
 }

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use mainstay::cli::crds;
+use mainstay::{
+    api::{Family, policy::Role},
+    cli::crds,
+    policy::preset,
+};
 
 #[test]
 fn the_files_are_fresh() {
@@ -16,4 +20,19 @@ fn the_files_are_fresh() {
     }
     let found = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(found.collect::<BTreeSet<_>>(), names, "no file without a kind");
+}
+
+/// Two rules of the API server repeat what presets say; they must not drift apart.
+#[test]
+fn the_rules_know_the_presets() {
+    let text = serde_json::to_string(&crds::all()).unwrap();
+    for role in [Role::FullNode, Role::Sentry, Role::Validator] {
+        let preset = preset(Family::CometBFT, role);
+        for rule in &preset.rules {
+            assert!(text.contains(&format!("'{}'", rule.name)), "{}", rule.name);
+        }
+        let source = &preset.sources[0];
+        assert_eq!((source.name.as_str(), source.every, source.timeout), ("rpc", 5_000, 2_000));
+        assert_eq!(preset.limits.evidence_max_age, 30_000);
+    }
 }

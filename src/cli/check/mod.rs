@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, fmt, process::ExitCode};
 use super::{CliError, print};
 use object::{Kinds, Object};
 
-pub use read::{Document, SyntaxError, documents};
+pub use read::{Document, SyntaxError, documents, without_nulls};
 
 /// Arguments of `mainstay check`.
 #[derive(Debug, clap::Args)]

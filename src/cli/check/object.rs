@@ -1,8 +1,8 @@
 //! One object: first its schema, then its rules, then the operator's own validation.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Document, Finding, Weight, rules::Rules, schema};
+use super::{Document, Finding, Weight, read::without_nulls, rules::Rules, schema};
 use crate::{
     api::{Family, GROUP, Network, NodeHealthPolicy, VERSION},
     cli::crds,
@@ -21,7 +21,11 @@ struct Kind {
 impl Kinds {
     pub fn new() -> Self {
         let kind = |crd: &Value| {
-            let schema = crds::schema(crd).clone();
+            let mut schema = crds::schema(crd).clone();
+            // The API server has these in every schema.
+            schema["properties"]["apiVersion"] = json!({"type": "string"});
+            schema["properties"]["kind"] = json!({"type": "string"});
+            schema["properties"]["metadata"] = metadata_schema();
             Kind { name: text(crd, "/spec/names/kind").to_owned(), rules: Rules::new(&schema), schema }
         };
         Self(crds::all().iter().map(kind).collect())
@@ -66,7 +70,7 @@ impl Object {
         if blocked {
             return findings;
         }
-        let broken = kind.rules.broken(value).into_iter();
+        let broken = kind.rules.broken(&without_nulls(value.clone())).into_iter();
         findings.extend(broken.map(|(path, message)| self.error(&path, message)));
         if findings.is_empty() {
             findings.extend(self.compile());
@@ -110,7 +114,7 @@ impl Object {
 
     /// What the operator itself would refuse; on the way, the object is kept for the warnings.
     fn compile(&mut self) -> Option<Finding> {
-        let value = self.document.value.clone();
+        let value = without_nulls(self.document.value.clone());
         match text(&value, "/kind") {
             "NodeHealthPolicy" => match serde_json::from_value::<NodeHealthPolicy>(value) {
                 // There is one family today; with more, the policy's network decides.
@@ -137,7 +141,47 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// `ObjectMeta`, as far as people write it by hand.
+fn metadata_schema() -> Value {
+    let (text, any) = (json!({"type": "string"}), json!({"x-kubernetes-preserve-unknown-fields": true}));
+    let texts = json!({"type": "object", "additionalProperties": text});
+    json!({"type": "object", "properties": {
+        "name": text, "generateName": text, "namespace": text, "labels": texts, "annotations": texts,
+        "creationTimestamp": any, "deletionGracePeriodSeconds": any, "deletionTimestamp": any, "finalizers": any,
+        "generation": any, "managedFields": any, "ownerReferences": any, "resourceVersion": any, "selfLink": any,
+        "uid": any,
+    }})
+}
+
 fn is_label(label: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     !label.is_empty() && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::check::check;
+
+    #[test]
+    fn what_kubernetes_itself_refuses_is_refused() {
+        let text = "\
+apiVersion: mainstay.dev/v1alpha1
+kind: Network
+metadata:
+  name: hub
+  labels: {a: 1}
+  lables: {}
+spec: {family: CometBFT, chainId: hub-4, allowedNamespaces: [x], bogus: null, blockTime: null}
+";
+        assert_eq!(
+            check(&[("n.yaml".into(), text.into())]).to_string(),
+            "n.yaml:5: Network/hub: metadata.labels.a: must be of type string: \"integer\"\n\
+             n.yaml:6: Network/hub: metadata.lables: unknown field \"metadata.lables\": here may stand annotations, \
+             creationTimestamp, deletionGracePeriodSeconds, deletionTimestamp, finalizers, generateName, generation, \
+             labels, managedFields, name, namespace, ownerReferences, resourceVersion, selfLink, uid\n\
+             n.yaml:7: Network/hub: spec.bogus: unknown field \"spec.bogus\": here may stand allowedNamespaces, \
+             blockTime, chainId, family, maxConcurrent, references, stalledAfter\n\
+             1 object checked: 3 findings, 0 warnings\n"
+        );
+    }
 }

@@ -12,7 +12,7 @@ use serde_saphyr::Spanned;
 /// One document of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
-    /// What the API server would see.
+    /// What is written.
     pub value: Value,
     places: BTreeMap<String, u64>,
 }
@@ -79,6 +79,23 @@ impl Document {
     }
 }
 
+/// What the API server keeps: it drops a null where none is allowed, and our definitions allow none.
+#[must_use]
+pub fn without_nulls(mut value: Value) -> Value {
+    fn prune(value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                map.retain(|_, value| !value.is_null());
+                map.values_mut().for_each(prune);
+            }
+            Value::Array(items) => items.iter_mut().for_each(prune),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    prune(&mut value);
+    value
+}
+
 /// A node of YAML and where it begins.
 struct Node {
     line: u64,
@@ -119,11 +136,7 @@ impl Node {
                 for (key, node) in entries {
                     let path = if path.is_empty() { key.text.clone() } else { format!("{path}.{}", key.text) };
                     places.insert(path.clone(), key.line);
-                    let value = node.place(&path, places);
-                    // The API server drops a null where none is allowed, and our definitions allow none.
-                    if !value.is_null() {
-                        map.insert(key.text, value);
-                    }
+                    map.insert(key.text, node.place(&path, places));
                 }
                 Value::Object(map)
             }

@@ -33,6 +33,9 @@ impl Errors {
     }
 
     fn value(&mut self, schema: &Value, value: &Value, path: &str) {
+        if schema["x-kubernetes-preserve-unknown-fields"] == true {
+            return;
+        }
         let wanted = schema["type"].as_str();
         let fits = match wanted {
             Some("object") => value.is_object(),
@@ -68,7 +71,7 @@ impl Errors {
         let Value::Object(map) = value else { return };
         let properties = schema["properties"].as_object();
         for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            if !map.contains_key(name) {
+            if map.get(name).is_none_or(Value::is_null) {
                 self.block(&join(path, name), "Required value".into());
             }
         }
@@ -78,10 +81,13 @@ impl Errors {
         for (name, value) in map {
             let path = join(path, name);
             if let Some(known) = properties.and_then(|properties| properties.get(name)) {
-                self.value(known, value, &path);
+                // A null is dropped where none is allowed, and our definitions allow none.
+                if !value.is_null() {
+                    self.value(known, value, &path);
+                }
             } else if schema["additionalProperties"].is_object() {
                 self.value(&schema["additionalProperties"], value, &path);
-            } else if !is_opaque(&path, properties) {
+            } else {
                 self.push(&path, unknown(&path, name, properties));
             }
         }
@@ -141,12 +147,6 @@ impl Errors {
             self.push(path, format!("{path} in body must be of type int32: \"{value}\""));
         }
     }
-}
-
-/// Kubernetes' own part of an object, whose schema stands in the API server and not in the definition.
-fn is_opaque(path: &str, properties: Option<&Map<String, Value>>) -> bool {
-    ["apiVersion", "kind", "metadata"].contains(&path)
-        && properties.is_some_and(|known| known.contains_key("spec"))
 }
 
 fn unknown(path: &str, name: &str, known: Option<&Map<String, Value>>) -> String {
