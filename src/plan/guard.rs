@@ -51,6 +51,8 @@ pub enum Guard {
     MinHealthy,
     /// Others are being acted on.
     MaxConcurrent,
+    /// The ledger has no room left for what this step would have to be remembered by.
+    LedgerFull,
     /// A disruption budget of the cluster holds, or could not be asked.
     DisruptionBudget,
     /// The last attempt was withdrawn a moment ago.
@@ -103,6 +105,7 @@ impl Guard {
             Self::Budget => "Budget",
             Self::MinHealthy => "MinHealthy",
             Self::MaxConcurrent => "MaxConcurrent",
+            Self::LedgerFull => "LedgerFull",
             Self::DisruptionBudget => "DisruptionBudget",
             Self::Withdrawn => "Withdrawn",
         }
@@ -143,6 +146,7 @@ pub fn all(facts: &Facts<'_>, step: Step) -> Vec<GuardResult> {
             (Guard::StaleCache, guards::stale_cache),
             (Guard::WarmUp, guards::warm_up),
             (Guard::Progress, guards::progress),
+            (Guard::Exhausted, guards::exhausted),
             (Guard::Cooldown, guards::cooldown),
             (Guard::Budget, guards::budget),
             (Guard::MinHealthy, guards::min_healthy),

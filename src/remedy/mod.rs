@@ -10,6 +10,8 @@
 
 mod machine;
 mod order;
+mod state;
 
-pub use machine::{Effect, End, Entry, Event, Observation, Outcome, SeatOutcome, State, resume, step};
+pub use machine::{resume, step};
 pub use order::{Kind, Order};
+pub use state::{Doubt, Effect, End, Entry, Event, Observation, Outcome, SeatOutcome, State};
