@@ -112,6 +112,8 @@ impl Guard {
     }
 }
 
+// Each guard returns what these say as its answer.
+#[expect(clippy::unnecessary_wraps)]
 impl Held {
     /// Holds for no known time.
     pub(super) fn because(why: impl Into<String>) -> Option<Self> {
@@ -124,11 +126,14 @@ impl Held {
     }
 }
 
+/// One guard's question.
+type Question = fn(&Facts<'_>) -> Option<Held>;
+
 /// Asks every guard that a step has. `propose` calls it with the facts of the cache, and the life of a remediation
 /// once more with live ones, right before the act.
 #[must_use]
 pub fn all(facts: &Facts<'_>, step: Step) -> Vec<GuardResult> {
-    let ask: &[(Guard, fn(&Facts<'_>) -> Option<Held>)] = match step {
+    let ask: &[(Guard, Question)] = match step {
         Step::Restart => &[
             (Guard::EmergencyStop, guards::emergency_stop),
             (Guard::OldSchema, guards::old_schema),

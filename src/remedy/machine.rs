@@ -7,6 +7,9 @@ use super::{Doubt, Effect, End, Entry, Event, Kind, Observation, Order, Outcome,
 
 /// A remediation that could not begin within this time (milliseconds) is withdrawn: its evidence is history.
 const PENDING_AT_MOST: i64 = 120_000;
+/// Nobody takes over an announced act after this time (milliseconds): two processes that keep taking it over from
+/// each other would never come to an end.
+const ACTING_AT_MOST: i64 = 2 * PENDING_AT_MOST;
 /// How often the world may move under an act before it is planned anew.
 const MOVES_AT_MOST: u8 = 3;
 /// What is said of a removal that happened.
@@ -16,7 +19,7 @@ const RETRY: u64 = 2_000;
 
 /// Resumes from the journal: the phase is all that a former process left.
 #[must_use]
-pub fn resume(phase: Phase, deadline: Option<i64>, end: End) -> (State, Effect) {
+pub fn resume(phase: Phase, deadline: Option<i64>, end: &End) -> (State, Effect) {
     match phase {
         Phase::Pending => (State::Looking, Effect::Look),
         Phase::Acting => (State::Checking { moved: 0, doubt: Doubt::Inherited }, Effect::Look),
@@ -34,8 +37,6 @@ pub fn resume(phase: Phase, deadline: Option<i64>, end: End) -> (State, Effect) 
 #[must_use]
 pub fn step(order: &Order, state: &State, event: Event) -> (State, Effect) {
     match (state, event) {
-        (_, Event::Failed(_)) => (state.clone(), Effect::Later(RETRY)),
-
         (State::Looking, Event::Looked { pod, refused, simulated, now }) => {
             if let Some((guard, why)) = refused {
                 let phase = if replaced(order, &pod) { Phase::Superseded } else { Phase::Withdrawn };
@@ -79,7 +80,7 @@ pub fn step(order: &Order, state: &State, event: Event) -> (State, Effect) {
         }
         (State::Releasing, Event::Released) => (State::LettingGo, Effect::LetGo),
         (State::LettingGo, Event::LetGo) => (State::Over, Effect::Nothing),
-        // An answer to a question that was not asked: whatever it was, the journal knows better.
+        // A failure, or an answer to a question that was not asked: whatever it was, the journal knows better.
         (_, _) => (state.clone(), Effect::Later(RETRY)),
     }
 }
@@ -118,7 +119,10 @@ fn checked(
     if let Some((guard, why)) = refused {
         return held_back(order, doubt, guard.name(), why, now);
     }
-    if doubt == Doubt::Inherited {
+    if doubt == Doubt::Inherited && order.kind != Kind::Page {
+        if now.saturating_sub(order.created_at) > ACTING_AT_MOST {
+            return held_back(order, doubt, "Expired", "it could not be done in time".into(), now);
+        }
         return announce(Doubt::Announced);
     }
     (State::Acting { moved, doubt }, Effect::Act { resource_version: version })

@@ -63,7 +63,7 @@ pub enum Doubt {
     None,
     /// This process announced the act, but another may have acted before, or an answer was lost.
     Announced,
-    /// Another process announced it. This one must announce it again before it acts.
+    /// Another process announced it. This one must announce it again before it removes a pod.
     Inherited,
 }
 
