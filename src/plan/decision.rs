@@ -2,7 +2,12 @@
 
 use serde::Serialize;
 
+use crate::api::policy::Severity;
+
 use super::{Facts, Guard, GuardResult, Held, Step, all, next_step};
+
+/// A record is never longer (bytes): what the journal's schema has room for.
+const MOST_RECORD: usize = 16_000;
 
 /// What is to be done about one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +52,7 @@ pub struct Refusal {
 struct Record<'a> {
     engine: &'static str,
     step: Step,
-    target: &'a super::TargetFacts,
+    target: super::TargetFacts,
     fleet: &'a super::FleetFacts,
     chain: &'a super::ChainFacts,
     live: &'a super::Live,
@@ -67,7 +72,9 @@ pub fn propose(facts: &Facts<'_>) -> Decision {
             why: "everything in the ladder was tried in this incident, and a person was told".into(),
             until: None,
         };
-        return Decision::Refused(Refusal { step: None, guard: Guard::Exhausted, held, results: Vec::new() });
+        let mut results = all(facts, Step::Page);
+        results.push(GuardResult { guard: Guard::Exhausted, held: Some(held.clone()) });
+        return Decision::Refused(Refusal { step: None, guard: Guard::Exhausted, held, results });
     };
     let results = all(facts, step);
     let first = results.iter().find_map(|result| Some((result.guard, result.held.clone()?)));
@@ -79,23 +86,38 @@ pub fn propose(facts: &Facts<'_>) -> Decision {
         step,
         rules: firing.iter().map(|finding| finding.rule.clone()).collect(),
         evidence: bounded(&evidence, 1024),
-        record: bounded(&write_down(facts, step, &results), 16_000),
+        record: write_down(facts, step, &results),
     })
 }
 
+/// A record that was cut in the middle could never be read again: it is the sentences that are cut, and then the
+/// warnings that go.
 fn write_down(facts: &Facts<'_>, step: Step, guards: &[GuardResult]) -> String {
-    let record = Record {
-        engine: env!("CARGO_PKG_VERSION"),
-        step,
-        target: facts.target,
-        fleet: facts.fleet,
-        chain: &facts.chain,
-        live: facts.live,
-        now: &facts.now,
-        guards,
-    };
-    // Plain data with string keys: this cannot fail, and an empty record would be no reason not to heal.
-    serde_json::to_string(&record).unwrap_or_default()
+    let mut target = facts.target.clone();
+    for sentence in [usize::MAX, 256, 64, 0] {
+        for finding in &mut target.verdict.findings {
+            finding.evidence = bounded(&finding.evidence, sentence);
+        }
+        if sentence == 0 {
+            target.verdict.findings.retain(|finding| finding.firing && finding.severity == Severity::Critical);
+        }
+        let record = Record {
+            engine: env!("CARGO_PKG_VERSION"),
+            step,
+            target: target.clone(),
+            fleet: facts.fleet,
+            chain: &facts.chain,
+            live: facts.live,
+            now: &facts.now,
+            guards,
+        };
+        // Plain data with string keys: this cannot fail, and an empty record would be no reason not to heal.
+        let text = serde_json::to_string(&record).unwrap_or_default();
+        if text.len() <= MOST_RECORD {
+            return text;
+        }
+    }
+    String::new()
 }
 
 fn bounded(text: &str, most: usize) -> String {

@@ -6,7 +6,7 @@ use crate::{
     api::{NetworkLedgerSpec, policy::Mode},
     judge::Verdict,
     policy::{NetworkPlan, Policy},
-    signal::{Mono, Now},
+    signal::{Mono, Now, Server},
 };
 
 /// What one decision about one target rests on.
@@ -52,8 +52,10 @@ pub struct TargetFacts {
     pub head_risen_at: Mono,
     /// When it was first seen with this uid.
     pub first_seen: Mono,
-    /// How long it had been healthy before it was not (milliseconds), across pods of the slot.
+    /// How long it had been healthy before it was not (milliseconds), across pods of the slot; 0 if it never was.
     pub health_before: u64,
+    /// When that health began. What was tried since is part of this incident, however long the health was.
+    pub healthy_since: Mono,
     /// Whether a person asked for the action: the mode does not matter then.
     pub by_hand: bool,
     /// Whether another policy of the same priority, or a higher one, claims this pod.
@@ -176,6 +178,16 @@ pub enum NodeFacts {
     Ready,
     /// Cordoned, `NotReady` or gone: the node's affair.
     Unfit(String),
+}
+
+impl TargetFacts {
+    /// When its last health began, by the API server's clock, if it lasted long enough to end an incident.
+    #[must_use]
+    pub fn long_health(&self, policy: &Policy, now: Now) -> Option<Server> {
+        let ago = i64::try_from(now.mono.since(self.healthy_since)).unwrap_or(i64::MAX);
+        let long = self.health_before > 0 && self.health_before >= policy.limits.new_incident_after;
+        long.then(|| Server(now.server.0.saturating_sub(ago)))
+    }
 }
 
 impl Facts<'_> {

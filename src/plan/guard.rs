@@ -51,6 +51,8 @@ pub enum Guard {
     MinHealthy,
     /// Others are being acted on.
     MaxConcurrent,
+    /// The ledger has no room left for what this step would have to be remembered by.
+    LedgerFull,
     /// A disruption budget of the cluster holds, or could not be asked.
     DisruptionBudget,
     /// The last attempt was withdrawn a moment ago.
@@ -103,12 +105,15 @@ impl Guard {
             Self::Budget => "Budget",
             Self::MinHealthy => "MinHealthy",
             Self::MaxConcurrent => "MaxConcurrent",
+            Self::LedgerFull => "LedgerFull",
             Self::DisruptionBudget => "DisruptionBudget",
             Self::Withdrawn => "Withdrawn",
         }
     }
 }
 
+// Each guard returns what these say as its answer.
+#[expect(clippy::unnecessary_wraps)]
 impl Held {
     /// Holds for no known time.
     pub(super) fn because(why: impl Into<String>) -> Option<Self> {
@@ -121,11 +126,14 @@ impl Held {
     }
 }
 
+/// One guard's question.
+type Question = fn(&Facts<'_>) -> Option<Held>;
+
 /// Asks every guard that a step has. `propose` calls it with the facts of the cache, and the life of a remediation
 /// once more with live ones, right before the act.
 #[must_use]
 pub fn all(facts: &Facts<'_>, step: Step) -> Vec<GuardResult> {
-    let ask: &[(Guard, fn(&Facts<'_>) -> Option<Held>)] = match step {
+    let ask: &[(Guard, Question)] = match step {
         Step::Restart => &[
             (Guard::EmergencyStop, guards::emergency_stop),
             (Guard::OldSchema, guards::old_schema),
@@ -143,6 +151,7 @@ pub fn all(facts: &Facts<'_>, step: Step) -> Vec<GuardResult> {
             (Guard::StaleCache, guards::stale_cache),
             (Guard::WarmUp, guards::warm_up),
             (Guard::Progress, guards::progress),
+            (Guard::Exhausted, guards::exhausted),
             (Guard::Cooldown, guards::cooldown),
             (Guard::Budget, guards::budget),
             (Guard::MinHealthy, guards::min_healthy),

@@ -125,6 +125,13 @@ pub(super) fn telemetry_lost(facts: &Facts<'_>) -> Option<Held> {
             fleet.targets
         ));
     }
+    // One that cannot be judged does not speak for the others.
+    if fleet.unhealthy + fleet.unknown >= fleet.targets {
+        return Held::because(format!(
+            "none of {} targets is known to be well: {} are unhealthy and {} unknown; suspect what they share",
+            fleet.targets, fleet.unhealthy, fleet.unknown
+        ));
+    }
     if fleet.unknown * 2 > fleet.targets {
         return Held::because(format!(
             "{} of {} targets are unknown: suspect the telemetry",
@@ -141,7 +148,9 @@ pub(super) fn network_stalled(facts: &Facts<'_>) -> Option<Held> {
     if !chain.known {
         return Held::because("the network's head is not known: nobody can say whether the chain moves");
     }
-    if chain.risen_at <= facts.breach_since() {
+    // Without a breach there is nothing that the chain must have outrun: that is for the evidence to say.
+    let breaches = facts.target.verdict.firing().next().is_some();
+    if breaches && chain.risen_at <= facts.breach_since() {
         return Held::because("the network's head has not risen since this began: the chain may have halted");
     }
     let rest = facts.now.mono.since(chain.risen_at);
@@ -201,6 +210,20 @@ pub(super) fn progress(facts: &Facts<'_>) -> Option<Held> {
     }
     let what = if target.syncing { "it is catching up" } else { "its head rises" };
     Held::until(end, format!("{what}, and last rose {} s ago", facts.now.mono.since(target.head_risen_at) / 1000))
+}
+
+pub(super) fn exhausted(facts: &Facts<'_>) -> Option<Held> {
+    let step = facts.policy.ladder.restart?;
+    let record = current_record(facts);
+    if !ledger::used_up(&record, &step) {
+        return None;
+    }
+    let why = if record.exhausted {
+        "the last restart could not be verified: a person must look".into()
+    } else {
+        format!("{} of {} restarts were tried in this incident", record.restarts, step.attempts)
+    };
+    Held::because(why)
 }
 
 pub(super) fn cooldown(facts: &Facts<'_>) -> Option<Held> {

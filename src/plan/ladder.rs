@@ -30,20 +30,17 @@ impl Step {
 /// What was tried on this slot in this incident: the ledger's record, or a fresh one after long health.
 #[must_use]
 pub fn current_record(facts: &Facts<'_>) -> SlotRecord {
-    let mut record = ledger::record(facts.ledger, &facts.policy.id.uid, &facts.target.slot, facts.simulated());
-    if facts.target.health_before >= facts.policy.limits.new_incident_after {
-        ledger::begin_incident(&mut record);
-    }
-    record
+    let record = ledger::record(facts.ledger, &facts.policy.id.uid, &facts.target.slot, facts.simulated());
+    let long_health = facts.target.long_health(facts.policy, facts.now);
+    ledger::in_this_incident(record, long_health, facts.now.server)
 }
 
 /// The next step, or `None` when nothing is left to try in this incident.
 #[must_use]
 pub fn next_step(facts: &Facts<'_>) -> Option<Step> {
     let record = current_record(facts);
-    let tried = u32::try_from(record.restarts).unwrap_or(u32::MAX);
     let restart = facts.policy.ladder.restart;
-    if restart.is_some_and(|step| tried < step.attempts) && !record.exhausted {
+    if restart.is_some_and(|step| !ledger::used_up(&record, &step)) {
         Some(Step::Restart)
     } else if facts.policy.ladder.page && !record.paged {
         Some(Step::Page)

@@ -10,11 +10,12 @@ use crate::{
     signal::Server,
 };
 
-use super::{Guard, Step};
+use super::{Guard, Step, room::forget};
 
-/// Slots and actions that are remembered at most; both bound the object well under 64 KiB… of etcd's 1.5 MiB.
-const MOST_SLOTS: usize = 128;
-const MOST_ACTIONS: usize = 128;
+pub(super) const HOUR: u64 = 3_600_000;
+/// The longest budget window there may be (milliseconds), and the longest that an incident or a rest may last
+/// without a step. Whatever is older limits nothing any more.
+pub const LONGEST: u64 = 168 * HOUR;
 
 /// What a remediation asks the ledger for.
 #[derive(Clone, Debug)]
@@ -35,12 +36,27 @@ pub struct Ask<'a> {
     pub step: Step,
     /// Whether the step is only written down.
     pub simulated: bool,
-    /// Whether long health has ended the former incident.
-    pub new_incident: bool,
+    /// When the slot's last health began, if it lasted long enough to end an incident.
+    pub long_health: Option<Server>,
     /// When it should be over.
     pub deadline: Server,
     /// Now, by the API server's clock.
     pub now: Server,
+}
+
+/// What a remediation may have taken from the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Claim<'a> {
+    /// Uid of the remediation.
+    pub remediation: &'a str,
+    /// Uid of the policy.
+    pub policy: &'a str,
+    /// The slot.
+    pub slot: &'a str,
+    /// Number of the attempt.
+    pub attempt: i32,
+    /// The step.
+    pub step: Step,
 }
 
 /// The seat was refused.
@@ -56,50 +72,39 @@ pub struct Refused {
 /// Takes a seat, the budget and the attempt in one write. A restart gets a seat; a page and a simulated step are
 /// only recorded.
 pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSpec, Refused> {
-    let refuse = |guard, why: String| Err(Refused { guard, why });
-    let uid = &ask.remediation.uid;
-    if ledger.seats.iter().any(|seat| seat.remediation.uid == *uid)
-        || ledger.actions.iter().any(|action| action.remediation == *uid)
-    {
-        return Ok(ledger.clone());
+    if let Some(mine) = ledger.actions.iter().find(|action| action.remediation == ask.remediation.uid) {
+        if mine.simulated == ask.simulated {
+            return Ok(ledger.clone());
+        }
+        // A simulated step is no seat, and a seat that is held is no simulation: it begins anew in the mode of now.
+        let why = "the mode changed after this step was recorded";
+        return Err(Refused { guard: Guard::Mode, why: why.into() });
     }
     if !ledger.installation.is_empty() && ledger.installation != ask.installation {
-        return refuse(
-            Guard::Conflict,
-            format!("the network belongs to the installation {}", ledger.installation),
-        );
+        let why = format!("the network belongs to the installation {}", ledger.installation);
+        return Err(Refused { guard: Guard::Conflict, why });
     }
-    let mut record = record(ledger, &ask.policy.id.uid, ask.slot, ask.simulated);
-    let previous_at = record.last_at;
-    if ask.new_incident {
-        begin_incident(&mut record);
-    }
-    if ask.step == Step::Restart {
-        if let Some(end) = ask.policy.ladder.restart.and_then(|step| rests_until(&record, &step))
-            && end > ask.now
-        {
-            return refuse(Guard::Cooldown, "the slot rests after its last restart".into());
-        }
-        if let Some((limit, _)) = budget_exceeded(ledger, ask.policy, ask.simulated, ask.now) {
-            return refuse(Guard::Budget, format!("{} actions in {} are used up", limit.actions, span(limit.per)));
-        }
-        if !ask.simulated
-            && let Some(why) = seat_refused(ledger, ask.policy, ask.network_max, ask.slot)
-        {
-            return refuse(Guard::MaxConcurrent, why);
-        }
+    let before = record(ledger, &ask.policy.id.uid, ask.slot, ask.simulated);
+    let previous_at = before.last_at;
+    let mut record = in_this_incident(before, ask.long_health, ask.now);
+    let refused = match ask.step {
+        Step::Restart => restart_refused(ledger, ask, &record),
+        Step::Page => page_refused(ask, &record),
+    };
+    if let Some(refused) = refused {
+        return Err(refused);
     }
 
     let mut next = ledger.clone();
     ask.installation.clone_into(&mut next.installation);
     record.attempt = record.attempt.max(ask.attempt);
+    record.last_at = ask.now.0;
     match ask.step {
         Step::Restart => {
             record.restarts += 1;
-            record.last_at = ask.now.0;
             next.actions.push(ActionRecord {
                 policy: ask.policy.id.uid.clone(),
-                remediation: uid.clone(),
+                remediation: ask.remediation.uid.clone(),
                 at: ask.now.0,
                 simulated: ask.simulated,
             });
@@ -117,31 +122,80 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
         Step::Page => record.paged = true,
     }
     put_record(&mut next, record);
-    prune(&mut next, ask.now);
-    Ok(next)
+    if forget(&mut next, ask) {
+        Ok(next)
+    } else {
+        // To forget what a limit rests on would loosen that limit.
+        let why = "the ledger of the network is full of what limits rest on";
+        Err(Refused { guard: Guard::LedgerFull, why: why.into() })
+    }
 }
 
-/// Gives a seat back. Without `acted` nothing was done: budget and attempt are given back too. `exhausted` ends the
-/// trying in this incident.
-#[must_use]
-pub fn release(ledger: &NetworkLedgerSpec, remediation: &str, acted: bool, exhausted: bool) -> NetworkLedgerSpec {
-    let mut next = ledger.clone();
-    let Some(index) = next.seats.iter().position(|seat| seat.remediation.uid == remediation) else {
-        return next;
-    };
-    let seat = next.seats.remove(index);
-    let mine = |record: &&mut SlotRecord| {
-        record.policy == seat.policy.uid && record.slot == seat.slot && !record.simulated
-    };
-    if let Some(record) = next.slots.iter_mut().find(mine) {
-        if !acted {
-            record.restarts = (record.restarts - 1).max(0);
-            record.last_at = seat.previous_at;
+fn restart_refused(ledger: &NetworkLedgerSpec, ask: &Ask<'_>, record: &SlotRecord) -> Option<Refused> {
+    let refuse = |guard, why: String| Some(Refused { guard, why });
+    if let Some(step) = ask.policy.ladder.restart {
+        if used_up(record, &step) {
+            return refuse(Guard::Exhausted, "every restart of this incident was tried".into());
         }
-        record.exhausted |= exhausted;
+        if rests_until(record, &step).is_some_and(|end| end > ask.now) {
+            return refuse(Guard::Cooldown, "the slot rests after its last restart".into());
+        }
     }
-    if !acted {
-        next.actions.retain(|action| action.remediation != remediation);
+    if let Some((limit, _)) = budget_exceeded(ledger, ask.policy, ask.simulated, ask.now) {
+        return refuse(Guard::Budget, format!("{} actions in {} are used up", limit.actions, span(limit.per)));
+    }
+    if ask.simulated {
+        return None;
+    }
+    seat_refused(ledger, ask.policy, ask.network_max, ask.slot)
+        .map(|why| Refused { guard: Guard::MaxConcurrent, why })
+}
+
+/// One page in one incident; the same one may ask again after an answer that was lost.
+fn page_refused(ask: &Ask<'_>, record: &SlotRecord) -> Option<Refused> {
+    let by_another = record.paged && record.attempt != ask.attempt;
+    by_another.then(|| Refused { guard: Guard::Exhausted, why: "a person was told in this incident".into() })
+}
+
+/// Gives back what a remediation took. Without `acted` nothing was done: budget and attempt, or the page, are given
+/// back too. `exhausted` ends the trying in this incident.
+///
+/// The number of the attempt is not given back: it is part of a name that exists. Nor is an incident that long health
+/// has ended.
+#[must_use]
+pub fn release(ledger: &NetworkLedgerSpec, claim: &Claim<'_>, acted: bool, exhausted: bool) -> NetworkLedgerSpec {
+    let mut next = ledger.clone();
+    let seat = next.seats.iter().position(|seat| seat.remediation.uid == claim.remediation);
+    let seat = seat.map(|index| next.seats.remove(index));
+    let action = next.actions.iter().position(|action| action.remediation == claim.remediation);
+    let of_slot = |record: &&mut SlotRecord, simulated: bool| {
+        record.policy == claim.policy && record.slot == claim.slot && record.simulated == simulated
+    };
+    if let Some(seat) = seat {
+        if let Some(record) = next.slots.iter_mut().find(|record| of_slot(record, false)) {
+            if !acted {
+                record.restarts = (record.restarts - 1).max(0);
+                record.last_at = seat.previous_at;
+            }
+            record.exhausted |= exhausted;
+        }
+        if !acted && let Some(index) = action {
+            next.actions.remove(index);
+        }
+    } else if acted {
+        // Spent, and nothing is held.
+    } else if let Some(index) = action.filter(|index| next.actions[*index].simulated) {
+        next.actions.remove(index);
+        // When the slot acted before is not known any more: the simulated rest stays as long as it is.
+        if let Some(record) = next.slots.iter_mut().find(|record| of_slot(record, true)) {
+            record.restarts = (record.restarts - 1).max(0);
+        }
+    } else if claim.step == Step::Page {
+        // The number tells this page from a later one, which is not to be taken back.
+        let mine = |record: &SlotRecord| {
+            record.policy == claim.policy && record.slot == claim.slot && record.attempt == claim.attempt
+        };
+        next.slots.iter_mut().filter(|record| mine(record)).for_each(|record| record.paged = false);
     }
     next
 }
@@ -172,12 +226,30 @@ pub fn begin_incident(record: &mut SlotRecord) {
     record.exhausted = false;
 }
 
-/// Until when a slot rests after its last restart: cooldown · factor^(restarts − 1), at most `backoff_max`.
+/// The record as it counts now: a new incident begins after a health that was long enough and younger than the last
+/// step, or when there was no step for so long that nothing rests on the record any more.
+#[must_use]
+pub fn in_this_incident(mut record: SlotRecord, long_health: Option<Server>, now: Server) -> SlotRecord {
+    let last = Server(record.last_at);
+    if long_health.is_some_and(|since| since > last) || now.since(last) >= LONGEST {
+        begin_incident(&mut record);
+    }
+    record
+}
+
+/// Whether every restart of this incident was tried.
+#[must_use]
+pub fn used_up(record: &SlotRecord, step: &RestartStep) -> bool {
+    record.exhausted || u32::try_from(record.restarts).is_ok_and(|restarts| restarts >= step.attempts)
+}
+
+/// Until when a slot rests after its last restart: cooldown · factor^(restarts − 1), at most `backoff_max`, and never for
+/// longer than a record counts.
 #[must_use]
 pub fn rests_until(record: &SlotRecord, step: &RestartStep) -> Option<Server> {
     let done = u32::try_from(record.restarts).ok().filter(|restarts| *restarts > 0)?;
     let factor = u64::from(step.backoff_factor).saturating_pow(done - 1);
-    let rest = step.cooldown.saturating_mul(factor).min(step.backoff_max.max(step.cooldown));
+    let rest = step.cooldown.saturating_mul(factor).min(step.backoff_max.max(step.cooldown)).min(LONGEST);
     Some(Server(record.last_at).plus(rest))
 }
 
@@ -189,7 +261,10 @@ pub fn budget_exceeded(
     simulated: bool,
     now: Server,
 ) -> Option<(BudgetLimit, Option<Server>)> {
-    policy.limits.budget.iter().find_map(|limit| {
+    // No limits at all are no licence: an empty budget is a budget of nothing.
+    let nothing = [BudgetLimit { actions: 0, per: HOUR }];
+    let budget = if policy.limits.budget.is_empty() { &nothing[..] } else { &policy.limits.budget };
+    budget.iter().find_map(|limit| {
         let most = usize::try_from(limit.actions).unwrap_or(usize::MAX);
         let mut recent = ledger.actions.iter().filter(|action| {
             action.policy == policy.id.uid
@@ -210,7 +285,8 @@ pub fn budget_exceeded(
 #[must_use]
 pub fn seat_refused(ledger: &NetworkLedgerSpec, policy: &Policy, network_max: u32, slot: &str) -> Option<String> {
     let of_policy = || ledger.seats.iter().filter(|seat| seat.policy.uid == policy.id.uid);
-    if of_policy().any(|seat| seat.slot == slot) {
+    // A slot is one place, whichever policy acts on it.
+    if ledger.seats.iter().any(|seat| seat.policy.namespace == policy.id.namespace && seat.slot == slot) {
         return Some(format!("{slot} is being acted on already"));
     }
     let full = |taken: usize, most: u32| taken >= usize::try_from(most).unwrap_or(usize::MAX);
@@ -250,20 +326,30 @@ fn put_record(ledger: &mut NetworkLedgerSpec, record: SlotRecord) {
     }
 }
 
-/// Forgets what no limit needs: actions older than the longest budget window there may be, and beyond the bound the
-/// slots that were left alone the longest.
-fn prune(ledger: &mut NetworkLedgerSpec, now: Server) {
-    const LONGEST_BUDGET: u64 = 168 * 3_600_000;
-    ledger.actions.retain(|action| now.since(Server(action.at)) < LONGEST_BUDGET);
-    if ledger.actions.len() > MOST_ACTIONS {
-        let surplus = ledger.actions.len() - MOST_ACTIONS;
-        ledger.actions.drain(..surplus);
+impl<'a> Ask<'a> {
+    /// What it takes, so that it can be given back.
+    #[must_use]
+    pub fn claim(&'a self) -> Claim<'a> {
+        Claim {
+            remediation: &self.remediation.uid,
+            policy: &self.policy.id.uid,
+            slot: self.slot,
+            attempt: self.attempt,
+            step: self.step,
+        }
     }
-    while ledger.slots.len() > MOST_SLOTS {
-        let oldest = (0..ledger.slots.len()).min_by_key(|index| ledger.slots[*index].last_at);
-        match oldest {
-            Some(index) => drop(ledger.slots.remove(index)),
-            None => return,
+}
+
+impl<'a> Claim<'a> {
+    /// What a seat that is left behind was taken for. Only restarts have seats.
+    #[must_use]
+    pub fn of(seat: &'a LedgerSeat) -> Self {
+        Self {
+            remediation: &seat.remediation.uid,
+            policy: &seat.policy.uid,
+            slot: &seat.slot,
+            attempt: 0,
+            step: Step::Restart,
         }
     }
 }

@@ -7,6 +7,11 @@ mod guard;
 mod guards;
 mod ladder;
 pub mod ledger;
+mod room;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use decision::{Decision, Proposal, Refusal, propose};
 pub use facts::{

@@ -3,213 +3,26 @@
 use crate::api::Phase;
 use crate::plan::{Guard, PodFacts};
 
-use super::{Kind, Order};
-
-/// Where a remediation stands between two effects.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Written down; the first look at the world is under way.
-    Looking,
-    /// A seat is being asked for.
-    Seating {
-        /// Whether the step is only written down.
-        simulated: bool,
-    },
-    /// `Acting` is being written down.
-    Announcing,
-    /// The last look before the act; some process that announced it may have acted already.
-    Checking {
-        /// How often the world had moved.
-        moved: u8,
-    },
-    /// The act is under way.
-    Acting {
-        /// How often the world had moved.
-        moved: u8,
-    },
-    /// `Verifying` is being written down.
-    Accepted {
-        /// When the act was accepted.
-        acted_at: i64,
-    },
-    /// The target is being watched.
-    Verifying {
-        /// When it must be healthy.
-        deadline: i64,
-    },
-    /// The end is being written down.
-    Ending(End),
-    /// The seat is being given back.
-    Releasing,
-    /// The finalizer is being removed.
-    LettingGo,
-    /// Over.
-    Over,
-}
-
-/// How a remediation ends.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct End {
-    /// The final phase.
-    pub phase: Phase,
-    /// One word for why.
-    pub reason: String,
-    /// A sentence for people.
-    pub message: String,
-    /// Whether the act happened, so that budget and attempt are spent.
-    pub acted: bool,
-    /// Whether nothing more is to be tried in this incident.
-    pub exhausted: bool,
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The world was read live, and the guards were asked with what was found.
-    Looked {
-        /// The pod that has the target's name now.
-        pod: PodFacts,
-        /// The first guard that holds, with its sentence.
-        refused: Option<(Guard, String)>,
-        /// Whether the step is only to be written down.
-        simulated: bool,
-        /// Now, by the API server's clock (milliseconds).
-        now: i64,
-    },
-    /// The ledger answered.
-    Seated(SeatOutcome),
-    /// The journal was written.
-    Written,
-    /// The act was answered.
-    Acted {
-        /// How.
-        outcome: Outcome,
-        /// Now, by the API server's clock (milliseconds).
-        now: i64,
-    },
-    /// The target was looked at while verifying.
-    Observed {
-        /// What was seen.
-        observation: Observation,
-        /// Now, by the API server's clock (milliseconds).
-        now: i64,
-    },
-    /// The seat is free.
-    Released,
-    /// The finalizer is gone.
-    LetGo,
-    /// The last effect could not be performed, and nothing is known to have changed.
-    Failed(String),
-}
-
-/// What the ledger answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SeatOutcome {
-    /// The seat is taken, or already was.
-    Taken,
-    /// A limit holds.
-    Refused(Guard, String),
-}
-
-/// How an act was answered.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Accepted, or the page was delivered.
-    Done,
-    /// The world had changed: look again.
-    Moved(String),
-    /// A disruption budget holds.
-    Blocked(String),
-    /// It was refused for a reason that another try does not change.
-    Refused(String),
-    /// Nobody knows whether it happened: look before anything else.
-    Unknown(String),
-}
-
-/// What was seen of the target while verifying.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Observation {
-    /// The replacement has been healthy for so long (milliseconds), on samples younger than the act, and its head
-    /// rose.
-    Healthy {
-        /// The replacement's name.
-        pod: String,
-        /// For so long.
-        lasted: u64,
-    },
-    /// The replacement is there and not healthy.
-    NotYet(String),
-    /// Nothing can be told: no replacement, or no readings.
-    Unknown(String),
-}
-
-/// What is to be done next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Read the world live and ask the guards: answered by `Looked`.
-    Look,
-    /// Take a seat in the ledger: answered by `Seated`.
-    TakeSeat {
-        /// Whether the step is only written down.
-        simulated: bool,
-    },
-    /// Write the journal: answered by `Written`.
-    Write(Entry),
-    /// Act on this version of the pod: answered by `Acted`. Not repeated by the performer.
-    Act {
-        /// The version last looked at; empty for a page.
-        resource_version: String,
-    },
-    /// Watch the target: answered by `Observed`, at the latest at the deadline.
-    Observe {
-        /// API server's clock (milliseconds).
-        deadline: i64,
-    },
-    /// Give the seat back: answered by `Released`.
-    Release {
-        /// Whether the act happened.
-        acted: bool,
-        /// Whether nothing more is to be tried in this incident.
-        exhausted: bool,
-    },
-    /// Remove the finalizer: answered by `LetGo`.
-    LetGo,
-    /// Come back later (milliseconds) and resume from the journal.
-    Later(u64),
-    /// Nothing is left to do.
-    Nothing,
-}
-
-/// What is written into the journal.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Entry {
-    /// The phase that begins.
-    pub phase: Phase,
-    /// One word for why.
-    pub reason: String,
-    /// A sentence for people.
-    pub message: String,
-    /// When the phase must have ended.
-    pub deadline: Option<i64>,
-    /// When the act was accepted.
-    pub acted_at: Option<i64>,
-    /// The replacement that was seen healthy.
-    pub replacement: String,
-}
+use super::{Doubt, Effect, End, Entry, Event, Kind, Observation, Order, Outcome, SeatOutcome, State};
 
 /// A remediation that could not begin within this time (milliseconds) is withdrawn: its evidence is history.
 const PENDING_AT_MOST: i64 = 120_000;
+/// Nobody takes over an announced act after this time (milliseconds): two processes that keep taking it over from
+/// each other would never come to an end.
+const ACTING_AT_MOST: i64 = 2 * PENDING_AT_MOST;
 /// How often the world may move under an act before it is planned anew.
 const MOVES_AT_MOST: u8 = 3;
+/// What is said of a removal that happened.
+const REMOVED: &str = "the removal was accepted; waiting for a healthy replacement";
 /// Rest before a failed effect is tried again (milliseconds).
 const RETRY: u64 = 2_000;
 
 /// Resumes from the journal: the phase is all that a former process left.
 #[must_use]
-pub fn resume(phase: Phase, deadline: Option<i64>, end: End) -> (State, Effect) {
+pub fn resume(phase: Phase, deadline: Option<i64>, end: &End) -> (State, Effect) {
     match phase {
         Phase::Pending => (State::Looking, Effect::Look),
-        Phase::Acting => (State::Checking { moved: 0 }, Effect::Look),
+        Phase::Acting => (State::Checking { moved: 0, doubt: Doubt::Inherited }, Effect::Look),
         Phase::Verifying => {
             let deadline = deadline.unwrap_or(0);
             (State::Verifying { deadline }, Effect::Observe { deadline })
@@ -224,13 +37,11 @@ pub fn resume(phase: Phase, deadline: Option<i64>, end: End) -> (State, Effect) 
 #[must_use]
 pub fn step(order: &Order, state: &State, event: Event) -> (State, Effect) {
     match (state, event) {
-        (_, Event::Failed(_)) => (state.clone(), Effect::Later(RETRY)),
-
         (State::Looking, Event::Looked { pod, refused, simulated, now }) => {
             if let Some((guard, why)) = refused {
                 let phase = if replaced(order, &pod) { Phase::Superseded } else { Phase::Withdrawn };
                 end(phase, guard.name(), why, false)
-            } else if now - order.created_at > PENDING_AT_MOST {
+            } else if now.saturating_sub(order.created_at) > PENDING_AT_MOST {
                 end(Phase::Withdrawn, "Expired", "it could not begin in time".into(), false)
             } else {
                 (State::Seating { simulated }, Effect::TakeSeat { simulated })
@@ -243,17 +54,19 @@ pub fn step(order: &Order, state: &State, event: Event) -> (State, Effect) {
             let message = "mode DryRun: this step would have been taken now".to_owned();
             end(Phase::DryRun, "DryRun", message, true)
         }
-        (State::Seating { simulated: false }, Event::Seated(SeatOutcome::Taken)) => {
-            let message = "a seat is taken; the act follows after one more look".to_owned();
-            let entry = Entry { message, ..Entry::of(Phase::Acting, "Seated") };
-            (State::Announcing, Effect::Write(entry))
+        (State::Seating { simulated: false }, Event::Seated(SeatOutcome::Taken)) => announce(Doubt::None),
+        (State::Announcing { doubt }, Event::Written) => {
+            (State::Checking { moved: 0, doubt: *doubt }, Effect::Look)
         }
-        (State::Announcing, Event::Written) => (State::Checking { moved: 0 }, Effect::Look),
 
-        (State::Checking { moved }, Event::Looked { pod, refused, simulated, now }) => {
-            checked(order, *moved, &pod, refused, simulated, now)
+        (State::Checking { moved, doubt }, Event::Looked { pod, refused, simulated, now }) => {
+            let refused =
+                refused.or_else(|| simulated.then(|| (Guard::Mode, "the mode no longer allows acts".to_owned())));
+            checked(order, *moved, *doubt, &pod, refused, now)
         }
-        (State::Acting { moved }, Event::Acted { outcome, now }) => acted(order, *moved, outcome, now),
+        (State::Acting { moved, doubt }, Event::Acted { outcome, now }) => {
+            acted(order, *moved, *doubt, outcome, now)
+        }
         (State::Accepted { acted_at }, Event::Written) => {
             let deadline = acted_at.saturating_add(within(order));
             (State::Verifying { deadline }, Effect::Observe { deadline })
@@ -267,18 +80,27 @@ pub fn step(order: &Order, state: &State, event: Event) -> (State, Effect) {
         }
         (State::Releasing, Event::Released) => (State::LettingGo, Effect::LetGo),
         (State::LettingGo, Event::LetGo) => (State::Over, Effect::Nothing),
-        // An answer to a question that was not asked: whatever it was, the journal knows better.
+        // A failure, or an answer to a question that was not asked: whatever it was, the journal knows better.
         (_, _) => (state.clone(), Effect::Later(RETRY)),
     }
+}
+
+fn announce(doubt: Doubt) -> (State, Effect) {
+    let (reason, message) = match doubt {
+        Doubt::None => ("Seated", "a seat is taken; the act follows after one more look"),
+        Doubt::Announced | Doubt::Inherited => ("Resumed", "taken over from a process that had announced the act"),
+    };
+    let entry = Entry { message: message.to_owned(), ..Entry::of(Phase::Acting, reason) };
+    (State::Announcing { doubt }, Effect::Write(entry))
 }
 
 /// The last look before the act.
 fn checked(
     order: &Order,
     moved: u8,
+    doubt: Doubt,
     pod: &PodFacts,
     refused: Option<(Guard, String)>,
-    simulated: bool,
     now: i64,
 ) -> (State, Effect) {
     let version = match (order.kind, pod) {
@@ -286,42 +108,61 @@ fn checked(
         (Kind::Restart { .. }, PodFacts::Present(found)) if found.uid == order.uid && !found.terminating => {
             found.resource_version.clone()
         }
+        (Kind::Restart { .. }, _) if doubt == Doubt::None => {
+            let why = "somebody else removed the pod before this attempt did".into();
+            return end(Phase::Superseded, Guard::Moved.name(), why, false);
+        }
         // The target is gone or going, and the journal announces just that: it was this process before it died, or
         // another that acts on the same entry. Whoever it was, the slot has been disturbed and must be verified.
-        (Kind::Restart { .. }, _) => return accepted(order, now),
+        (Kind::Restart { .. }, _) => return accepted(order, now, REMOVED),
     };
-    if simulated {
-        return end(Phase::Withdrawn, Guard::Mode.name(), "the mode no longer allows acts".into(), false);
-    }
     if let Some((guard, why)) = refused {
-        return end(Phase::Withdrawn, guard.name(), why, false);
+        return held_back(order, doubt, guard.name(), why, now);
     }
-    (State::Acting { moved }, Effect::Act { resource_version: version })
+    if doubt == Doubt::Inherited && order.kind != Kind::Page {
+        if now.saturating_sub(order.created_at) > ACTING_AT_MOST {
+            return held_back(order, doubt, "Expired", "it could not be done in time".into(), now);
+        }
+        return announce(Doubt::Announced);
+    }
+    (State::Acting { moved, doubt }, Effect::Act { resource_version: version })
 }
 
-fn acted(order: &Order, moved: u8, outcome: Outcome, now: i64) -> (State, Effect) {
+fn acted(order: &Order, moved: u8, doubt: Doubt, outcome: Outcome, now: i64) -> (State, Effect) {
     match (order.kind, outcome) {
-        (Kind::Restart { .. }, Outcome::Done) => accepted(order, now),
+        (Kind::Restart { .. }, Outcome::Done) => accepted(order, now, REMOVED),
         (Kind::Page, Outcome::Done) => end(Phase::Succeeded, "Paged", "a person was called".into(), true),
-        (_, Outcome::Moved(why)) if moved >= MOVES_AT_MOST => {
-            end(Phase::Withdrawn, Guard::Moved.name(), format!("the pod kept changing: {why}"), false)
-        }
-        (_, Outcome::Moved(_)) => (State::Checking { moved: moved + 1 }, Effect::Look),
-        (_, Outcome::Blocked(why)) => end(Phase::Withdrawn, Guard::DisruptionBudget.name(), why, false),
         (Kind::Page, Outcome::Refused(why)) => end(Phase::Failed, "NotDelivered", why, true),
-        (Kind::Restart { .. }, Outcome::Refused(why)) => end(Phase::Withdrawn, "Refused", why, false),
-        (_, Outcome::Unknown(_)) if moved >= MOVES_AT_MOST => {
-            // Whether it happened is for the next look to say, but not in a hot loop.
-            (State::Checking { moved: 0 }, Effect::Later(RETRY))
+        (_, Outcome::Moved(why)) if moved + 1 >= MOVES_AT_MOST => {
+            held_back(order, doubt, Guard::Moved.name(), format!("the pod kept changing: {why}"), now)
         }
-        (_, Outcome::Unknown(_)) => (State::Checking { moved: moved + 1 }, Effect::Look),
+        (_, Outcome::Moved(_)) => (State::Checking { moved: moved + 1, doubt }, Effect::Look),
+        (_, Outcome::Blocked(why)) => held_back(order, doubt, Guard::DisruptionBudget.name(), why, now),
+        (Kind::Restart { .. }, Outcome::Refused(why)) => held_back(order, doubt, "Refused", why, now),
+        // Whether it happened is for the next look to say, but not in a hot loop.
+        (_, Outcome::Unknown(_)) if moved + 1 >= MOVES_AT_MOST => {
+            (State::Checking { moved: 0, doubt: Doubt::Announced }, Effect::Later(RETRY))
+        }
+        (_, Outcome::Unknown(_)) => (State::Checking { moved: moved + 1, doubt: Doubt::Announced }, Effect::Look),
     }
 }
 
-fn accepted(order: &Order, now: i64) -> (State, Effect) {
+/// Something holds the act back. If nothing was done, that is the end. If nobody can say, `Withdrawn` might be a lie
+/// and would give seat and budget back under a removal that lands a moment later: the target is watched instead, as
+/// if the removal had been accepted. A page has nothing to watch, and one too many does no harm.
+fn held_back(order: &Order, doubt: Doubt, reason: &str, why: String, now: i64) -> (State, Effect) {
+    match (order.kind, doubt) {
+        (Kind::Page, _) | (Kind::Restart { .. }, Doubt::None) => end(Phase::Withdrawn, reason, why, false),
+        (Kind::Restart { .. }, Doubt::Announced | Doubt::Inherited) => {
+            accepted(order, now, &format!("a removal may be under way, and no other is tried ({reason}: {why})"))
+        }
+    }
+}
+
+fn accepted(order: &Order, now: i64, message: &str) -> (State, Effect) {
     let deadline = now.saturating_add(within(order));
     let entry = Entry {
-        message: "the removal was accepted; waiting for a healthy replacement".into(),
+        message: message.to_owned(),
         deadline: Some(deadline),
         acted_at: Some(now),
         ..Entry::of(Phase::Verifying, "Accepted")
@@ -386,32 +227,5 @@ fn within(order: &Order) -> i64 {
     match order.kind {
         Kind::Restart { within, .. } => i64::try_from(within).unwrap_or(i64::MAX),
         Kind::Page => 0,
-    }
-}
-
-impl Entry {
-    fn of(phase: Phase, reason: &str) -> Self {
-        Self {
-            phase,
-            reason: reason.to_owned(),
-            message: String::new(),
-            deadline: None,
-            acted_at: None,
-            replacement: String::new(),
-        }
-    }
-}
-
-impl End {
-    /// What a final journal entry says about its end.
-    #[must_use]
-    pub fn of(phase: Phase, reason: &str, acted_at: Option<i64>) -> Self {
-        Self {
-            phase,
-            reason: reason.to_owned(),
-            message: String::new(),
-            acted: acted_at.is_some(),
-            exhausted: reason == "Unverified",
-        }
     }
 }

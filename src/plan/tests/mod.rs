@@ -1,0 +1,4 @@
+//! The rooms' promises as sentences.
+
+mod guards;
+mod ladder;

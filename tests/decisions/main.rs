@@ -1,0 +1,13 @@
+//! The pure rooms `plan` and `remedy` against toy worlds: two operators over one ledger, and the life of a remediation
+//! with every process killed at every moment. Everything is deterministic; a failure prints the run that shows it.
+
+mod common;
+// Each flag of a toy world is a story's own question.
+#[expect(clippy::struct_excessive_bools)]
+mod ledger;
+mod mutants;
+mod performer;
+mod room;
+mod sweep;
+#[expect(clippy::struct_excessive_bools)]
+mod world;

@@ -1,0 +1,323 @@
+//! A toy cluster: one pod, one journal entry, one ledger, and an audit of what was accepted.
+
+use mainstay::{
+    api::{NetworkLedgerSpec, Phase},
+    plan::{
+        Guard, PodFacts, PodPresent, Step,
+        ledger::{self, Ask, Claim},
+    },
+    policy::Policy,
+    remedy::{Entry, Kind, Observation, Order, Outcome},
+    signal::Server,
+};
+
+use super::common::{HOUR, US, policy, remediation};
+
+pub const TARGET: &str = "pod-1";
+pub const REMEDIATION: &str = "nrem-1";
+pub const SLOT: &str = "gaia-0";
+const BORN: i64 = 1_800_000_000_000;
+const GRACE: i64 = 2_000;
+
+/// What happens to the target once it is made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    Heals,
+    StaysSick,
+    CannotBeTold,
+}
+
+/// Something that somebody else does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    Nothing,
+    Stop,
+    PersonDeletes,
+    Recovers,
+    ModeFlips,
+}
+
+/// The story of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Story {
+    pub page: bool,
+    pub simulated: bool,
+    pub after: After,
+    /// A disruption budget holds.
+    pub blocked: bool,
+    /// The pod's version changes between every look and every act.
+    pub restless: bool,
+    /// The sinks give up.
+    pub deaf: bool,
+    pub elsewhere: Elsewhere,
+    /// At which unit of work that happens.
+    pub at: usize,
+}
+
+pub const PLAIN: Story = Story {
+    page: false,
+    simulated: false,
+    after: After::Heals,
+    blocked: false,
+    restless: false,
+    deaf: false,
+    elsewhere: Elsewhere::Nothing,
+    at: 0,
+};
+
+#[derive(Clone, Debug)]
+pub struct Pod {
+    pub uid: String,
+    pub version: u64,
+    pub going_since: Option<i64>,
+    pub born: i64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Journal {
+    pub phase: Phase,
+    pub reason: String,
+    pub deadline: Option<i64>,
+    pub acted_at: Option<i64>,
+    pub finalizer: bool,
+    pub version: u64,
+}
+
+/// A removal that the API server accepted.
+#[derive(Clone, Debug)]
+pub struct Removal {
+    pub uid: String,
+    pub journal: Phase,
+    pub seated: bool,
+    /// Whether it landed when its sender had been told "unknown".
+    pub late: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct World {
+    pub story: Story,
+    pub now: i64,
+    pub pod: Pod,
+    /// Every version of the entry, the last is the truth: a cache may show any.
+    pub journal: Vec<Journal>,
+    pub ledger: NetworkLedgerSpec,
+    pub stopped: bool,
+    pub recovered: bool,
+    pub simulated: bool,
+    pub removals: Vec<Removal>,
+    pub pages: u32,
+    /// Requests whose sender was told nothing, and which land later.
+    pub in_flight: Vec<(String, u64)>,
+    pub units: usize,
+    /// Whether two processes work on the entry.
+    pub shared: bool,
+    pub policy: Policy,
+}
+
+impl World {
+    pub fn new(story: Story) -> Self {
+        let entry = Journal {
+            phase: Phase::Pending,
+            reason: String::new(),
+            deadline: None,
+            acted_at: None,
+            finalizer: true,
+            version: 1,
+        };
+        Self {
+            story,
+            now: BORN,
+            pod: Pod { uid: TARGET.into(), version: 10, going_since: None, born: BORN - 3_600_000 },
+            journal: vec![entry],
+            ledger: NetworkLedgerSpec::default(),
+            stopped: false,
+            recovered: false,
+            simulated: story.simulated,
+            removals: Vec::new(),
+            pages: 0,
+            in_flight: Vec::new(),
+            units: 0,
+            shared: false,
+            policy: policy("policy-1", 1, &[(3, HOUR)]),
+        }
+    }
+
+    pub fn order(&self) -> Order {
+        let kind = if self.story.page { Kind::Page } else { Kind::Restart { within: 60_000, clear: 5_000 } };
+        Order { uid: TARGET.into(), kind, created_at: BORN }
+    }
+
+    pub fn step(&self) -> Step {
+        if self.story.page { Step::Page } else { Step::Restart }
+    }
+
+    pub fn claim(&self) -> Claim<'_> {
+        Claim { remediation: REMEDIATION, policy: &self.policy.id.uid, slot: SLOT, attempt: 1, step: self.step() }
+    }
+
+    pub fn entry(&self) -> &Journal {
+        self.journal.last().expect("an entry")
+    }
+
+    pub fn seated(&self) -> bool {
+        self.ledger.seats.iter().any(|seat| seat.remediation.uid == REMEDIATION)
+    }
+
+    pub fn spent(&self) -> bool {
+        self.ledger.actions.iter().any(|action| action.remediation == REMEDIATION && !action.simulated)
+    }
+
+    /// Time goes on, and others do what they do.
+    pub fn tick(&mut self) {
+        self.now += 200;
+        if self.units == self.story.at {
+            match self.story.elsewhere {
+                Elsewhere::Nothing => {}
+                Elsewhere::Stop => self.stopped = true,
+                Elsewhere::PersonDeletes => self.go(),
+                Elsewhere::Recovers => self.recovered = true,
+                Elsewhere::ModeFlips => self.simulated = !self.simulated,
+            }
+        }
+        self.units += 1;
+        self.settle();
+    }
+
+    pub fn settle(&mut self) {
+        if self.pod.going_since.is_some_and(|since| self.now >= since + GRACE) {
+            let uid = format!("{}'", self.pod.uid);
+            self.pod = Pod { uid, version: self.pod.version + 1, going_since: None, born: self.now };
+        }
+    }
+
+    fn go(&mut self) {
+        self.pod.going_since.get_or_insert(self.now);
+        self.pod.version += 1;
+    }
+
+    pub fn look(&self) -> (PodFacts, Option<(Guard, String)>, bool) {
+        let pod = PodFacts::Present(PodPresent {
+            uid: self.pod.uid.clone(),
+            resource_version: self.pod.version.to_string(),
+            terminating: self.pod.going_since.is_some(),
+            ignored: false,
+            controlled: true,
+            protected: false,
+            host_network: false,
+            crash_loop: false,
+            grace: 2,
+            age: HOUR,
+        });
+        (pod, self.guard().map(|guard| (guard, guard.name().to_owned())), self.simulated)
+    }
+
+    /// The guards, as far as this world has any; what the remediation took itself is no reason against it.
+    fn guard(&self) -> Option<Guard> {
+        let before = ledger::release(&self.ledger, &self.claim(), false, false);
+        let record = ledger::record(&before, &self.policy.id.uid, SLOT, self.simulated);
+        let restart = self.policy.ladder.restart.expect("a restart step");
+        let now = Server(self.now);
+        let moved = self.pod.uid != TARGET || self.pod.going_since.is_some();
+        let limits = [
+            (self.stopped && !self.story.page, Guard::EmergencyStop),
+            (moved && !self.story.page, Guard::Moved),
+            (self.recovered, Guard::Evidence),
+        ];
+        let of_restarts = [
+            (ledger::used_up(&record, &restart), Guard::Exhausted),
+            (ledger::rests_until(&record, &restart).is_some_and(|end| end > now), Guard::Cooldown),
+            (ledger::budget_exceeded(&before, &self.policy, self.simulated, now).is_some(), Guard::Budget),
+            (ledger::seat_refused(&before, &self.policy, 1, SLOT).is_some(), Guard::MaxConcurrent),
+        ];
+        let of_restarts = of_restarts.iter().filter(|_| !self.story.page);
+        limits.iter().chain(of_restarts).find(|(holds, _)| *holds).map(|(_, guard)| *guard)
+    }
+
+    pub fn take(&mut self, simulated: bool, uid: &str) -> Result<(), (Guard, String)> {
+        let ask = Ask {
+            installation: US,
+            policy: &self.policy,
+            network_max: 1,
+            remediation: remediation(uid),
+            slot: SLOT,
+            attempt: 1,
+            step: self.step(),
+            simulated,
+            long_health: None,
+            deadline: Server(self.now + 120_000),
+            now: Server(self.now),
+        };
+        let taken = ledger::take(&self.ledger, &ask).map_err(|refused| (refused.guard, refused.why))?;
+        self.ledger = taken;
+        Ok(())
+    }
+
+    pub fn release(&mut self, acted: bool, exhausted: bool) {
+        self.ledger = ledger::release(&self.ledger, &self.claim(), acted, exhausted);
+    }
+
+    /// Writes the journal if it still is what the writer read.
+    pub fn write(&mut self, entry: &Entry, read: u64) -> Result<u64, String> {
+        let known = self.entry();
+        if known.version != read {
+            return Err("the entry has changed".into());
+        }
+        let next = Journal {
+            phase: entry.phase,
+            reason: entry.reason.clone(),
+            deadline: entry.deadline,
+            acted_at: entry.acted_at,
+            finalizer: known.finalizer,
+            version: read + 1,
+        };
+        self.journal.push(next);
+        Ok(read + 1)
+    }
+
+    pub fn let_go(&mut self) {
+        let mut next = self.entry().clone();
+        next.finalizer = false;
+        next.version += 1;
+        self.journal.push(next);
+    }
+
+    /// Evicts the pod that has the name, if it is the one that was looked at.
+    pub fn evict(&mut self, uid: &str, version: u64, late: bool) -> Outcome {
+        if self.pod.uid != uid || self.pod.version != version {
+            return Outcome::Moved("another pod or version".into());
+        }
+        if self.story.blocked {
+            return Outcome::Blocked("a disruption budget".into());
+        }
+        let removal =
+            Removal { uid: self.pod.uid.clone(), journal: self.entry().phase, seated: self.seated(), late };
+        self.removals.push(removal);
+        self.go();
+        Outcome::Done
+    }
+
+    pub fn page(&mut self) -> Outcome {
+        if self.story.deaf {
+            return Outcome::Refused("no sink took it".into());
+        }
+        self.pages += 1;
+        Outcome::Done
+    }
+
+    pub fn observe(&mut self) -> Observation {
+        // Nothing to see yet: whoever watches comes back in five seconds.
+        self.now += 5_000;
+        self.settle();
+        if self.pod.uid == TARGET {
+            return Observation::NotYet("the same pod is still there".into());
+        }
+        match self.story.after {
+            After::Heals => {
+                let lasted = u64::try_from(self.now - self.pod.born).expect("time goes on");
+                Observation::Healthy { pod: SLOT.into(), lasted }
+            }
+            After::StaysSick => Observation::NotYet("head stands".into()),
+            After::CannotBeTold => Observation::Unknown("no readings".into()),
+        }
+    }
+}
