@@ -1,0 +1,101 @@
+{{/* Rights on what lives in a watched namespace; the same for one namespace and for all. */}}
+{{- define "mainstay.namespacedRules" -}}
+- apiGroups: [mainstay.dev]
+  resources: [nodehealthpolicies]
+  verbs: [get, list, watch]
+- apiGroups: [mainstay.dev]
+  resources: [nodehealthpolicies/status]
+  verbs: [patch]
+- apiGroups: [mainstay.dev]
+  resources: [noderemediations]
+  verbs: [get, list, watch, create, update, delete]
+- apiGroups: [mainstay.dev]
+  resources: [noderemediations/status]
+  verbs: [patch, update]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, delete]
+- apiGroups: [""]
+  resources: [pods/eviction]
+  verbs: [create]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [get]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{/* Rights on what has no namespace. */}}
+{{- define "mainstay.clusterRules" -}}
+- apiGroups: [mainstay.dev]
+  resources: [networks]
+  verbs: [get, list, watch]
+- apiGroups: [mainstay.dev]
+  resources: [networks/status]
+  verbs: [patch]
+- apiGroups: [mainstay.dev]
+  resources: [networkledgers]
+  verbs: [get, list, watch, create, update]
+# A pod on a cordoned or lost node is left alone.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [get]
+# An operator that meets an older schema than its own only observes.
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  resourceNames:
+  - networkledgers.mainstay.dev
+  - networks.mainstay.dev
+  - nodehealthpolicies.mainstay.dev
+  - noderemediations.mainstay.dev
+  verbs: [get]
+{{- end }}
+
+{{/* Rights in the release namespace: the lease and the emergency stop. `create` knows no names. */}}
+{{- define "mainstay.ownRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "mainstay.fullname" . }}]
+  verbs: [get, update]
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: [{{ include "mainstay.fullname" . }}-stop]
+  verbs: [get]
+{{- end }}
+
+{{/* A role and its binding: `name`, `namespace` (none for the cluster), `rules`, `root`. */}}
+{{- define "mainstay.grant" -}}
+{{- $prefix := ternary "" "Cluster" (hasKey . "namespace") }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $prefix }}Role
+metadata:
+  name: {{ .name }}
+  {{- with .namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  labels: {{- include "mainstay.labels" .root | nindent 4 }}
+rules:
+{{ .rules }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $prefix }}RoleBinding
+metadata:
+  name: {{ .name }}
+  {{- with .namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  labels: {{- include "mainstay.labels" .root | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ $prefix }}Role
+  name: {{ .name }}
+subjects:
+- kind: ServiceAccount
+  name: {{ include "mainstay.fullname" .root }}
+  namespace: {{ .root.Release.Namespace }}
+{{- end }}
