@@ -1,0 +1,257 @@
+//! Starting and ending a cluster.
+use crate::certs;
+use crate::client::kubectl;
+use crate::control_plane::{self, Endpoints, KUBERNETES_SERVICE};
+use crate::place::{Place, Process, State};
+use crate::run::{Context, Failure, Result, command, make_dir, output, tail, wait_for};
+use crate::supervise::Component;
+use crate::tools::{COMETBFT, CONTAINERD, KUBERNETES, PAUSE};
+use crate::{client, host, image, node, process, sandbox};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// What `up` is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// How many nodes, 1 or 2.
+    pub nodes: u32,
+    /// Only etcd and the API server.
+    pub control_plane_only: bool,
+}
+
+/// Starts a cluster and waits until it can be used.
+pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
+    if let Some(state) = place.running() {
+        println!("already up\n{}", describe(place, &state));
+        return Ok(());
+    }
+    let started = Instant::now();
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS").filter(|_| wanted.control_plane_only).map(PathBuf::from);
+    let families = if wanted.control_plane_only { &[KUBERNETES][..] } else { &[KUBERNETES, CONTAINERD, COMETBFT, PAUSE] };
+    let build = assets.is_none() && families.iter().any(|family| family.dir().is_ok_and(|dir| !dir.is_dir()));
+    host::require(wanted.control_plane_only, build)?;
+    if assets.is_none() {
+        for family in families {
+            family.ensure()?;
+        }
+    }
+    clean(place)?;
+    if !wanted.control_plane_only {
+        take_over()?;
+        sandbox::claim(place)?;
+        sandbox::make_cgroups(wanted.nodes)?;
+    }
+    make_dir(&place.at("logs"))?;
+    let endpoints = if wanted.control_plane_only { loopback()? } else { inside() };
+    let mut state = State {
+        control_plane_only: wanted.control_plane_only,
+        nodes: if wanted.control_plane_only { 0 } else { wanted.nodes },
+        server: format!("https://{}", endpoints.advertise),
+        kubeconfig: place.at("kubeconfig"),
+        audit_log: place.at("audit.log"),
+        init: None,
+    };
+    place.write(&state)?;
+    let plan = plan(place, &state, &endpoints, assets.as_deref())?;
+    crate::run::write(&place.at("plan.json"), serde_json::to_string_pretty(&plan).context("plan.json")?)?;
+    state.init = Some(start(place, wanted.control_plane_only)?);
+    place.write(&state)?;
+    settle(place, &state).map_err(|error| explain(place, &plan, &error))?;
+    println!("up in {} s\n{}", started.elapsed().as_secs(), describe(place, &state));
+    Ok(())
+}
+
+/// Everything that runs, in the order in which it starts.
+fn plan(place: &Place, state: &State, endpoints: &Endpoints, assets: Option<&Path>) -> Result<Vec<Component>> {
+    let advertised = endpoints.advertise.ip().to_string();
+    certs::create(place, &[
+        "127.0.0.1", &advertised, KUBERNETES_SERVICE, "localhost", "kubernetes", "kubernetes.default",
+        "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+    ])?;
+    control_plane::write_files(place, endpoints, state.nodes)?;
+    let (etcd, bin) = match assets {
+        Some(dir) => (dir.join("etcd"), dir.to_owned()),
+        None => (host::find("etcd").unwrap_or_else(|| "etcd".into()), KUBERNETES.dir()?),
+    };
+    let bare = state.control_plane_only;
+    let mut plan = vec![
+        control_plane::etcd(place, etcd, endpoints),
+        control_plane::apiserver(place, bin.join("kube-apiserver"), endpoints, bare),
+    ];
+    if !bare {
+        plan.extend(control_plane::controllers(place, &bin));
+        plan.push(node::proxy(place, &bin)?);
+        for n in 1..=state.nodes {
+            plan.extend(node::prepare(place, n, &bin, &CONTAINERD.dir()?, &image::pause_name()?)?);
+        }
+    }
+    Ok(plan)
+}
+
+/// In namespaces of its own a cluster has every port to itself.
+fn inside() -> Endpoints {
+    let at = |ip, port| SocketAddr::new(std::net::IpAddr::V4(ip), port);
+    Endpoints {
+        etcd: at(Ipv4Addr::LOCALHOST, 2379),
+        etcd_peer: at(Ipv4Addr::LOCALHOST, 2380),
+        bind: at(Ipv4Addr::UNSPECIFIED, 6443),
+        advertise: at(sandbox::INSIDE, 6443),
+    }
+}
+
+/// Free ports on loopback; held together so that they differ.
+fn loopback() -> Result<Endpoints> {
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port");
+    let (a, b, c) = (listen()?, listen()?, listen()?);
+    let address = |listener: &TcpListener| listener.local_addr().context("looking for a free port");
+    Ok(Endpoints { etcd: address(&a)?, etcd_peer: address(&b)?, bind: address(&c)?, advertise: address(&c)? })
+}
+
+/// Starts the supervisor in a session of its own and returns the process all others die with.
+fn start(place: &Place, control_plane_only: bool) -> Result<Process> {
+    let program = std::env::current_exe().context("finding this program")?;
+    let supervisor: Vec<String> =
+        [&program.display().to_string(), "supervise", "--dir", &place.0.display().to_string()].map(String::from).into();
+    let mut wrapped =
+        if control_plane_only { command("setsid", &supervisor) } else { sandbox::wrap(&supervisor) };
+    let log = place.log("supervisor");
+    let log = File::create(&log).context(format_args!("making {}", log.display()))?;
+    let child = wrapped
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().context("sharing a log")?)
+        .stderr(log)
+        .current_dir("/")
+        .spawn()
+        .context("starting the supervisor")?;
+    if control_plane_only {
+        return Process::of(child.id()).ok_or_else(|| "the supervisor ended at once".into());
+    }
+    sandbox::connect(child.id())
+}
+
+/// Waits until the API server is ready, images are in place and nodes are.
+fn settle(place: &Place, state: &State) -> Result<()> {
+    wait_for("the API server", Duration::from_secs(90), || {
+        if !state.init.as_ref().is_some_and(Process::alive) {
+            return Err("the supervisor has ended".into());
+        }
+        output(kubectl(state)?.args(["get", "--raw", "/readyz"])).map(drop)
+    })?;
+    for tar in if state.control_plane_only { vec![] } else { vec![image::pause()?, image::cometbft()?] } {
+        client::load(place, state, &tar)?;
+    }
+    for n in 1..=state.nodes {
+        let name = node::name(n);
+        wait_for(&format!("{name} to be Ready"), Duration::from_secs(90), || {
+            let query = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
+            let status = output(kubectl(state)?.args(["get", "node", &name, "-o", query]))?;
+            if status == "True" { Ok(()) } else { Err(format!("Ready={status}").into()) }
+        })?;
+    }
+    if state.nodes > 0 {
+        // Pods are refused until this exists.
+        wait_for("the default service account", Duration::from_secs(60), || {
+            output(kubectl(state)?.args(["get", "serviceaccount", "default", "-n", "default"])).map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+/// Puts the logs of whatever may be to blame behind an error.
+fn explain(place: &Place, plan: &[Component], error: &Failure) -> Failure {
+    let mut text = format!("{error}\nlogs are in {}", place.at("logs").display());
+    for name in ["supervisor"].into_iter().chain(plan.iter().take(2).map(|component| component.name.as_str())) {
+        text += &format!("\nthe end of {name}.log:\n  {}", tail(&place.log(name)));
+    }
+    text.into()
+}
+
+/// Ends the cluster of this folder, if there is one, and leaves nothing of it.
+pub fn down(place: &Place) -> Result<()> {
+    let Some(state) = place.read() else {
+        println!("no cluster in {}", place.0.display());
+        return Ok(());
+    };
+    let started = Instant::now();
+    let was = if state.init.as_ref().is_some_and(Process::alive) { "down" } else { "cleaned up" };
+    clean(place)?;
+    println!("{was} in {:.1} s", started.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// Kills what runs for this folder and removes what it had. Killing one process is enough: the
+/// kernel ends the others with it.
+fn clean(place: &Place) -> Result<()> {
+    let Some(state) = place.read() else {
+        if place.0.is_dir() && fs::read_dir(&place.0).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(Failure::refused(format!(
+                "{} holds files but no cluster.json: choose another --dir or empty it",
+                place.0.display()
+            )));
+        }
+        return Ok(());
+    };
+    if !state.control_plane_only {
+        sandbox::thaw();
+    }
+    let pids = fs::read(place.at("pids.json")).unwrap_or_default();
+    let mut gone: Vec<Process> = Vec::new();
+    if state.control_plane_only {
+        let pids: BTreeMap<String, Process> = serde_json::from_slice(&pids).unwrap_or_default();
+        gone.extend(pids.into_values());
+    }
+    if let Some(init) = state.init.filter(Process::alive) {
+        process::signal(init.pid, "KILL").context("ending the supervisor")?;
+        gone.push(init);
+    }
+    for process in gone {
+        wait_for(&format!("the end of process {}", process.pid), Duration::from_secs(30), || {
+            if process.alive() { Err("it still runs".into()) } else { Ok(()) }
+        })?;
+    }
+    if !state.control_plane_only && sandbox::owner().is_none_or(|owner| owner == place.0) {
+        sandbox::sweep()?;
+    }
+    fs::remove_dir_all(&place.0).context(format_args!("removing {}", place.0.display()))
+}
+
+/// Makes room for this cluster: one with nodes at a time, since they share addresses.
+fn take_over() -> Result<()> {
+    match sandbox::owner().map(Place) {
+        Some(other) if other.running().is_some() => Err(Failure::refused(format!(
+            "a cluster with nodes already runs from {0}: end it with `cluster down --dir {0}`",
+            other.0.display()
+        ))),
+        Some(other) if other.read().is_some() => clean(&other),
+        _ => sandbox::sweep(),
+    }
+}
+
+/// How to use a running cluster.
+pub fn describe(place: &Place, state: &State) -> String {
+    let kind = match state.nodes {
+        0 => "control plane only".to_owned(),
+        1 => "1 node".to_owned(),
+        n => format!("{n} nodes"),
+    };
+    format!(
+        "  {kind}, {}\n  state   {}\n  audit   {}\n  export KUBECONFIG={}",
+        state.server,
+        place.0.display(),
+        state.audit_log.display(),
+        state.kubeconfig.display()
+    )
+}
+
+/// The processes of the cluster by component, as the machine numbers them.
+pub fn components(place: &Place, state: &State) -> Result<BTreeMap<String, u32>> {
+    let text = fs::read(place.at("pids.json")).context("reading pids.json")?;
+    let inner: BTreeMap<String, Process> = serde_json::from_slice(&text).context("reading pids.json")?;
+    let init = state.init.as_ref().map_or(0, |init| init.pid);
+    let outer = |pid| if state.control_plane_only { Some(pid) } else { process::of_component(init, pid) };
+    Ok(inner.into_iter().filter_map(|(name, process)| Some((name, outer(process.pid)?))).collect())
+}
