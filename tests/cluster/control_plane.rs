@@ -17,14 +17,9 @@ pub struct Endpoints {
     pub bind: SocketAddr,
     /// The address that it gives to others.
     pub advertise: SocketAddr,
+    /// Addresses of Services.
+    pub services: String,
 }
-
-/// Addresses of Services.
-pub const SERVICES: &str = "10.96.0.0/16";
-/// Addresses of pods; each node has a /24 of it.
-pub const PODS: &str = "10.244.0.0/16";
-/// The `kubernetes` Service.
-pub const KUBERNETES_SERVICE: &str = "10.96.0.1";
 
 /// Who may speak to the API server: name, user, groups. Components have exactly the roles that
 /// Kubernetes ships for them; only `admin` may do everything.
@@ -115,7 +110,7 @@ pub fn apiserver(place: &Place, program: PathBuf, endpoints: &Endpoints, bare: b
         format!("--service-account-key-file={}", pki("service-accounts.pub")),
         format!("--service-account-signing-key-file={}", pki("service-accounts.key")),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
-        format!("--service-cluster-ip-range={SERVICES}"),
+        format!("--service-cluster-ip-range={}", endpoints.services),
         format!("--token-auth-file={}", place.at("tokens.csv").display()),
         "--authorization-mode=Node,RBAC".into(),
         "--allow-privileged=true".into(),

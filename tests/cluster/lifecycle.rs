@@ -1,7 +1,8 @@
 //! Starting and ending a cluster.
 use crate::certs;
 use crate::client::kubectl;
-use crate::control_plane::{self, Endpoints, KUBERNETES_SERVICE};
+use crate::control_plane::{self, Endpoints};
+use crate::network::Network;
 use crate::place::{Place, Process, State};
 use crate::run::{Context, Failure, Result, command, make_dir, output, tail, wait_for};
 use crate::supervise::Component;
@@ -40,14 +41,11 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
         }
     }
     clean(place)?;
-    if !wanted.control_plane_only {
-        take_over()?;
-        sandbox::claim(place)?;
-        sandbox::make_cgroups(wanted.nodes)?;
-    }
     make_dir(&place.at("logs"))?;
-    let endpoints = if wanted.control_plane_only { loopback()? } else { inside() };
+    let network = Network::free()?;
+    let endpoints = if wanted.control_plane_only { loopback(network)? } else { inside(network) };
     let mut state = State {
+        network,
         control_plane_only: wanted.control_plane_only,
         nodes: if wanted.control_plane_only { 0 } else { wanted.nodes },
         server: format!("https://{}", endpoints.advertise),
@@ -56,9 +54,12 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
         init: None,
     };
     place.write(&state)?;
+    if !wanted.control_plane_only {
+        sandbox::make_cgroups(network, wanted.nodes)?;
+    }
     let plan = plan(place, &state, &endpoints, assets.as_deref())?;
     crate::run::write(&place.at("plan.json"), serde_json::to_string_pretty(&plan).context("plan.json")?)?;
-    state.init = Some(start(place, wanted.control_plane_only)?);
+    state.init = Some(start(place, &state)?);
     place.write(&state)?;
     settle(place, &state).map_err(|error| explain(place, &plan, &error))?;
     println!("up in {} s\n{}", started.elapsed().as_secs(), describe(place, &state));
@@ -68,8 +69,9 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
 /// Everything that runs, in the order in which it starts.
 fn plan(place: &Place, state: &State, endpoints: &Endpoints, assets: Option<&Path>) -> Result<Vec<Component>> {
     let advertised = endpoints.advertise.ip().to_string();
+    let service = state.network.kubernetes().to_string();
     certs::create(place, &[
-        "127.0.0.1", &advertised, KUBERNETES_SERVICE, "localhost", "kubernetes", "kubernetes.default",
+        "127.0.0.1", &advertised, &service, "localhost", "kubernetes", "kubernetes.default",
         "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
     ])?;
     control_plane::write_files(place, endpoints, state.nodes)?;
@@ -84,40 +86,47 @@ fn plan(place: &Place, state: &State, endpoints: &Endpoints, assets: Option<&Pat
     ];
     if !bare {
         plan.extend(control_plane::controllers(place, &bin));
-        plan.push(node::proxy(place, &bin)?);
+        plan.push(node::proxy(place, state.network, &bin)?);
         for n in 1..=state.nodes {
-            plan.extend(node::prepare(place, n, &bin, &CONTAINERD.dir()?, &image::pause_name()?)?);
+            plan.extend(node::prepare(place, state.network, n, &bin, &CONTAINERD.dir()?)?);
         }
     }
     Ok(plan)
 }
 
 /// In namespaces of its own a cluster has every port to itself.
-fn inside() -> Endpoints {
+fn inside(network: Network) -> Endpoints {
     let at = |ip, port| SocketAddr::new(std::net::IpAddr::V4(ip), port);
     Endpoints {
         etcd: at(Ipv4Addr::LOCALHOST, 2379),
         etcd_peer: at(Ipv4Addr::LOCALHOST, 2380),
         bind: at(Ipv4Addr::UNSPECIFIED, 6443),
-        advertise: at(sandbox::INSIDE, 6443),
+        advertise: at(network.inside(), 6443),
+        services: network.services(),
     }
 }
 
 /// Free ports on loopback; held together so that they differ.
-fn loopback() -> Result<Endpoints> {
+fn loopback(network: Network) -> Result<Endpoints> {
     let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port");
     let (a, b, c) = (listen()?, listen()?, listen()?);
     let address = |listener: &TcpListener| listener.local_addr().context("looking for a free port");
-    Ok(Endpoints { etcd: address(&a)?, etcd_peer: address(&b)?, bind: address(&c)?, advertise: address(&c)? })
+    Ok(Endpoints {
+        etcd: address(&a)?,
+        etcd_peer: address(&b)?,
+        bind: address(&c)?,
+        advertise: address(&c)?,
+        services: network.services(),
+    })
 }
 
 /// Starts the supervisor in a session of its own and returns the process all others die with.
-fn start(place: &Place, control_plane_only: bool) -> Result<Process> {
+fn start(place: &Place, state: &State) -> Result<Process> {
     let program = std::env::current_exe().context("finding this program")?;
     let supervisor: Vec<String> =
         [&program.display().to_string(), "supervise", "--dir", &place.0.display().to_string()].map(String::from).into();
     let mut wrapped =
-        if control_plane_only { command("setsid", &supervisor) } else { sandbox::wrap(&supervisor) };
+        if state.control_plane_only { command("setsid", &supervisor) } else { sandbox::wrap(&supervisor) };
     let log = place.log("supervisor");
     let log = File::create(&log).context(format_args!("making {}", log.display()))?;
     let child = wrapped
@@ -127,20 +136,23 @@ fn start(place: &Place, control_plane_only: bool) -> Result<Process> {
         .current_dir("/")
         .spawn()
         .context("starting the supervisor")?;
-    if control_plane_only {
+    if state.control_plane_only {
         return Process::of(child.id()).ok_or_else(|| "the supervisor ended at once".into());
     }
-    sandbox::connect(child.id())
+    sandbox::connect(state.network, child.id())
 }
 
 /// Waits until the API server is ready, images are in place and nodes are.
 fn settle(place: &Place, state: &State) -> Result<()> {
     wait_for("the API server", Duration::from_secs(90), || {
-        if !state.init.as_ref().is_some_and(Process::alive) {
-            return Err("the supervisor has ended".into());
+        if state.init.as_ref().is_some_and(Process::alive) {
+            output(kubectl(state)?.args(["get", "--raw", "/readyz"])).map(|_| true)
+        } else {
+            Ok(false)
         }
-        output(kubectl(state)?.args(["get", "--raw", "/readyz"])).map(drop)
-    })?;
+    })?
+    .then_some(())
+    .ok_or("the supervisor has ended")?;
     for tar in if state.control_plane_only { vec![] } else { vec![image::pause()?, image::cometbft()?] } {
         client::load(place, state, &tar)?;
     }
@@ -196,7 +208,7 @@ fn clean(place: &Place) -> Result<()> {
         return Ok(());
     };
     if !state.control_plane_only {
-        sandbox::thaw();
+        sandbox::thaw(state.network);
     }
     let pids = fs::read(place.at("pids.json")).unwrap_or_default();
     let mut gone: Vec<Process> = Vec::new();
@@ -213,22 +225,10 @@ fn clean(place: &Place) -> Result<()> {
             if process.alive() { Err("it still runs".into()) } else { Ok(()) }
         })?;
     }
-    if !state.control_plane_only && sandbox::owner().is_none_or(|owner| owner == place.0) {
-        sandbox::sweep()?;
+    if !state.control_plane_only {
+        sandbox::sweep(state.network)?;
     }
     fs::remove_dir_all(&place.0).context(format_args!("removing {}", place.0.display()))
-}
-
-/// Makes room for this cluster: one with nodes at a time, since they share addresses.
-fn take_over() -> Result<()> {
-    match sandbox::owner().map(Place) {
-        Some(other) if other.running().is_some() => Err(Failure::refused(format!(
-            "a cluster with nodes already runs from {0}: end it with `cluster down --dir {0}`",
-            other.0.display()
-        ))),
-        Some(other) if other.read().is_some() => clean(&other),
-        _ => sandbox::sweep(),
-    }
 }
 
 /// How to use a running cluster.

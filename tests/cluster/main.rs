@@ -8,6 +8,7 @@ mod genesis;
 mod host;
 mod image;
 mod lifecycle;
+mod network;
 mod node;
 mod place;
 mod process;
@@ -186,7 +187,7 @@ fn execute(cli: Cli) -> Result<ExitCode> {
         }
         (Command::Supervise, _) => {
             if let Some(state) = place.read().filter(|state| !state.control_plane_only) {
-                sandbox::furnish(&place, state.nodes)?;
+                sandbox::furnish(&place, state.network, state.nodes)?;
             }
             supervise::run(&place)?;
         }

@@ -1,24 +1,17 @@
 //! A node: containerd with its network plugin, and the kubelet. Several fit on one machine,
 //! each with folders, a bridge, ports and a cgroup of its own.
-use crate::control_plane::PODS;
 use crate::host::CNI_PLUGINS;
+use crate::image::pause_name;
+use crate::network::Network;
 use crate::place::Place;
 use crate::run::{Result, make_dir, write};
 use crate::supervise::Component;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// The cgroup under which all pods of the cluster live.
-pub const CGROUP: &str = "mainstay-cluster";
-
 /// The name of a node, counted from 1.
 pub fn name(node: u32) -> String {
     format!("node{node}")
-}
-
-/// The address of a node.
-pub fn address(node: u32) -> String {
-    format!("10.97.1.{node}")
 }
 
 /// The socket of a node's containerd.
@@ -27,14 +20,14 @@ pub fn socket(place: &Place, node: u32) -> PathBuf {
 }
 
 /// Writes a node's files and returns its components.
-pub fn prepare(place: &Place, node: u32, kubernetes: &Path, containerd: &Path, pause: &str) -> Result<Vec<Component>> {
+pub fn prepare(place: &Place, net: Network, node: u32, kubernetes: &Path, containerd: &Path) -> Result<Vec<Component>> {
     let dir = place.at(&name(node));
     for sub in ["cni", "kubelet", "pod-logs"] {
         make_dir(&dir.join(sub))?;
     }
-    write(&dir.join("containerd.toml"), containerd_config(&dir, pause))?;
-    write(&dir.join("cni/10-bridge.conflist"), network(&dir, node))?;
-    write(&dir.join("kubelet.json"), kubelet_config(place, &dir, node))?;
+    write(&dir.join("containerd.toml"), containerd_config(&dir, &pause_name()?))?;
+    write(&dir.join("cni/10-bridge.conflist"), bridge(&dir, net, node))?;
+    write(&dir.join("kubelet.json"), kubelet_config(place, &dir, net, node))?;
     // There is no DNS: a name asked for in a pod fails at once instead of after a timeout.
     write(&dir.join("resolv.conf"), "nameserver 127.0.0.1\n")?;
     // containerd finds its shim on the path, so it is started through env.
@@ -58,7 +51,7 @@ pub fn prepare(place: &Place, node: u32, kubernetes: &Path, containerd: &Path, p
                 format!("--config={}", dir.join("kubelet.json").display()),
                 format!("--kubeconfig={}", kubeconfig.display()),
                 format!("--hostname-override={}", name(node)),
-                format!("--node-ip={}", address(node)),
+                format!("--node-ip={}", net.node(node)),
                 format!("--root-dir={}", dir.join("kubelet").display()),
             ],
             listens: None,
@@ -95,13 +88,13 @@ disabled_plugins = ['io.containerd.nri.v1.nri']
     )
 }
 
-fn network(dir: &Path, node: u32) -> String {
+fn bridge(dir: &Path, net: Network, node: u32) -> String {
     let config = json!({
         "cniVersion": "1.0.0", "name": format!("mainstay-{node}"),
         "plugins": [
             {"type": "bridge", "bridge": format!("pods{node}"), "isGateway": true, "hairpinMode": true,
              "ipam": {"type": "host-local", "dataDir": dir.join("addresses"),
-                      "ranges": [[{"subnet": format!("10.244.{node}.0/24")}]],
+                      "ranges": [[{"subnet": net.pods_of(node)}]],
                       "routes": [{"dst": "0.0.0.0/0"}]}},
             {"type": "portmap", "capabilities": {"portMappings": true}},
         ],
@@ -109,16 +102,16 @@ fn network(dir: &Path, node: u32) -> String {
     config.to_string()
 }
 
-fn kubelet_config(place: &Place, dir: &Path, node: u32) -> String {
+fn kubelet_config(place: &Place, dir: &Path, net: Network, node: u32) -> String {
     let config = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
         "containerRuntimeEndpoint": format!("unix://{}", dir.join("containerd.sock").display()),
-        "address": address(node), "port": 10250,
-        "healthzBindAddress": address(node), "healthzPort": 10248,
+        "address": net.node(node), "port": 10250,
+        "healthzBindAddress": net.node(node), "healthzPort": 10248,
         "authentication": {"anonymous": {"enabled": false}, "webhook": {"enabled": true},
                            "x509": {"clientCAFile": place.at("pki/ca.crt")}},
         "authorization": {"mode": "Webhook"},
-        "cgroupDriver": "cgroupfs", "cgroupRoot": format!("/{CGROUP}/{}", name(node)),
+        "cgroupDriver": "cgroupfs", "cgroupRoot": format!("/{}/{}", net.cgroup(), name(node)),
         "failCgroupV1": false, "failSwapOn": false, "localStorageCapacityIsolation": false,
         "enforceNodeAllocatable": [], "oomScoreAdj": 0,
         "podLogsDir": dir.join("pod-logs"),
@@ -133,12 +126,12 @@ fn kubelet_config(place: &Place, dir: &Path, node: u32) -> String {
 }
 
 /// kube-proxy; one serves all nodes, since they share one network namespace.
-pub fn proxy(place: &Place, kubernetes: &Path) -> Result<Component> {
+pub fn proxy(place: &Place, net: Network, kubernetes: &Path) -> Result<Component> {
     let config = json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
         "clientConnection": {"kubeconfig": place.at("kube-proxy.kubeconfig")},
-        "mode": "iptables", "clusterCIDR": PODS, "hostnameOverride": name(1),
-        "bindAddress": address(1), "healthzBindAddress": "127.0.0.1:10256", "metricsBindAddress": "127.0.0.1:10249",
+        "mode": "iptables", "clusterCIDR": net.pods(), "hostnameOverride": name(1),
+        "bindAddress": net.node(1), "healthzBindAddress": "127.0.0.1:10256", "metricsBindAddress": "127.0.0.1:10249",
         "oomScoreAdj": 0,
         // These belong to the whole machine.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},

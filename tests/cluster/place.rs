@@ -1,4 +1,5 @@
 //! Where things are: the cache outside the checkout, and the state folder of one cluster.
+use crate::network::Network;
 use crate::run::{Context, Failure, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -45,6 +46,8 @@ pub struct State {
     pub control_plane_only: bool,
     /// How many nodes it has.
     pub nodes: u32,
+    /// The addresses it has.
+    pub network: Network,
     /// Where clients reach the API server.
     pub server: String,
     /// The administrator's kubeconfig.

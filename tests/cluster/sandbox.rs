@@ -4,24 +4,15 @@
 //! dies the kernel kills every other one, containers too, and takes the mounts, bridges and
 //! packet filter rules with it. One link leads there from the machine, and no route leads on
 //! from there, so that no packet of the cluster can leave the machine.
-use crate::control_plane::{PODS, SERVICES};
-use crate::node::{self, CGROUP};
+use crate::network::Network;
+use crate::node;
 use crate::place::{Place, Process};
 use crate::run::{Context, Failure, Result, command, line, make_dir, output, run, wait_for, write};
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The cluster's end of the link.
-pub const INSIDE: Ipv4Addr = Ipv4Addr::new(10, 97, 0, 2);
-/// The machine's end of the link.
-const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 97, 0, 1);
-const LINK: &str = "mainstay0";
-const NODES: &str = "10.97.1.0/24";
-/// Holds the state folder of the machine's one cluster with nodes.
-const OWNER: &str = "/run/mainstay-cluster";
 const CGROUPS: &str = "/sys/fs/cgroup";
 /// What the kubelet sets for the whole machine, if one lets it.
 const TUNABLES: [&str; 5] = [
@@ -32,24 +23,6 @@ const TUNABLES: [&str; 5] = [
     "kernel/keys/root_maxbytes",
 ];
 
-/// Another folder's cluster with nodes, dead or alive.
-pub fn owner() -> Option<PathBuf> {
-    Some(fs::read_to_string(OWNER).ok()?.trim().into())
-}
-
-/// Takes the machine's one place for a cluster with nodes.
-pub fn claim(place: &Place) -> Result<()> {
-    for range in [SERVICES, PODS, "10.97.0.0/16"] {
-        let routes = output(&mut line(&format!("ip -4 route show root {range}")))?;
-        if let Some(route) = routes.lines().next() {
-            return Err(Failure::refused(format!(
-                "this machine already uses {range} (`ip route`: {route}), which the local cluster needs"
-            )));
-        }
-    }
-    write(Path::new(OWNER), place.0.display().to_string())
-}
-
 /// The command that runs `supervisor` as the first process of new namespaces. A shell goes
 /// before it because the first process inherits orphans and has to reap them.
 pub fn wrap(supervisor: &[String]) -> Command {
@@ -59,24 +32,25 @@ pub fn wrap(supervisor: &[String]) -> Command {
 }
 
 /// Waits for the first process in the namespaces and links the machine to it.
-pub fn connect(unshare: u32) -> Result<Process> {
+pub fn connect(net: Network, unshare: u32) -> Result<Process> {
     let children = format!("/proc/{unshare}/task/{unshare}/children");
     let init = wait_for("the cluster's first process", Duration::from_secs(10), || {
         let text = fs::read_to_string(&children).context(&children)?;
         let pid = text.split_whitespace().next().and_then(|pid| pid.parse().ok());
         pid.and_then(Process::of).ok_or_else(|| Failure::from("it does not exist"))
     })?;
-    run(&format!("ip link add {LINK} type veth peer name host0 netns {}", init.pid))?;
-    run(&format!("ip addr add {OUTSIDE}/30 dev {LINK}"))?;
-    run(&format!("ip link set {LINK} up"))?;
-    for range in [SERVICES, PODS, NODES] {
-        run(&format!("ip route add {range} via {INSIDE} dev {LINK}"))?;
+    let (link, inside) = (net.link(), net.inside());
+    run(&format!("ip link add {link} type veth peer name host0 netns {}", init.pid))?;
+    run(&format!("ip addr add {}/30 dev {link}", net.outside()))?;
+    run(&format!("ip link set {link} up"))?;
+    for range in [net.services(), net.pods(), net.nodes()] {
+        run(&format!("ip route add {range} via {inside} dev {link}"))?;
     }
     Ok(init)
 }
 
 /// Sets the namespaces up from within.
-pub fn furnish(place: &Place, nodes: u32) -> Result<()> {
+pub fn furnish(place: &Place, net: Network, nodes: u32) -> Result<()> {
     // Locks, sockets and network namespaces that components put there stay in here.
     run("mount -t tmpfs mainstay-run /run")?;
     let copies = place.at("tunables");
@@ -90,23 +64,24 @@ pub fn furnish(place: &Place, nodes: u32) -> Result<()> {
     }
     run("ip link set lo up")?;
     wait_for("the link to the machine", Duration::from_secs(10), || run("ip link show host0"))?;
-    run(&format!("ip addr add {INSIDE}/30 dev host0"))?;
+    run(&format!("ip addr add {}/30 dev host0", net.inside()))?;
     run("ip link set host0 up")?;
-    // Gives Services without endpoints a way to nowhere, and nodes their addresses.
-    run("ip link add svc0 type dummy")?;
+    // Gives Services without endpoints a way to nowhere, and nodes their addresses. A bridge
+    // without ports, since not every kernel has dummy interfaces.
+    run("ip link add svc0 type bridge")?;
     run("ip link set svc0 up")?;
-    run(&format!("ip route add {SERVICES} dev svc0"))?;
+    run(&format!("ip route add {} dev svc0", net.services()))?;
     for node in 1..=nodes {
-        run(&format!("ip addr add {}/32 dev svc0", node::address(node)))?;
+        run(&format!("ip addr add {}/32 dev svc0", net.node(node)))?;
     }
     write(Path::new("/proc/sys/net/ipv4/ip_forward"), "1")
 }
 
 /// Makes the cgroup of each node, in every hierarchy the machine has.
-pub fn make_cgroups(nodes: u32) -> Result<()> {
+pub fn make_cgroups(net: Network, nodes: u32) -> Result<()> {
     for hierarchy in hierarchies() {
         for node in 1..=nodes {
-            let top = hierarchy.join(CGROUP);
+            let top = hierarchy.join(net.cgroup());
             make_cgroup(&hierarchy, &top)?;
             make_cgroup(&top, &top.join(node::name(node)))?;
         }
@@ -141,22 +116,18 @@ fn hierarchies() -> Vec<PathBuf> {
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
 
-/// Removes what a dead cluster left: its cgroups and its claim. The rest died with it.
-pub fn sweep() -> Result<()> {
+/// Removes what a dead cluster left: its cgroups. The rest died with it.
+pub fn sweep(net: Network) -> Result<()> {
     for hierarchy in hierarchies() {
-        let top = hierarchy.join(CGROUP);
+        let top = hierarchy.join(net.cgroup());
         if top.is_dir() {
             // The kernel empties a cgroup a moment after its last process has gone.
             wait_for("removing cgroups", Duration::from_secs(10), || remove_cgroup(&top))?;
         }
     }
     wait_for("the link's end", Duration::from_secs(10), || {
-        if Path::new("/sys/class/net").join(LINK).exists() { Err(LINK.into()) } else { Ok(()) }
-    })?;
-    match fs::remove_file(OWNER) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(format!("removing {OWNER}: {error}").into()),
-        _ => Ok(()),
-    }
+        if Path::new("/sys/class/net").join(net.link()).exists() { Err(net.link().into()) } else { Ok(()) }
+    })
 }
 
 fn remove_cgroup(path: &Path) -> Result<()> {
@@ -169,7 +140,7 @@ fn remove_cgroup(path: &Path) -> Result<()> {
 }
 
 /// Lets frozen processes go: one in a frozen cgroup cannot even be killed.
-pub fn thaw() {
+pub fn thaw(net: Network) {
     fn walk(path: &Path) {
         let _ = fs::write(path.join("freezer.state"), "THAWED");
         if path.join("cgroup.freeze").exists() {
@@ -182,6 +153,6 @@ pub fn thaw() {
         }
     }
     for hierarchy in hierarchies() {
-        walk(&hierarchy.join(CGROUP));
+        walk(&hierarchy.join(net.cgroup()));
     }
 }
