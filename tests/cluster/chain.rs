@@ -5,12 +5,14 @@ use crate::run::{Context, Failure, Result, feed, output, wait_for};
 use crate::{genesis, image};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 const RPC: u16 = 26657;
 const P2P: u16 = 26656;
+/// How long a node may take to connect, and to answer.
+const LIMIT: Duration = Duration::from_secs(2);
 /// Marks a namespace that was made for its chain and goes with it.
 const OURS: &str = "mainstay.test/made-for-chain";
 
@@ -42,7 +44,9 @@ impl Spec {
 
     fn members(&self) -> Vec<Member> {
         let role = |set, role, count| (0..count).map(move |ordinal| Member { set, role, ordinal });
-        role("val", "validator", self.validators).chain(role("full", "full", self.full_nodes)).collect()
+        role("val", "validator", self.validators)
+            .chain(role("full", "full", self.full_nodes))
+            .collect()
     }
 }
 
@@ -65,7 +69,9 @@ impl Member {
 pub fn up(place: &Place, state: &State, spec: &Spec) -> Result<()> {
     let started = Instant::now();
     if state.nodes == 0 {
-        return Err(Failure::refused("this cluster has no nodes to run a chain on"));
+        return Err(Failure::refused(
+            "this cluster has no nodes to run a chain on",
+        ));
     }
     let homes = place.at("chains").join(&spec.namespace);
     if homes.is_dir() {
@@ -76,34 +82,53 @@ pub fn up(place: &Place, state: &State, spec: &Spec) -> Result<()> {
     if output(kubectl(state)?.args(["get", "namespace", &spec.namespace])).is_err() {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": spec.namespace, "labels": {OURS: "true"}}});
-        apply(state, &spec.namespace, vec![namespace])?;
+        apply(state, &spec.namespace, &[namespace])?;
     }
     // Services first: their addresses go into the nodes' configuration.
     let mut services: Vec<Value> = members.iter().map(service).collect();
     services.extend(["val", "full"].map(governing));
-    apply(state, &spec.namespace, services)?;
+    apply(state, &spec.namespace, &services)?;
     let mut addressed = Vec::new();
     for member in members {
         let service = get(state, &["service", &member.pod(), "-n", &spec.namespace])?;
-        let address = service["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
+        let address = service["spec"]["clusterIP"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         addressed.push((member, address));
     }
     genesis::create(&homes, spec, &addressed)?;
-    let sets = [("val", "validator", spec.validators), ("full", "full", spec.full_nodes)]
-        .into_iter()
-        .filter(|&(_, _, count)| count > 0)
-        .map(|(set, role, count)| stateful_set(set, role, count, &homes.display().to_string()))
-        .collect::<Result<Vec<Value>>>()?;
-    apply(state, &spec.namespace, sets)?;
-    wait_for("every node's second block", Duration::from_secs(120), || {
-        let nodes = heights(state, &spec.namespace)?;
-        match nodes.iter().find(|node| node.height.is_none_or(|height| height < 2)) {
-            Some(node) => Err(format!("{} {}", node.pod, node.said).into()),
-            None if nodes.len() < addressed.len() => Err(format!("{} pods", nodes.len()).into()),
-            None => Ok(()),
-        }
-    })?;
-    println!("chain {} makes blocks after {} s", spec.chain_id(), started.elapsed().as_secs());
+    let sets = [
+        ("val", "validator", spec.validators),
+        ("full", "full", spec.full_nodes),
+    ]
+    .into_iter()
+    .filter(|&(_, _, count)| count > 0)
+    .map(|(set, role, count)| stateful_set(set, role, count, &homes.display().to_string()))
+    .collect::<Result<Vec<Value>>>()?;
+    apply(state, &spec.namespace, &sets)?;
+    wait_for(
+        "every node's second block",
+        Duration::from_secs(120),
+        || {
+            let nodes = heights(state, &spec.namespace)?;
+            match nodes
+                .iter()
+                .find(|node| node.height.is_none_or(|height| height < 2))
+            {
+                Some(node) => Err(format!("{} {}", node.pod, node.said).into()),
+                None if nodes.len() < addressed.len() => {
+                    Err(format!("{} pods", nodes.len()).into())
+                }
+                None => Ok(()),
+            }
+        },
+    )?;
+    println!(
+        "chain {} makes blocks after {} s",
+        spec.chain_id(),
+        started.elapsed().as_secs()
+    );
     status(state, &spec.namespace)
 }
 
@@ -123,9 +148,27 @@ pub fn down(place: &Place, state: &State, namespace: &str) -> Result<()> {
             .args(["delete", kinds, "-n", namespace, "-l", "app=cometbft"])
             .args(["--request-timeout=0", "--timeout=90s"]),
     )?;
-    let found = get(state, &["namespace", "--field-selector", &format!("metadata.name={namespace}"), "-l", OURS])?;
-    if found["items"].as_array().is_some_and(|items| !items.is_empty()) {
-        output(kubectl(state)?.args(["delete", "namespace", namespace, "--request-timeout=0", "--timeout=90s"]))?;
+    let found = get(
+        state,
+        &[
+            "namespace",
+            "--field-selector",
+            &format!("metadata.name={namespace}"),
+            "-l",
+            OURS,
+        ],
+    )?;
+    if found["items"]
+        .as_array()
+        .is_some_and(|items| !items.is_empty())
+    {
+        output(kubectl(state)?.args([
+            "delete",
+            "namespace",
+            namespace,
+            "--request-timeout=0",
+            "--timeout=90s",
+        ]))?;
     }
     let homes = place.at("chains").join(namespace);
     if homes.is_dir() {
@@ -135,7 +178,7 @@ pub fn down(place: &Place, state: &State, namespace: &str) -> Result<()> {
     Ok(())
 }
 
-fn apply(state: &State, namespace: &str, items: Vec<Value>) -> Result<()> {
+fn apply(state: &State, namespace: &str, items: &[Value]) -> Result<()> {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     let args = ["apply", "-n", namespace, "--server-side", "-f", "-"];
     feed(kubectl(state)?.args(args), list.to_string().as_bytes()).map(drop)
@@ -144,12 +187,12 @@ fn apply(state: &State, namespace: &str, items: Vec<Value>) -> Result<()> {
 /// A member's own Service: an address that outlives its pod, so that no DNS is needed.
 fn service(member: &Member) -> Value {
     json!({"apiVersion": "v1", "kind": "Service",
-        "metadata": {"name": member.pod(), "labels": {"app": "cometbft", "role": member.role}},
-        "spec": {
-            "selector": {"statefulset.kubernetes.io/pod-name": member.pod()},
-            "publishNotReadyAddresses": true,
-            "ports": [{"name": "rpc", "port": RPC, "targetPort": "rpc"}, {"name": "p2p", "port": P2P, "targetPort": "p2p"}],
-        }})
+    "metadata": {"name": member.pod(), "labels": {"app": "cometbft", "role": member.role}},
+    "spec": {
+        "selector": {"statefulset.kubernetes.io/pod-name": member.pod()},
+        "publishNotReadyAddresses": true,
+        "ports": [{"name": "rpc", "port": RPC, "targetPort": "rpc"}, {"name": "p2p", "port": P2P, "targetPort": "p2p"}],
+    }})
 }
 
 /// The Service that a `StatefulSet` has to name.
@@ -163,80 +206,108 @@ fn governing(set: &str) -> Value {
 fn stateful_set(set: &str, role: &str, replicas: u32, homes: &str) -> Result<Value> {
     let labels = json!({"app": "cometbft", "role": role, "set": set});
     Ok(json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
-        "metadata": {"name": set, "labels": {"app": "cometbft", "role": role}},
-        "spec": {
-            "replicas": replicas, "serviceName": set, "podManagementPolicy": "Parallel",
-            "selector": {"matchLabels": {"app": "cometbft", "set": set}},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    // A stopped process ignores the polite request to end: this is what healing it costs.
-                    "terminationGracePeriodSeconds": 10,
-                    "automountServiceAccountToken": false, "enableServiceLinks": false,
-                    "securityContext": {"runAsNonRoot": true, "runAsUser": image::USER, "runAsGroup": image::USER,
-                                        "seccompProfile": {"type": "RuntimeDefault"}},
-                    "containers": [{
-                        "name": "cometbft", "image": image::cometbft_name()?, "imagePullPolicy": "Never",
-                        "args": ["node", "--home=/home/node", "--proxy_app=persistent_kvstore"],
-                        "env": [{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
-                        "ports": [{"name": "rpc", "containerPort": RPC}, {"name": "p2p", "containerPort": P2P},
-                                  {"name": "metrics", "containerPort": 26660}],
-                        // No liveness probe, and a readiness probe that stays green when the process
-                        // hangs: Kubernetes sees nothing wrong.
-                        "readinessProbe": {"tcpSocket": {"port": "rpc"}, "periodSeconds": 2},
-                        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-                        "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
-                                            "capabilities": {"drop": ["ALL"]}},
-                        // The ordinal selects the home; it outlives the pod.
-                        "volumeMounts": [{"name": "homes", "mountPath": "/home/node", "subPathExpr": "$(POD)"}],
-                    }],
-                    "volumes": [{"name": "homes", "hostPath": {"path": homes, "type": "Directory"}}],
-                },
+    "metadata": {"name": set, "labels": {"app": "cometbft", "role": role}},
+    "spec": {
+        "replicas": replicas, "serviceName": set, "podManagementPolicy": "Parallel",
+        "selector": {"matchLabels": {"app": "cometbft", "set": set}},
+        "template": {
+            "metadata": {"labels": labels},
+            "spec": {
+                // A stopped process ignores the polite request to end: this is what healing it costs.
+                "terminationGracePeriodSeconds": 10,
+                "automountServiceAccountToken": false, "enableServiceLinks": false,
+                "securityContext": {"runAsNonRoot": true, "runAsUser": image::USER, "runAsGroup": image::USER,
+                                    "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [{
+                    "name": "cometbft", "image": image::cometbft_name()?, "imagePullPolicy": "Never",
+                    "args": ["node", "--home=/home/node", "--proxy_app=persistent_kvstore"],
+                    "env": [{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+                    "ports": [{"name": "rpc", "containerPort": RPC}, {"name": "p2p", "containerPort": P2P},
+                              {"name": "metrics", "containerPort": 26660}],
+                    // No liveness probe, and a readiness probe that stays green when the process
+                    // hangs: Kubernetes sees nothing wrong.
+                    "readinessProbe": {"tcpSocket": {"port": "rpc"}, "periodSeconds": 2},
+                    "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+                    "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+                                        "capabilities": {"drop": ["ALL"]}},
+                    // The ordinal selects the home; it outlives the pod.
+                    "volumeMounts": [{"name": "homes", "mountPath": "/home/node", "subPathExpr": "$(POD)"}],
+                }],
+                "volumes": [{"name": "homes", "hostPath": {"path": homes, "type": "Directory"}}],
             },
-        }}))
+        },
+    }}))
 }
 
 /// What one node says of itself.
-struct Height {
+struct Report {
     pod: String,
     address: String,
     height: Option<u64>,
     said: String,
 }
 
-fn heights(state: &State, namespace: &str) -> Result<Vec<Height>> {
+fn heights(state: &State, namespace: &str) -> Result<Vec<Report>> {
     let pods = get(state, &["pods", "-n", namespace, "-l", "app=cometbft"])?;
-    let pods = pods["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let pods = pods["items"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     Ok(pods
         .iter()
         .map(|pod| {
-            let address = pod["status"]["podIP"].as_str().unwrap_or_default().to_owned();
-            let answer = address.parse().context("no address yet").and_then(rpc_status);
+            let address = pod["status"]["podIP"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            let answer = address
+                .parse()
+                .context("no address yet")
+                .and_then(rpc_status);
             let (height, said) = match answer {
-                Ok((height, catching_up)) => {
-                    (Some(height), format!("{height}{}", if catching_up { " (catching up)" } else { "" }))
-                }
+                Ok((height, catching_up)) => (
+                    Some(height),
+                    format!(
+                        "{height}{}",
+                        if catching_up { " (catching up)" } else { "" }
+                    ),
+                ),
                 Err(error) => (None, error.to_string()),
             };
-            Height { pod: pod["metadata"]["name"].as_str().unwrap_or_default().into(), address, height, said }
+            Report {
+                pod: pod["metadata"]["name"].as_str().unwrap_or_default().into(),
+                address,
+                height,
+                said,
+            }
         })
         .collect())
 }
 
 /// Asks a node's RPC for its height and whether it is catching up.
 fn rpc_status(address: IpAddr) -> Result<(u64, bool)> {
-    let limit = Some(Duration::from_secs(2));
     let target = SocketAddr::new(address, RPC);
-    let mut stream = TcpStream::connect_timeout(&target, Duration::from_secs(2)).context("cannot connect")?;
-    stream.set_read_timeout(limit).context("setting a time limit")?;
+    let mut stream = TcpStream::connect_timeout(&target, LIMIT).context("cannot connect")?;
+    stream
+        .set_read_timeout(Some(LIMIT))
+        .context("setting a time limit")?;
     let request = format!("GET /status HTTP/1.0\r\nHost: {target}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).context("cannot ask")?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).context("connects but does not answer")?;
+    stream
+        .read_to_string(&mut answer)
+        .map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                "connects but does not answer".to_owned()
+            }
+            _ => error.to_string(),
+        })?;
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let body: Value = serde_json::from_str(body).context("answers garbage")?;
     let sync = &body["result"]["sync_info"];
-    let height = sync["latest_block_height"].as_str().and_then(|height| height.parse().ok());
+    let height = sync["latest_block_height"]
+        .as_str()
+        .and_then(|height| height.parse().ok());
     let height = height.ok_or_else(|| Failure::from("answers without a height"))?;
     Ok((height, sync["catching_up"] == true))
 }

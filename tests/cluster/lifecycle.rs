@@ -9,6 +9,7 @@ use crate::supervise::Component;
 use crate::tools::{COMETBFT, CONTAINERD, KUBERNETES, PAUSE};
 use crate::{client, host, image, node, process, sandbox};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -31,9 +32,18 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
         return Ok(());
     }
     let started = Instant::now();
-    let assets = std::env::var_os("KUBEBUILDER_ASSETS").filter(|_| wanted.control_plane_only).map(PathBuf::from);
-    let families = if wanted.control_plane_only { &[KUBERNETES][..] } else { &[KUBERNETES, CONTAINERD, COMETBFT, PAUSE] };
-    let build = assets.is_none() && families.iter().any(|family| family.dir().is_ok_and(|dir| !dir.is_dir()));
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS")
+        .filter(|_| wanted.control_plane_only)
+        .map(PathBuf::from);
+    let families = if wanted.control_plane_only {
+        &[KUBERNETES][..]
+    } else {
+        &[KUBERNETES, CONTAINERD, COMETBFT, PAUSE]
+    };
+    let build = assets.is_none()
+        && families
+            .iter()
+            .any(|family| family.dir().is_ok_and(|dir| !dir.is_dir()));
     host::require(wanted.control_plane_only, build)?;
     if assets.is_none() {
         for family in families {
@@ -43,11 +53,19 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
     clean(place)?;
     make_dir(&place.at("logs"))?;
     let network = Network::free()?;
-    let endpoints = if wanted.control_plane_only { loopback(network)? } else { inside(network) };
+    let endpoints = if wanted.control_plane_only {
+        loopback(network)?
+    } else {
+        inside(network)
+    };
     let mut state = State {
         network,
         control_plane_only: wanted.control_plane_only,
-        nodes: if wanted.control_plane_only { 0 } else { wanted.nodes },
+        nodes: if wanted.control_plane_only {
+            0
+        } else {
+            wanted.nodes
+        },
         server: format!("https://{}", endpoints.advertise),
         kubeconfig: place.at("kubeconfig"),
         audit_log: place.at("audit.log"),
@@ -58,26 +76,50 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
         sandbox::make_cgroups(network, wanted.nodes)?;
     }
     let plan = plan(place, &state, &endpoints, assets.as_deref())?;
-    crate::run::write(&place.at("plan.json"), serde_json::to_string_pretty(&plan).context("plan.json")?)?;
+    crate::run::write(
+        &place.at("plan.json"),
+        serde_json::to_string_pretty(&plan).context("plan.json")?,
+    )?;
     state.init = Some(start(place, &state)?);
     place.write(&state)?;
     settle(place, &state).map_err(|error| explain(place, &plan, &error))?;
-    println!("up in {} s\n{}", started.elapsed().as_secs(), describe(place, &state));
+    println!(
+        "up in {} s\n{}",
+        started.elapsed().as_secs(),
+        describe(place, &state)
+    );
     Ok(())
 }
 
 /// Everything that runs, in the order in which it starts.
-fn plan(place: &Place, state: &State, endpoints: &Endpoints, assets: Option<&Path>) -> Result<Vec<Component>> {
+fn plan(
+    place: &Place,
+    state: &State,
+    endpoints: &Endpoints,
+    assets: Option<&Path>,
+) -> Result<Vec<Component>> {
     let advertised = endpoints.advertise.ip().to_string();
     let service = state.network.kubernetes().to_string();
-    certs::create(place, &[
-        "127.0.0.1", &advertised, &service, "localhost", "kubernetes", "kubernetes.default",
-        "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
-    ])?;
+    certs::create(
+        place,
+        &[
+            "127.0.0.1",
+            &advertised,
+            &service,
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+        ],
+    )?;
     control_plane::write_files(place, endpoints, state.nodes)?;
     let (etcd, bin) = match assets {
         Some(dir) => (dir.join("etcd"), dir.to_owned()),
-        None => (host::find("etcd").unwrap_or_else(|| "etcd".into()), KUBERNETES.dir()?),
+        None => (
+            host::find("etcd").unwrap_or_else(|| "etcd".into()),
+            KUBERNETES.dir()?,
+        ),
     };
     let bare = state.control_plane_only;
     let mut plan = vec![
@@ -88,7 +130,13 @@ fn plan(place: &Place, state: &State, endpoints: &Endpoints, assets: Option<&Pat
         plan.extend(control_plane::controllers(place, &bin));
         plan.push(node::proxy(place, state.network, &bin)?);
         for n in 1..=state.nodes {
-            plan.extend(node::prepare(place, state.network, n, &bin, &CONTAINERD.dir()?)?);
+            plan.extend(node::prepare(
+                place,
+                state.network,
+                n,
+                &bin,
+                &CONTAINERD.dir()?,
+            )?);
         }
     }
     Ok(plan)
@@ -123,10 +171,19 @@ fn loopback(network: Network) -> Result<Endpoints> {
 /// Starts the supervisor in a session of its own and returns the process all others die with.
 fn start(place: &Place, state: &State) -> Result<Process> {
     let program = std::env::current_exe().context("finding this program")?;
-    let supervisor: Vec<String> =
-        [&program.display().to_string(), "supervise", "--dir", &place.0.display().to_string()].map(String::from).into();
-    let mut wrapped =
-        if state.control_plane_only { command("setsid", &supervisor) } else { sandbox::wrap(&supervisor) };
+    let supervisor: Vec<String> = [
+        &program.display().to_string(),
+        "supervise",
+        "--dir",
+        &place.0.display().to_string(),
+    ]
+    .map(String::from)
+    .into();
+    let mut wrapped = if state.control_plane_only {
+        command("setsid", &supervisor)
+    } else {
+        sandbox::wrap(&supervisor)
+    };
     let log = place.log("supervisor");
     let log = File::create(&log).context(format_args!("making {}", log.display()))?;
     let child = wrapped
@@ -153,22 +210,39 @@ fn settle(place: &Place, state: &State) -> Result<()> {
     })?
     .then_some(())
     .ok_or("the supervisor has ended")?;
-    for tar in if state.control_plane_only { vec![] } else { vec![image::pause()?, image::cometbft()?] } {
+    for tar in if state.control_plane_only {
+        vec![]
+    } else {
+        vec![image::pause()?, image::cometbft()?]
+    } {
         client::load(place, state, &tar)?;
     }
     for n in 1..=state.nodes {
         let name = node::name(n);
-        wait_for(&format!("{name} to be Ready"), Duration::from_secs(90), || {
-            let query = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
-            let status = output(kubectl(state)?.args(["get", "node", &name, "-o", query]))?;
-            if status == "True" { Ok(()) } else { Err(format!("Ready={status}").into()) }
-        })?;
+        wait_for(
+            &format!("{name} to be Ready"),
+            Duration::from_secs(90),
+            || {
+                let query = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
+                let status = output(kubectl(state)?.args(["get", "node", &name, "-o", query]))?;
+                if status == "True" {
+                    Ok(())
+                } else {
+                    Err(format!("Ready={status}").into())
+                }
+            },
+        )?;
     }
     if state.nodes > 0 {
         // Pods are refused until this exists.
-        wait_for("the default service account", Duration::from_secs(60), || {
-            output(kubectl(state)?.args(["get", "serviceaccount", "default", "-n", "default"])).map(drop)
-        })?;
+        wait_for(
+            "the default service account",
+            Duration::from_secs(60),
+            || {
+                output(kubectl(state)?.args(["get", "serviceaccount", "default", "-n", "default"]))
+                    .map(drop)
+            },
+        )?;
     }
     Ok(())
 }
@@ -176,8 +250,15 @@ fn settle(place: &Place, state: &State) -> Result<()> {
 /// Puts the logs of whatever may be to blame behind an error.
 fn explain(place: &Place, plan: &[Component], error: &Failure) -> Failure {
     let mut text = format!("{error}\nlogs are in {}", place.at("logs").display());
-    for name in ["supervisor"].into_iter().chain(plan.iter().take(2).map(|component| component.name.as_str())) {
-        text += &format!("\nthe end of {name}.log:\n  {}", tail(&place.log(name)));
+    for name in ["supervisor"]
+        .into_iter()
+        .chain(plan.iter().take(2).map(|component| component.name.as_str()))
+    {
+        let _ = write!(
+            text,
+            "\nthe end of {name}.log:\n  {}",
+            tail(&place.log(name))
+        );
     }
     text.into()
 }
@@ -189,7 +270,11 @@ pub fn down(place: &Place) -> Result<()> {
         return Ok(());
     };
     let started = Instant::now();
-    let was = if state.init.as_ref().is_some_and(Process::alive) { "down" } else { "cleaned up" };
+    let was = if state.init.as_ref().is_some_and(Process::alive) {
+        "down"
+    } else {
+        "cleaned up"
+    };
     clean(place)?;
     println!("{was} in {:.1} s", started.elapsed().as_secs_f32());
     Ok(())
@@ -199,7 +284,9 @@ pub fn down(place: &Place) -> Result<()> {
 /// kernel ends the others with it.
 fn clean(place: &Place) -> Result<()> {
     let Some(state) = place.read() else {
-        if place.0.is_dir() && fs::read_dir(&place.0).is_ok_and(|mut entries| entries.next().is_some()) {
+        if place.0.is_dir()
+            && fs::read_dir(&place.0).is_ok_and(|mut entries| entries.next().is_some())
+        {
             return Err(Failure::refused(format!(
                 "{} holds files but no cluster.json: choose another --dir or empty it",
                 place.0.display()
@@ -221,9 +308,17 @@ fn clean(place: &Place) -> Result<()> {
         gone.push(init);
     }
     for process in gone {
-        wait_for(&format!("the end of process {}", process.pid), Duration::from_secs(30), || {
-            if process.alive() { Err("it still runs".into()) } else { Ok(()) }
-        })?;
+        wait_for(
+            &format!("the end of process {}", process.pid),
+            Duration::from_secs(30),
+            || {
+                if process.alive() {
+                    Err("it still runs".into())
+                } else {
+                    Ok(())
+                }
+            },
+        )?;
     }
     if !state.control_plane_only {
         sandbox::sweep(state.network)?;
@@ -250,8 +345,18 @@ pub fn describe(place: &Place, state: &State) -> String {
 /// The processes of the cluster by component, as the machine numbers them.
 pub fn components(place: &Place, state: &State) -> Result<BTreeMap<String, u32>> {
     let text = fs::read(place.at("pids.json")).context("reading pids.json")?;
-    let inner: BTreeMap<String, Process> = serde_json::from_slice(&text).context("reading pids.json")?;
+    let inner: BTreeMap<String, Process> =
+        serde_json::from_slice(&text).context("reading pids.json")?;
     let init = state.init.as_ref().map_or(0, |init| init.pid);
-    let outer = |pid| if state.control_plane_only { Some(pid) } else { process::of_component(init, pid) };
-    Ok(inner.into_iter().filter_map(|(name, process)| Some((name, outer(process.pid)?))).collect())
+    let outer = |pid| {
+        if state.control_plane_only {
+            Some(pid)
+        } else {
+            process::of_component(init, pid)
+        }
+    };
+    Ok(inner
+        .into_iter()
+        .filter_map(|(name, process)| Some((name, outer(process.pid)?)))
+        .collect())
 }

@@ -11,7 +11,9 @@ pub fn of_container(container: &str) -> Option<u32> {
     let id = container.rsplit('/').next().filter(|id| id.len() >= 32)?;
     all().find(|&pid| {
         let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        cgroup.lines().any(|line| line.ends_with(id)) && namespaced(pid).len() > 1 && namespaced(pid).last() == Some(&1)
+        cgroup.lines().any(|line| line.ends_with(id))
+            && namespaced(pid).len() > 1
+            && namespaced(pid).last() == Some(&1)
     })
 }
 
@@ -20,13 +22,21 @@ pub fn of_container(container: &str) -> Option<u32> {
 pub fn of_component(init: u32, inner: u32) -> Option<u32> {
     let namespace = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     let wanted = namespace(init)?;
-    all().find(|&pid| namespaced(pid).last() == Some(&inner) && namespace(pid).as_ref() == Some(&wanted))
+    all().find(|&pid| {
+        namespaced(pid).last() == Some(&inner) && namespace(pid).as_ref() == Some(&wanted)
+    })
 }
 
 /// Sends a signal, such as `STOP`, `CONT` or `KILL`.
 pub fn signal(pid: u32, name: &str) -> io::Result<()> {
-    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("kill -{name} {pid}: {status}"))) }
+    let status = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("kill -{name} {pid}: {status}")))
+    }
 }
 
 /// Every process of the machine.
@@ -38,6 +48,11 @@ fn all() -> impl Iterator<Item = u32> {
 /// A process's number in each process namespace it is in, from the outermost inwards.
 fn namespaced(pid: u32) -> Vec<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
-    line.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))
+        .unwrap_or_default();
+    line.split_whitespace()
+        .filter_map(|number| number.parse().ok())
+        .collect()
 }

@@ -17,7 +17,10 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 impl Failure {
     /// The user has to change something before this can work: exit code 2.
     pub fn refused(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 2 }
+        Self {
+            message: message.into(),
+            code: 2,
+        }
     }
 
     /// The exit code for this failure.
@@ -69,7 +72,10 @@ pub fn make_dir(path: &Path) -> Result<()> {
 }
 
 /// A command with arguments.
-pub fn command<S: AsRef<std::ffi::OsStr>>(program: impl AsRef<std::ffi::OsStr>, args: impl IntoIterator<Item = S>) -> Command {
+pub fn command<S: AsRef<std::ffi::OsStr>>(
+    program: impl AsRef<std::ffi::OsStr>,
+    args: impl IntoIterator<Item = S>,
+) -> Command {
     let mut command = Command::new(program);
     command.args(args);
     command
@@ -106,9 +112,13 @@ pub fn feed(command: &mut Command, input: &[u8]) -> Result<String> {
         .spawn()
         .context(format_args!("starting `{shown}`"))?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input).context(format_args!("writing to `{shown}`"))?;
+        stdin
+            .write_all(input)
+            .context(format_args!("writing to `{shown}`"))?;
     }
-    let done = child.wait_with_output().context(format_args!("waiting for `{shown}`"))?;
+    let done = child
+        .wait_with_output()
+        .context(format_args!("waiting for `{shown}`"))?;
     if done.status.success() {
         return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
     }

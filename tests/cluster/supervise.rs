@@ -46,8 +46,13 @@ pub fn run(place: &Place) -> Result<()> {
     loop {
         std::thread::sleep(Duration::from_millis(500));
         for component in &plan {
-            let Some(child) = children.get_mut(&component.name) else { continue };
-            if let Some(status) = child.try_wait().context(format_args!("waiting for {}", component.name))? {
+            let Some(child) = children.get_mut(&component.name) else {
+                continue;
+            };
+            if let Some(status) = child
+                .try_wait()
+                .context(format_args!("waiting for {}", component.name))?
+            {
                 eprintln!("{} stopped ({status}); starting it again", component.name);
                 *child = start(place, component)?;
                 record(place, &children)?;
