@@ -1,16 +1,15 @@
 //! `CometBFT` chains: validators and full nodes as `StatefulSets`, as one would run them.
 use crate::client::{get, kubectl};
+use crate::genesis;
+use crate::manifest::{RPC, governing, service, stateful_set};
 use crate::place::{Place, State};
 use crate::run::{Context, Failure, Result, feed, output, wait_for};
-use crate::{genesis, image};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-const RPC: u16 = 26657;
-const P2P: u16 = 26656;
 /// How long a node may take to connect, and to answer.
 const LIMIT: Duration = Duration::from_secs(2);
 /// Marks a namespace that was made for its chain and goes with it.
@@ -54,7 +53,8 @@ impl Spec {
 #[derive(Clone, Debug)]
 pub struct Member {
     set: &'static str,
-    role: &'static str,
+    /// `validator` or `full`.
+    pub role: &'static str,
     ordinal: u32,
 }
 
@@ -182,61 +182,6 @@ fn apply(state: &State, namespace: &str, items: &[Value]) -> Result<()> {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     let args = ["apply", "-n", namespace, "--server-side", "-f", "-"];
     feed(kubectl(state)?.args(args), list.to_string().as_bytes()).map(drop)
-}
-
-/// A member's own Service: an address that outlives its pod, so that no DNS is needed.
-fn service(member: &Member) -> Value {
-    json!({"apiVersion": "v1", "kind": "Service",
-    "metadata": {"name": member.pod(), "labels": {"app": "cometbft", "role": member.role}},
-    "spec": {
-        "selector": {"statefulset.kubernetes.io/pod-name": member.pod()},
-        "publishNotReadyAddresses": true,
-        "ports": [{"name": "rpc", "port": RPC, "targetPort": "rpc"}, {"name": "p2p", "port": P2P, "targetPort": "p2p"}],
-    }})
-}
-
-/// The Service that a `StatefulSet` has to name.
-fn governing(set: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "Service",
-        "metadata": {"name": set, "labels": {"app": "cometbft"}},
-        "spec": {"clusterIP": "None", "selector": {"app": "cometbft", "set": set},
-                 "ports": [{"name": "rpc", "port": RPC, "targetPort": "rpc"}]}})
-}
-
-fn stateful_set(set: &str, role: &str, replicas: u32, homes: &str) -> Result<Value> {
-    let labels = json!({"app": "cometbft", "role": role, "set": set});
-    Ok(json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
-    "metadata": {"name": set, "labels": {"app": "cometbft", "role": role}},
-    "spec": {
-        "replicas": replicas, "serviceName": set, "podManagementPolicy": "Parallel",
-        "selector": {"matchLabels": {"app": "cometbft", "set": set}},
-        "template": {
-            "metadata": {"labels": labels},
-            "spec": {
-                // A stopped process ignores the polite request to end: this is what healing it costs.
-                "terminationGracePeriodSeconds": 10,
-                "automountServiceAccountToken": false, "enableServiceLinks": false,
-                "securityContext": {"runAsNonRoot": true, "runAsUser": image::USER, "runAsGroup": image::USER,
-                                    "seccompProfile": {"type": "RuntimeDefault"}},
-                "containers": [{
-                    "name": "cometbft", "image": image::cometbft_name()?, "imagePullPolicy": "Never",
-                    "args": ["node", "--home=/home/node", "--proxy_app=persistent_kvstore"],
-                    "env": [{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
-                    "ports": [{"name": "rpc", "containerPort": RPC}, {"name": "p2p", "containerPort": P2P},
-                              {"name": "metrics", "containerPort": 26660}],
-                    // No liveness probe, and a readiness probe that stays green when the process
-                    // hangs: Kubernetes sees nothing wrong.
-                    "readinessProbe": {"tcpSocket": {"port": "rpc"}, "periodSeconds": 2},
-                    "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
-                    "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
-                                        "capabilities": {"drop": ["ALL"]}},
-                    // The ordinal selects the home; it outlives the pod.
-                    "volumeMounts": [{"name": "homes", "mountPath": "/home/node", "subPathExpr": "$(POD)"}],
-                }],
-                "volumes": [{"name": "homes", "hostPath": {"path": homes, "type": "Directory"}}],
-            },
-        },
-    }}))
 }
 
 /// What one node says of itself.

@@ -1,10 +1,11 @@
 //! etcd, the API server, the controllers and the scheduler: their flags and files.
+use crate::network::Network;
 use crate::place::Place;
 use crate::run::{Context, Result, write};
 use crate::supervise::Component;
 use serde_json::json;
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 /// Where the control plane listens.
@@ -20,6 +21,36 @@ pub struct Endpoints {
     pub advertise: SocketAddr,
     /// Addresses of Services.
     pub services: String,
+}
+
+impl Endpoints {
+    /// In namespaces of its own a cluster has every port to itself.
+    pub fn inside(network: Network) -> Self {
+        let at = |ip, port| SocketAddr::new(std::net::IpAddr::V4(ip), port);
+        Self {
+            etcd: at(Ipv4Addr::LOCALHOST, 2379),
+            etcd_peer: at(Ipv4Addr::LOCALHOST, 2380),
+            bind: at(Ipv4Addr::UNSPECIFIED, 6443),
+            advertise: at(network.inside(), 6443),
+            services: network.services(),
+        }
+    }
+
+    /// Free ports on loopback; held together so that they differ.
+    pub fn loopback(network: Network) -> Result<Self> {
+        let listen =
+            || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port");
+        let (a, b, c) = (listen()?, listen()?, listen()?);
+        let address =
+            |listener: &TcpListener| listener.local_addr().context("looking for a free port");
+        Ok(Self {
+            etcd: address(&a)?,
+            etcd_peer: address(&b)?,
+            bind: address(&c)?,
+            advertise: address(&c)?,
+            services: network.services(),
+        })
+    }
 }
 
 /// Who may speak to the API server: name, user, groups. Components have exactly the roles that

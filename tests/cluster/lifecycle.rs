@@ -1,18 +1,16 @@
 //! Starting and ending a cluster.
-use crate::certs;
 use crate::client::kubectl;
-use crate::control_plane::{self, Endpoints};
+use crate::control_plane::Endpoints;
 use crate::network::Network;
-use crate::place::{Place, Process, State};
+use crate::place::{Place, Process, State, cache};
 use crate::run::{Context, Failure, Result, command, make_dir, output, tail, wait_for};
 use crate::supervise::Component;
 use crate::tools::{COMETBFT, CONTAINERD, KUBERNETES, PAUSE};
-use crate::{client, host, image, node, process, sandbox};
+use crate::{client, host, image, node, plan, process, sandbox};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -31,6 +29,11 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
         println!("already up\n{}", describe(place, &state));
         return Ok(());
     }
+    let _lock = if wanted.control_plane_only {
+        None
+    } else {
+        Some(lock()?)
+    };
     let started = Instant::now();
     let assets = std::env::var_os("KUBEBUILDER_ASSETS")
         .filter(|_| wanted.control_plane_only)
@@ -52,11 +55,15 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
     }
     clean(place)?;
     make_dir(&place.at("logs"))?;
-    let network = Network::free()?;
-    let endpoints = if wanted.control_plane_only {
-        loopback(network)?
+    let network = if wanted.control_plane_only {
+        Network::default()
     } else {
-        inside(network)
+        Network::free()?
+    };
+    let endpoints = if wanted.control_plane_only {
+        Endpoints::loopback(network)?
+    } else {
+        Endpoints::inside(network)
     };
     let mut state = State {
         network,
@@ -75,7 +82,7 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
     if !wanted.control_plane_only {
         sandbox::make_cgroups(network, wanted.nodes)?;
     }
-    let plan = plan(place, &state, &endpoints, assets.as_deref())?;
+    let plan = plan::components(place, &state, &endpoints, assets.as_deref())?;
     crate::run::write(
         &place.at("plan.json"),
         serde_json::to_string_pretty(&plan).context("plan.json")?,
@@ -91,81 +98,13 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
     Ok(())
 }
 
-/// Everything that runs, in the order in which it starts.
-fn plan(
-    place: &Place,
-    state: &State,
-    endpoints: &Endpoints,
-    assets: Option<&Path>,
-) -> Result<Vec<Component>> {
-    let advertised = endpoints.advertise.ip().to_string();
-    let service = state.network.kubernetes().to_string();
-    certs::create(
-        place,
-        &[
-            "127.0.0.1",
-            &advertised,
-            &service,
-            "localhost",
-            "kubernetes",
-            "kubernetes.default",
-            "kubernetes.default.svc",
-            "kubernetes.default.svc.cluster.local",
-        ],
-    )?;
-    control_plane::write_files(place, endpoints, state.nodes)?;
-    let (etcd, bin) = match assets {
-        Some(dir) => (dir.join("etcd"), dir.to_owned()),
-        None => (
-            host::find("etcd").unwrap_or_else(|| "etcd".into()),
-            KUBERNETES.dir()?,
-        ),
-    };
-    let bare = state.control_plane_only;
-    let mut plan = vec![
-        control_plane::etcd(place, etcd, endpoints),
-        control_plane::apiserver(place, bin.join("kube-apiserver"), endpoints, bare),
-    ];
-    if !bare {
-        plan.extend(control_plane::controllers(place, &bin));
-        plan.push(node::proxy(place, state.network, &bin)?);
-        for n in 1..=state.nodes {
-            plan.extend(node::prepare(
-                place,
-                state.network,
-                n,
-                &bin,
-                &CONTAINERD.dir()?,
-            )?);
-        }
-    }
-    Ok(plan)
-}
-
-/// In namespaces of its own a cluster has every port to itself.
-fn inside(network: Network) -> Endpoints {
-    let at = |ip, port| SocketAddr::new(std::net::IpAddr::V4(ip), port);
-    Endpoints {
-        etcd: at(Ipv4Addr::LOCALHOST, 2379),
-        etcd_peer: at(Ipv4Addr::LOCALHOST, 2380),
-        bind: at(Ipv4Addr::UNSPECIFIED, 6443),
-        advertise: at(network.inside(), 6443),
-        services: network.services(),
-    }
-}
-
-/// Free ports on loopback; held together so that they differ.
-fn loopback(network: Network) -> Result<Endpoints> {
-    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port");
-    let (a, b, c) = (listen()?, listen()?, listen()?);
-    let address = |listener: &TcpListener| listener.local_addr().context("looking for a free port");
-    Ok(Endpoints {
-        etcd: address(&a)?,
-        etcd_peer: address(&b)?,
-        bind: address(&c)?,
-        advertise: address(&c)?,
-        services: network.services(),
-    })
+/// Held while a cluster with nodes starts or ends: two at once could choose the same addresses.
+fn lock() -> Result<File> {
+    let dir = cache()?;
+    make_dir(&dir)?;
+    let lock = File::create(dir.join("up.lock")).context("making a lock file")?;
+    lock.lock().context("waiting for another `cluster up`")?;
+    Ok(lock)
 }
 
 /// Starts the supervisor in a session of its own and returns the process all others die with.

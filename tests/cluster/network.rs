@@ -8,6 +8,12 @@ use std::net::Ipv4Addr;
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Network(u8);
 
+impl Default for Network {
+    fn default() -> Self {
+        Self(96)
+    }
+}
+
 impl Network {
     /// The first range that no route of this machine is in.
     pub fn free() -> Result<Self> {
