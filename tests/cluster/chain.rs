@@ -75,7 +75,7 @@ pub fn up(place: &Place, state: &State, spec: &Spec) -> Result<()> {
     }
     let homes = place.at("chains").join(&spec.namespace);
     if homes.is_dir() {
-        println!("a chain is already there in {}", spec.namespace);
+        say!("a chain is already there in {}", spec.namespace);
         return status(state, &spec.namespace);
     }
     let members = spec.members();
@@ -124,7 +124,7 @@ pub fn up(place: &Place, state: &State, spec: &Spec) -> Result<()> {
             }
         },
     )?;
-    println!(
+    say!(
         "chain {} makes blocks after {} s",
         spec.chain_id(),
         started.elapsed().as_secs()
@@ -135,7 +135,7 @@ pub fn up(place: &Place, state: &State, spec: &Spec) -> Result<()> {
 /// Prints the height of each node.
 pub fn status(state: &State, namespace: &str) -> Result<()> {
     for node in heights(state, namespace)? {
-        println!("{:<10} {:<15} {}", node.pod, node.address, node.said);
+        say!("{:<10} {:<15} {}", node.pod, node.address, node.said);
     }
     Ok(())
 }
@@ -174,7 +174,7 @@ pub fn down(place: &Place, state: &State, namespace: &str) -> Result<()> {
     if homes.is_dir() {
         fs::remove_dir_all(&homes).context(format_args!("removing {}", homes.display()))?;
     }
-    println!("chain in {namespace} removed");
+    say!("chain in {namespace} removed");
     Ok(())
 }
 

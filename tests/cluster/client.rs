@@ -29,7 +29,7 @@ pub fn verify(kubeconfig: &Path) -> Result<()> {
         .env("KUBECONFIG", kubeconfig),
     )
     .map_err(|error| Failure::refused(format!("KUBECONFIG={shown} does not answer: {error}")))?;
-    println!("KUBECONFIG={shown} answers: using that cluster, starting none");
+    say!("KUBECONFIG={shown} answers: using that cluster, starting none");
     Ok(())
 }
 

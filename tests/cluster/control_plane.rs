@@ -189,6 +189,8 @@ pub fn apiserver(place: &Place, program: PathBuf, endpoints: &Endpoints, bare: b
             "--kubelet-client-key={}",
             pki("kubelet-client.key")
         ));
+        // Node names are known to no DNS.
+        args.push("--kubelet-preferred-address-types=InternalIP".into());
         args.push("--enable-admission-plugins=NodeRestriction".into());
     }
     let local = SocketAddr::new([127, 0, 0, 1].into(), endpoints.bind.port());

@@ -26,7 +26,7 @@ pub struct Wanted {
 /// Starts a cluster and waits until it can be used.
 pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
     if let Some(state) = place.running() {
-        println!("already up\n{}", describe(place, &state));
+        say!("already up\n{}", describe(place, &state));
         return Ok(());
     }
     let _lock = if wanted.control_plane_only {
@@ -90,7 +90,7 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
     state.init = Some(start(place, &state)?);
     place.write(&state)?;
     settle(place, &state).map_err(|error| explain(place, &plan, &error))?;
-    println!(
+    say!(
         "up in {} s\n{}",
         started.elapsed().as_secs(),
         describe(place, &state)
@@ -205,7 +205,7 @@ fn explain(place: &Place, plan: &[Component], error: &Failure) -> Failure {
 /// Ends the cluster of this folder, if there is one, and leaves nothing of it.
 pub fn down(place: &Place) -> Result<()> {
     let Some(state) = place.read() else {
-        println!("no cluster in {}", place.0.display());
+        say!("no cluster in {}", place.0.display());
         return Ok(());
     };
     let started = Instant::now();
@@ -215,7 +215,7 @@ pub fn down(place: &Place) -> Result<()> {
         "cleaned up"
     };
     clean(place)?;
-    println!("{was} in {:.1} s", started.elapsed().as_secs_f32());
+    say!("{was} in {:.1} s", started.elapsed().as_secs_f32());
     Ok(())
 }
 

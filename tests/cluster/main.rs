@@ -1,5 +1,12 @@
 //! A real Kubernetes and real `CometBFT` chains on one machine, for the demo and the end-to-end
 //! tests. `README.md` beside this file tells how to use it.
+/// Prints a line; whoever reads may stop reading.
+macro_rules! say {
+    ($($arg:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($arg)*)));
+    }};
+}
+
 mod certs;
 mod chain;
 mod client;
@@ -146,9 +153,9 @@ fn execute(cli: Cli) -> Result<ExitCode> {
     match (cli.command, foreign) {
         (Command::Build, _) => {
             for family in tools::ALL {
-                println!("{}", family.ensure()?.display());
+                say!("{}", family.ensure()?.display());
             }
-            println!(
+            say!(
                 "{}\n{}",
                 image::pause()?.display(),
                 image::cometbft()?.display()
@@ -182,7 +189,7 @@ fn execute(cli: Cli) -> Result<ExitCode> {
         (Command::LoadImage { tar }, None) => client::load(&place, &place.required()?, &tar)?,
         (Command::Down, _) => lifecycle::down(&place)?,
         (Command::Status, _) => return status(&place),
-        (Command::Kubeconfig, _) => println!("{}", place.required()?.kubeconfig.display()),
+        (Command::Kubeconfig, _) => say!("{}", place.required()?.kubeconfig.display()),
         (Command::Kubectl { args }, _) => {
             let status = client::kubectl(&place.required()?)?.args(args).status();
             let code = run::Context::context(status, "starting kubectl")?.code();
@@ -221,7 +228,7 @@ fn execute(cli: Cli) -> Result<ExitCode> {
                 let (namespace, pod) = (namespace.unwrap_or_default(), pod.unwrap_or_default());
                 client::pod_process(&state, &namespace, &pod, container.as_deref())?
             };
-            println!("{pid}");
+            say!("{pid}");
         }
         (Command::Supervise, _) => {
             if let Some(state) = place.read().filter(|state| !state.control_plane_only) {
@@ -235,24 +242,24 @@ fn execute(cli: Cli) -> Result<ExitCode> {
 
 fn status(place: &Place) -> Result<ExitCode> {
     let Some(state) = place.running() else {
-        println!("no cluster runs in {}", place.0.display());
+        say!("no cluster runs in {}", place.0.display());
         return Ok(ExitCode::FAILURE);
     };
-    println!("up\n{}", lifecycle::describe(place, &state));
+    say!("up\n{}", lifecycle::describe(place, &state));
     for (name, pid) in lifecycle::components(place, &state)? {
-        println!("  {pid:>8} {name}");
+        say!("  {pid:>8} {name}");
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn image(wanted: &Image) -> Result<()> {
     match wanted {
-        Image::Pause => println!("{}", image::pause()?.display()),
-        Image::Cometbft => println!("{}", image::cometbft()?.display()),
+        Image::Pause => say!("{}", image::pause()?.display()),
+        Image::Cometbft => say!("{}", image::cometbft()?.display()),
         Image::RustBinary { bin, name, out } => {
             make_dir(out.parent().unwrap_or(out))?;
             image::rust_binary(bin, name, out)?;
-            println!("{}", out.display());
+            say!("{}", out.display());
         }
     }
     Ok(())

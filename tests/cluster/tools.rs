@@ -169,7 +169,7 @@ impl Family {
             .context("Go 1.26 or newer is needed to build the local cluster")?;
         let version = self.version()?;
         let (name, start) = (self.name, Instant::now());
-        println!(
+        say!(
             "building {name} {version} (about {} when nothing is cached) …",
             self.cold
         );
@@ -209,7 +209,7 @@ impl Family {
             std::thread::sleep(Duration::from_millis(200));
             if start.elapsed() > said + Duration::from_secs(30) {
                 said = start.elapsed();
-                println!("  still building {name}, {} s", said.as_secs());
+                say!("  still building {name}, {} s", said.as_secs());
             }
         };
         if !status.success() {
@@ -225,7 +225,7 @@ impl Family {
                 .context(format_args!("linking {link}"))?;
         }
         fs::rename(&work, dir).context(format_args!("moving {} into place", work.display()))?;
-        println!("built {name} {version} in {} s", start.elapsed().as_secs());
+        say!("built {name} {version} in {} s", start.elapsed().as_secs());
         Ok(())
     }
 }
