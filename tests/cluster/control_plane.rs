@@ -1,7 +1,7 @@
 //! etcd, the API server, the controllers and the scheduler: their flags and files.
 use crate::network::Network;
 use crate::place::Place;
-use crate::run::{Context, Result, write};
+use crate::run::{Context, Result, line, output, write};
 use crate::supervise::Component;
 use serde_json::json;
 use std::fmt::Write;
@@ -104,15 +104,17 @@ pub fn write_files(place: &Place, endpoints: &Endpoints, nodes: u32) -> Result<(
 }
 
 fn random_token() -> Result<String> {
-    let token = crate::run::output(&mut crate::run::line("openssl rand -hex 24"))?;
+    let token = output(&mut line("openssl rand -hex 24"))?;
     Ok(token.trim().to_owned())
 }
 
 fn write_kubeconfig(place: &Place, file: &str, server: SocketAddr, token: &str) -> Result<()> {
+    // Within the file, so that a copy of it works elsewhere.
+    let authority = output(line("openssl base64 -A -in ca.crt").current_dir(place.at("pki")))?;
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "mainstay",
         "clusters": [{"name": "mainstay", "cluster": {
-            "server": format!("https://{server}"), "certificate-authority": place.at("pki/ca.crt")}}],
+            "server": format!("https://{server}"), "certificate-authority-data": authority.trim()}}],
         "users": [{"name": "mainstay", "user": {"token": token}}],
         "contexts": [{"name": "mainstay", "context": {"cluster": "mainstay", "user": "mainstay"}}],
     });

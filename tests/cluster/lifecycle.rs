@@ -242,9 +242,21 @@ fn clean(place: &Place) -> Result<()> {
         let pids: BTreeMap<String, Process> = serde_json::from_slice(&pids).unwrap_or_default();
         gone.extend(pids.into_values());
     }
-    if let Some(init) = state.init.filter(Process::alive) {
-        process::signal(init.pid, "KILL").context("ending the supervisor")?;
-        gone.push(init);
+    // By their arguments too: an `up` that was interrupted has noted none.
+    let dir = place.0.display().to_string();
+    let supervisors = process::ending_in(&["supervise", "--dir", &dir]);
+    let supervisors = supervisors.into_iter().filter_map(Process::of);
+    for supervisor in state
+        .init
+        .filter(Process::alive)
+        .into_iter()
+        .chain(supervisors)
+    {
+        // Killing one may have ended another.
+        if process::signal(supervisor.pid, "KILL").is_err() && supervisor.alive() {
+            return Err(format!("process {} cannot be killed", supervisor.pid).into());
+        }
+        gone.push(supervisor);
     }
     for process in gone {
         wait_for(

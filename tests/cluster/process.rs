@@ -29,14 +29,32 @@ pub fn of_component(init: u32, inner: u32) -> Option<u32> {
 
 /// Sends a signal, such as `STOP`, `CONT` or `KILL`.
 pub fn signal(pid: u32, name: &str) -> io::Result<()> {
-    let status = Command::new("kill")
-        .args([&format!("-{name}"), &pid.to_string()])
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(io::Error::other(format!("kill -{name} {pid}: {status}")))
+    let done = Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .output()?;
+    if done.status.success() {
+        return Ok(());
     }
+    let why = String::from_utf8_lossy(&done.stderr);
+    Err(io::Error::other(format!(
+        "kill -{name} {pid}: {}",
+        why.trim()
+    )))
+}
+
+/// The processes whose command lines end in these arguments.
+pub fn ending_in(args: &[&str]) -> Vec<u32> {
+    let end: String = args
+        .iter()
+        .flat_map(|arg| ["\0", *arg])
+        .chain(["\0"])
+        .collect();
+    all()
+        .filter(|pid| {
+            fs::read(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|line| line.ends_with(end.as_bytes()))
+        })
+        .collect()
 }
 
 /// Every process of the machine.
