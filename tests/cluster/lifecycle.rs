@@ -1,4 +1,4 @@
-//! Starting and ending a cluster.
+//! Starting a cluster.
 use crate::client::kubectl;
 use crate::control_plane::Endpoints;
 use crate::network::Network;
@@ -6,7 +6,7 @@ use crate::place::{Place, Process, State, cache};
 use crate::run::{Context, Failure, Result, command, make_dir, output, tail, wait_for};
 use crate::supervise::Component;
 use crate::tools::{COMETBFT, CONTAINERD, KUBERNETES, PAUSE};
-use crate::{client, host, image, node, plan, process, sandbox};
+use crate::{client, ending, host, image, node, plan, process, sandbox};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::{self, File};
@@ -25,8 +25,16 @@ pub struct Wanted {
 
 /// Starts a cluster and waits until it can be used.
 pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
-    if let Some(state) = place.running() {
-        say!("already up\n{}", describe(place, &state));
+    if let Some(state) = place.running().filter(|state| state.ready) {
+        let same = state.control_plane_only == wanted.control_plane_only
+            && (state.control_plane_only || state.nodes == wanted.nodes);
+        let text = describe(place, &state);
+        if !same {
+            return Err(Failure::refused(format!(
+                "another kind of cluster is already up: end it with `cluster down`\n{text}"
+            )));
+        }
+        say!("already up\n{text}");
         return Ok(());
     }
     let _lock = if wanted.control_plane_only {
@@ -53,7 +61,7 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
             family.ensure()?;
         }
     }
-    clean(place)?;
+    ending::clean(place)?;
     make_dir(&place.at("logs"))?;
     let network = if wanted.control_plane_only {
         Network::default()
@@ -76,6 +84,7 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
         server: format!("https://{}", endpoints.advertise),
         kubeconfig: place.at("kubeconfig"),
         audit_log: place.at("audit.log"),
+        ready: false,
         init: None,
     };
     place.write(&state)?;
@@ -90,6 +99,8 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
     state.init = Some(start(place, &state)?);
     place.write(&state)?;
     settle(place, &state).map_err(|error| explain(place, &plan, &error))?;
+    state.ready = true;
+    place.write(&state)?;
     say!(
         "up in {} s\n{}",
         started.elapsed().as_secs(),
@@ -200,81 +211,6 @@ fn explain(place: &Place, plan: &[Component], error: &Failure) -> Failure {
         );
     }
     text.into()
-}
-
-/// Ends the cluster of this folder, if there is one, and leaves nothing of it.
-pub fn down(place: &Place) -> Result<()> {
-    let Some(state) = place.read() else {
-        say!("no cluster in {}", place.0.display());
-        return Ok(());
-    };
-    let started = Instant::now();
-    let was = if state.init.as_ref().is_some_and(Process::alive) {
-        "down"
-    } else {
-        "cleaned up"
-    };
-    clean(place)?;
-    say!("{was} in {:.1} s", started.elapsed().as_secs_f32());
-    Ok(())
-}
-
-/// Kills what runs for this folder and removes what it had. Killing one process is enough: the
-/// kernel ends the others with it.
-fn clean(place: &Place) -> Result<()> {
-    let Some(state) = place.read() else {
-        if place.0.is_dir()
-            && fs::read_dir(&place.0).is_ok_and(|mut entries| entries.next().is_some())
-        {
-            return Err(Failure::refused(format!(
-                "{} holds files but no cluster.json: choose another --dir or empty it",
-                place.0.display()
-            )));
-        }
-        return Ok(());
-    };
-    if !state.control_plane_only {
-        sandbox::thaw(state.network);
-    }
-    let pids = fs::read(place.at("pids.json")).unwrap_or_default();
-    let mut gone: Vec<Process> = Vec::new();
-    if state.control_plane_only {
-        let pids: BTreeMap<String, Process> = serde_json::from_slice(&pids).unwrap_or_default();
-        gone.extend(pids.into_values());
-    }
-    // By their arguments too: an `up` that was interrupted has noted none.
-    let dir = place.0.display().to_string();
-    let supervisors = process::ending_in(&["supervise", "--dir", &dir]);
-    let supervisors = supervisors.into_iter().filter_map(Process::of);
-    for supervisor in state
-        .init
-        .filter(Process::alive)
-        .into_iter()
-        .chain(supervisors)
-    {
-        // Killing one may have ended another.
-        if process::signal(supervisor.pid, "KILL").is_err() && supervisor.alive() {
-            return Err(format!("process {} cannot be killed", supervisor.pid).into());
-        }
-        gone.push(supervisor);
-    }
-    for process in gone {
-        wait_for(
-            &format!("the end of process {}", process.pid),
-            Duration::from_secs(30),
-            || {
-                if process.alive() {
-                    Err("it still runs".into())
-                } else {
-                    Ok(())
-                }
-            },
-        )?;
-    }
-    if !state.control_plane_only {
-        sandbox::sweep(state.network)?;
-    }
-    fs::remove_dir_all(&place.0).context(format_args!("removing {}", place.0.display()))
 }
 
 /// How to use a running cluster.

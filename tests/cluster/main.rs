@@ -11,6 +11,7 @@ mod certs;
 mod chain;
 mod client;
 mod control_plane;
+mod ending;
 mod genesis;
 mod host;
 mod image;
@@ -69,6 +70,11 @@ enum Command {
         /// Passed on.
         #[arg(allow_hyphen_values = true)]
         args: Vec<String>,
+    },
+    /// Prints the path of a program such as helm, kubectl or cometbft.
+    Tool {
+        /// Its name.
+        name: String,
     },
     /// Imports an image archive into every node.
     LoadImage {
@@ -187,7 +193,8 @@ fn execute(cli: Cli) -> Result<ExitCode> {
             return Err(client::refuse_images(&kubeconfig));
         }
         (Command::LoadImage { tar }, None) => client::load(&place, &place.required()?, &tar)?,
-        (Command::Down, _) => lifecycle::down(&place)?,
+        (Command::Tool { name }, _) => say!("{}", tools::path(&name)?.display()),
+        (Command::Down, _) => ending::down(&place)?,
         (Command::Status, _) => return status(&place),
         (Command::Kubeconfig, _) => say!("{}", place.required()?.kubeconfig.display()),
         (Command::Kubectl { args }, _) => {

@@ -60,6 +60,8 @@ pub struct State {
     pub kubeconfig: PathBuf,
     /// One JSON object per line for every request.
     pub audit_log: PathBuf,
+    /// Whether it has been ready; `up` starts one anew that never was.
+    pub ready: bool,
     /// The process that everything else dies with; none before it was started.
     pub init: Option<Process>,
 }

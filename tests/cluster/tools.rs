@@ -1,7 +1,7 @@
 //! The Go programs of the cluster: built once from the module files beside this one, kept
 //! outside the checkout, named by what they were built from.
 use crate::place;
-use crate::run::{Context, Result, command, make_dir, output, tail};
+use crate::run::{Context, Failure, Result, command, make_dir, output, tail};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::fs::{self, File};
@@ -74,6 +74,17 @@ pub const PAUSE: Family = Family {
 
 /// Every family, the quick ones first.
 pub const ALL: [Family; 5] = [PAUSE, COMETBFT, CONTAINERD, HELM, KUBERNETES];
+
+/// The path of a program such as `helm` or `kubectl`, built first if it is not there.
+pub fn path(program: &str) -> Result<PathBuf> {
+    let family = ALL
+        .iter()
+        .find(|family| family.name == program || family.links.contains(&program));
+    let family = family.ok_or_else(|| {
+        Failure::refused(format!("{program} is not built here: try helm or kubectl"))
+    })?;
+    Ok(family.ensure()?.join(program))
+}
 
 impl Family {
     fn sources(self) -> PathBuf {
