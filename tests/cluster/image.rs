@@ -1,0 +1,226 @@
+//! Images without a registry or a container engine: docker-archive files with one layer,
+//! byte for byte the same for the same content.
+use crate::place;
+use crate::run::{Context, Failure, Result, command, make_dir, output};
+use crate::tools::{COMETBFT, PAUSE};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The user that images run as.
+pub const USER: u32 = 65532;
+
+/// The content of an image: files by absolute path.
+#[derive(Debug, Default)]
+pub struct Image {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    entrypoint: String,
+    user: String,
+}
+
+/// The name of the image that holds a pod's namespaces.
+pub fn pause_name() -> Result<String> {
+    Ok(format!("mainstay.test/pause:{}", PAUSE.version()?))
+}
+
+/// The name of the image of the chain.
+pub fn cometbft_name() -> Result<String> {
+    Ok(format!("mainstay.test/cometbft:{}", COMETBFT.version()?))
+}
+
+/// Writes the pause image into the cache, if it is not there.
+pub fn pause() -> Result<PathBuf> {
+    cached(&PAUSE.ensure()?, "pause", &pause_name()?, "65535:65535")
+}
+
+/// Writes the chain's image into the cache, if it is not there.
+pub fn cometbft() -> Result<PathBuf> {
+    cached(
+        &COMETBFT.ensure()?,
+        "cometbft",
+        &cometbft_name()?,
+        &format!("{USER}:{USER}"),
+    )
+}
+
+fn cached(family: &Path, program: &str, name: &str, user: &str) -> Result<PathBuf> {
+    let stem = family
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let tar = place::cache()?.join("images").join(format!("{stem}.tar"));
+    if !tar.is_file() {
+        let mut image = Image {
+            entrypoint: format!("/bin/{program}"),
+            user: user.into(),
+            ..Image::default()
+        };
+        image.add(format!("/bin/{program}"), &family.join(program))?;
+        image.accounts();
+        image.write(name, &tar)?;
+    }
+    Ok(tar)
+}
+
+/// Packs a dynamically linked program with every library it loads.
+pub fn rust_binary(bin: &Path, name: &str, tar: &Path) -> Result<()> {
+    let program = bin.file_name().unwrap_or_default().to_string_lossy();
+    let entrypoint = format!("/usr/bin/{program}");
+    let mut image = Image {
+        entrypoint: entrypoint.clone(),
+        user: format!("{USER}:{USER}"),
+        ..Image::default()
+    };
+    image.add(entrypoint, bin)?;
+    let closure = output(command("ldd", [bin]).env("LC_ALL", "C"))?;
+    for entry in closure.lines().map(str::trim) {
+        if entry.ends_with("not found") {
+            return Err(format!("{}: {entry}: install that library first", bin.display()).into());
+        }
+        // `name => /path (address)` or `/path (address)`; the kernel's own has no path.
+        let path = entry
+            .rsplit_once("=> ")
+            .map_or(entry, |(_, path)| path)
+            .split(" (")
+            .next()
+            .unwrap_or_default();
+        if path.starts_with('/') {
+            image.add(path, Path::new(path))?;
+        }
+    }
+    let authorities = Path::new("/etc/ssl/certs/ca-certificates.crt");
+    if authorities.is_file() {
+        image.add(authorities, authorities)?;
+    }
+    image.accounts();
+    image.write(name, tar)
+}
+
+impl Image {
+    fn add(&mut self, path: impl Into<PathBuf>, from: &Path) -> Result<()> {
+        let content = fs::read(from).context(format_args!("reading {}", from.display()))?;
+        self.files.insert(path.into(), content);
+        Ok(())
+    }
+
+    fn accounts(&mut self) {
+        let passwd = format!(
+            "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:{USER}:{USER}:nonroot:/:/sbin/nologin\n"
+        );
+        let group = format!("root:x:0:\nnonroot:x:{USER}:\n");
+        self.files.insert("/etc/passwd".into(), passwd.into());
+        self.files.insert("/etc/group".into(), group.into());
+    }
+
+    /// The image's one layer: folders first, then files, in the order of their names.
+    fn layer(&self) -> Result<Vec<u8>> {
+        let mut folders: BTreeSet<PathBuf> = self
+            .files
+            .keys()
+            .flat_map(|path| path.ancestors().skip(1))
+            .filter(|path| *path != Path::new("/"))
+            .map(Into::into)
+            .collect();
+        folders.insert("/tmp".into());
+        let mut tar = Vec::new();
+        for folder in &folders {
+            let mode = if folder == Path::new("/tmp") {
+                0o1777
+            } else {
+                0o755
+            };
+            entry(&mut tar, &format!("{}/", relative(folder)), mode, b'5', &[])?;
+        }
+        for (path, content) in &self.files {
+            // Programs and libraries alike: the loader asks for nothing less.
+            let mode = if path.starts_with("/etc") {
+                0o644
+            } else {
+                0o755
+            };
+            entry(&mut tar, &relative(path), mode, b'0', content)?;
+        }
+        finish(&mut tar);
+        Ok(tar)
+    }
+
+    /// Writes the archive, replacing an older one when complete.
+    fn write(&self, name: &str, path: &Path) -> Result<()> {
+        if !name.contains(':') || name.contains(char::is_whitespace) {
+            return Err(Failure::refused(format!(
+                "image name {name:?}: give it a tag, as in mainstay.test/app:dev"
+            )));
+        }
+        let layer = self.layer()?;
+        let digest = hex(&layer);
+        let architecture = match std::env::consts::ARCH {
+            "aarch64" => "arm64",
+            _ => "amd64",
+        };
+        let config = json!({
+            "architecture": architecture, "os": "linux", "created": "1970-01-01T00:00:00Z",
+            "config": {"Entrypoint": [self.entrypoint], "User": self.user, "WorkingDir": "/",
+                       "Env": ["PATH=/usr/bin:/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
+            "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "cluster image"}],
+        })
+        .to_string();
+        let config_file = format!("{}.json", hex(config.as_bytes()));
+        let layer_file = format!("{digest}/layer.tar");
+        let manifest = json!([{"Config": config_file, "RepoTags": [name], "Layers": [layer_file]}])
+            .to_string();
+        let mut tar = Vec::new();
+        entry(&mut tar, &config_file, 0o644, b'0', config.as_bytes())?;
+        entry(&mut tar, &format!("{digest}/"), 0o755, b'5', &[])?;
+        entry(&mut tar, &layer_file, 0o644, b'0', &layer)?;
+        entry(&mut tar, "manifest.json", 0o644, b'0', manifest.as_bytes())?;
+        finish(&mut tar);
+        make_dir(path.parent().unwrap_or(Path::new(".")))?;
+        let new = path.with_extension(format!("new{}", std::process::id()));
+        crate::run::write(&new, tar)?;
+        fs::rename(&new, path).context(format_args!("replacing {}", path.display()))
+    }
+}
+
+fn relative(path: &Path) -> String {
+    path.to_string_lossy().trim_start_matches('/').to_owned()
+}
+
+fn hex(content: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(content))
+}
+
+/// One entry in the ustar format: owner root, time zero, so that only content matters.
+fn entry(tar: &mut Vec<u8>, name: &str, mode: u32, kind: u8, content: &[u8]) -> Result<()> {
+    let mut header = [0_u8; 512];
+    let mut put = |at: usize, text: &[u8]| header[at..at + text.len()].copy_from_slice(text);
+    if name.len() > 100 {
+        return Err(format!(
+            "{name}: a path of more than 100 characters does not fit into the archive"
+        )
+        .into());
+    }
+    put(0, name.as_bytes());
+    put(100, format!("{mode:07o}").as_bytes());
+    put(108, b"0000000");
+    put(116, b"0000000");
+    put(124, format!("{:011o}", content.len()).as_bytes());
+    put(136, b"00000000000");
+    put(148, b"        ");
+    put(156, &[kind]);
+    put(257, b"ustar\x0000");
+    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    tar.extend_from_slice(&header);
+    tar.extend_from_slice(content);
+    tar.resize(tar.len().next_multiple_of(512), 0);
+    Ok(())
+}
+
+/// Two empty blocks end an archive.
+fn finish(tar: &mut Vec<u8>) {
+    tar.resize(tar.len() + 1024, 0);
+}

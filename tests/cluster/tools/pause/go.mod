@@ -1,0 +1,3 @@
+module mainstay.test/tools/pause
+
+go 1.26
