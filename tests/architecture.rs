@@ -24,8 +24,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "controller",
         &[
-            "api", "config", "effect", "judge", "lead", "network", "notify", "plan", "policy", "remedy", "serve",
-            "signal", "telemetry",
+            "api",
+            "config",
+            "effect",
+            "judge",
+            "lead",
+            "network",
+            "notify",
+            "plan",
+            "policy",
+            "remedy",
+            "serve",
+            "signal",
+            "telemetry",
         ],
     ),
     ("cli", &["api", "config", "controller", "effect", "plan", "policy", "remedy", "signal", "telemetry"]),
@@ -64,7 +75,8 @@ fn no_room_imports_what_its_wall_forbids() {
         for (number, line) in code(&text) {
             for other in allowed.keys().filter(|other| **other != room && !may.contains(**other)) {
                 let imports = line.contains(&format!("crate::{other}::"))
-                    || line.trim_start().starts_with(&format!("{other}::")) && line.trim_end().ends_with([',', '{'])
+                    || line.trim_start().starts_with(&format!("{other}::"))
+                        && line.trim_end().ends_with([',', '{'])
                         && inside_crate_use(&text, number);
                 if imports {
                     wrong.push(format!("{}:{number}: {room} may not import {other}", file.display()));

@@ -3,6 +3,9 @@
 pub mod check;
 pub mod crds;
 pub mod explain;
+pub mod retire;
+pub mod run;
+pub mod stop;
 
 use std::{fs, io, io::Read, process::ExitCode};
 
@@ -25,6 +28,15 @@ enum Command {
     Check(check::Args),
     /// Show a policy with every default filled in, in plain words
     Explain(explain::Args),
+    /// Run the operator
+    Run(run::Args),
+    /// Pull the emergency stop: nothing is done to any pod until `go`
+    Stop(stop::StopArgs),
+    /// Release the emergency stop
+    Go(stop::GoArgs),
+    /// End what is under way before an uninstall; the chart runs this
+    #[command(hide = true)]
+    Retire(retire::Args),
 }
 
 /// Why a command could not do its work.
@@ -49,6 +61,18 @@ pub enum CliError {
     /// Something of ours could not be put into words.
     #[error("failed to write it as YAML: {0}")]
     Yaml(#[from] serde_yaml::Error),
+    /// The operator could not start, or had to end.
+    #[error(transparent)]
+    Run(#[from] crate::controller::RunError),
+    /// The emergency stop could not be reached.
+    #[error(transparent)]
+    Stop(#[from] stop::StopError),
+    /// Something may be left.
+    #[error(transparent)]
+    Retire(#[from] retire::RetireError),
+    /// The asynchronous runtime could not start.
+    #[error("failed to start the runtime: {0}")]
+    Runtime(io::Error),
 }
 
 /// Runs the command that the arguments name.
@@ -58,6 +82,10 @@ pub fn main() -> ExitCode {
         Command::Crds(args) => crds::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Run(args) => run::run(args),
+        Command::Stop(args) => stop::run_stop(&args),
+        Command::Go(args) => stop::run_go(&args),
+        Command::Retire(args) => retire::run(&args),
     };
     done.unwrap_or_else(|error| {
         // A reader that has seen enough, such as `head`, is no failure.
@@ -85,4 +113,11 @@ fn print(text: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     let written = io::Write::write_all(&mut out, text.as_bytes()).and_then(|()| io::Write::flush(&mut out));
     written.map_err(|source| CliError::Write { name: "stdout".into(), source })
+}
+
+/// Runs an asynchronous command to its end.
+fn block_on<T>(task: impl Future<Output = T>) -> Result<T, CliError> {
+    crate::telemetry::tls::install();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    Ok(runtime.block_on(task))
 }

@@ -12,8 +12,8 @@ use super::{CliError, block_on, print};
 use crate::{
     api::{NodeRemediation, Phase},
     effect::{self, journal, ledger as ledgers},
-    plan::ledger,
-    remedy::Entry,
+    plan::{Step, ledger},
+    remedy::{End, Entry},
     signal::Server,
 };
 
@@ -78,7 +78,6 @@ async fn end(client: &Client, mut object: NodeRemediation, now: Server) -> Resul
     // The operator may still be writing; whoever loses reads again.
     for _ in 0..5 {
         let phase = object.status.as_ref().map(|status| status.phase).unwrap_or_default();
-        let acted = object.status.as_ref().is_some_and(|status| status.acted_at.is_some());
         if !phase.is_final() {
             let entry = Entry {
                 phase: if phase == Phase::Pending { Phase::Withdrawn } else { Phase::Failed },
@@ -105,7 +104,19 @@ async fn end(client: &Client, mut object: NodeRemediation, now: Server) -> Resul
             }
         }
         let uid = object.metadata.uid.clone().unwrap_or_default();
-        let free = |record: &_| Ok::<_, std::convert::Infallible>(ledger::release(record, &uid, acted, false));
+        let status = object.status.clone().unwrap_or_default();
+        let ended = End::of(status.phase, &status.reason, status.acted_at);
+        let spec = &object.spec;
+        let claim = ledger::Claim {
+            remediation: &uid,
+            policy: &spec.policy.uid,
+            slot: &spec.target.slot,
+            attempt: spec.attempt,
+            step: if spec.action.restart.is_some() { Step::Restart } else { Step::Page },
+        };
+        let free = |record: &_| {
+            Ok::<_, std::convert::Infallible>(ledger::release(record, &claim, ended.acted, ended.exhausted))
+        };
         if let Err(error) = ledgers::swap(client, &object.spec.network, free).await {
             tracing::warn!(%error, "could not free a seat; it is reclaimed when its deadline has passed");
         }

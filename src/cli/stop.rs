@@ -44,7 +44,9 @@ pub struct GoArgs {
 
 /// Pulls the emergency stop.
 pub fn run_stop(args: &StopArgs) -> Result<ExitCode, CliError> {
-    for installation in block_on(stop(args.scope.namespace.as_deref(), args.scope.all_namespaces, Some(&args.why)))?? {
+    for installation in
+        block_on(stop(args.scope.namespace.as_deref(), args.scope.all_namespaces, Some(&args.why)))??
+    {
         print(&format!("{installation}: stopped; nothing is done to any pod until `mainstay go`\n"))?;
     }
     Ok(ExitCode::SUCCESS)

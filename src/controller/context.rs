@@ -64,7 +64,7 @@ pub struct Context {
     /// Kubernetes Events.
     pub events: Events,
     /// Counters.
-    pub metrics: Arc<Metrics>,
+    pub metrics: Metrics,
     /// The clocks of this machine.
     pub clock: Arc<dyn Clock>,
     /// The API server's clock.
@@ -86,8 +86,7 @@ pub struct Context {
 impl Stores {
     /// What a cache waits for; `None` when all of them follow the API server.
     pub fn waiting(&self) -> Option<String> {
-        let states =
-            [self.networks.state(), self.policies.state(), self.remediations.state(), self.pods.state()];
+        let states = [self.networks.state(), self.policies.state(), self.remediations.state(), self.pods.state()];
         states.into_iter().find_map(|state| match state {
             WatchState::Live => None,
             WatchState::Starting => Some("the first list".to_owned()),

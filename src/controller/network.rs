@@ -6,6 +6,7 @@ use crate::{
     api::Phase,
     effect::{journal, ledger as ledgers},
     plan::ledger,
+    remedy::End,
 };
 
 use super::{context::Context, remediation::Standing, report};
@@ -45,17 +46,22 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Option<u64> {
 async fn reclaim(ctx: &Context, network: &str, record: &crate::api::NetworkLedgerSpec) {
     for seat in ledger::overdue(record, ctx.now().server) {
         let held_by = &seat.remediation;
-        let acted = match journal::get(&ctx.clients.actuator, &held_by.namespace, &held_by.name).await {
+        let end = match journal::get(&ctx.clients.actuator, &held_by.namespace, &held_by.name).await {
             Ok(Some(live)) if live.metadata.uid.as_ref() == Some(&held_by.uid) => match live.phase() {
                 Phase::Pending | Phase::Acting | Phase::Verifying => continue,
-                _ => live.status.as_ref().is_some_and(|status| status.acted_at.is_some()),
+                phase => {
+                    let status = live.status.unwrap_or_default();
+                    End::of(phase, &status.reason, status.acted_at)
+                }
             },
             // Gone, and nobody can say what it did: the budget stays spent.
-            Ok(_) => true,
+            Ok(_) => End::of(Phase::Failed, "Gone", None),
             Err(_) => continue,
         };
-        let release =
-            |record: &_| Ok::<_, std::convert::Infallible>(ledger::release(record, &held_by.uid, acted, false));
+        let claim = ledger::Claim::of(seat);
+        let release = |record: &_| {
+            Ok::<_, std::convert::Infallible>(ledger::release(record, &claim, end.acted, end.exhausted))
+        };
         match ledgers::swap(&ctx.clients.actuator, network, release).await {
             Ok(_) => tracing::warn!(network, slot = seat.slot, "reclaimed a seat whose holder is gone"),
             Err(error) => tracing::warn!(network, slot = seat.slot, %error, "could not reclaim a seat"),

@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    api::{LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, Phase, policy::NodeHealthPolicyStatus},
+    api::{
+        LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, Phase, policy::NodeHealthPolicyStatus,
+    },
     effect::{self, journal, ledger as ledgers},
     plan::{self, Decision, Facts, Guard, Held, PodFacts, Proposal, Refusal, Step, propose},
     signal::{Mono, Now, Server},
@@ -200,7 +202,12 @@ fn too_slow(grace: u64, within: u64) -> Refusal {
         "restart.within ({} s) is not longer than the pod's grace period ({grace} s): it could never be verified",
         within / 1000
     );
-    Refusal { step: Some(Step::Restart), guard: Guard::Evidence, held: Held { why, until: None }, results: Vec::new() }
+    Refusal {
+        step: Some(Step::Restart),
+        guard: Guard::Evidence,
+        held: Held { why, until: None },
+        results: Vec::new(),
+    }
 }
 
 /// An attempt on the same pod that was withdrawn a moment ago: the world has hardly changed since.
@@ -217,7 +224,8 @@ fn withdrawn(journal: &[Arc<NodeRemediation>], target: &TargetSnapshot, now: Now
     if left == 0 {
         return None;
     }
-    let why = format!("the last attempt was withdrawn ({}: {}); {} s left", status.reason, status.message, left / 1000);
+    let why =
+        format!("the last attempt was withdrawn ({}: {}); {} s left", status.reason, status.message, left / 1000);
     let held = Held { why, until: Some(Mono(now.mono.0 + left)) };
     Some(Refusal { step: None, guard: Guard::Withdrawn, held, results: Vec::new() })
 }

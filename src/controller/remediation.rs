@@ -11,12 +11,7 @@ use crate::{
     signal::Server,
 };
 
-use super::{
-    context::Context,
-    report,
-    watch::Key,
-    world::PolicySnapshot,
-};
+use super::{context::Context, report, watch::Key, world::PolicySnapshot};
 
 /// Between two looks at a target that is being verified, and after an effect that failed (milliseconds).
 const LOOK_AGAIN: u64 = 1_000;
@@ -30,15 +25,17 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
     }
     let object = match cached.phase() {
         // Nothing is done on the word of a cache: before the act only the object itself says where it stands.
-        Phase::Pending | Phase::Acting => match journal::get(&ctx.clients.actuator, &key.namespace, &key.name).await {
-            Ok(Some(live)) => live,
-            Ok(None) => return None,
-            Err(error) => {
-                tracing::warn!(remediation = key.name, %error, "could not read a remediation");
-                report::reconcile_error(&ctx.metrics, "remediation", "read");
-                return Some(RETRY);
+        Phase::Pending | Phase::Acting => {
+            match journal::get(&ctx.clients.actuator, &key.namespace, &key.name).await {
+                Ok(Some(live)) => live,
+                Ok(None) => return None,
+                Err(error) => {
+                    tracing::warn!(remediation = key.name, %error, "could not read a remediation");
+                    report::reconcile_error(&ctx.metrics, "remediation", "read");
+                    return Some(RETRY);
+                }
             }
-        },
+        }
         _ => NodeRemediation::clone(&cached),
     };
     let mut life = Life::new(&ctx, object)?;
@@ -58,15 +55,11 @@ struct Life<'a> {
 impl<'a> Life<'a> {
     fn new(ctx: &'a Context, object: NodeRemediation) -> Option<Self> {
         let uid = object.metadata.uid.clone()?;
-        let key = Key {
-            namespace: object.metadata.namespace.clone()?,
-            name: object.metadata.name.clone()?,
-        };
+        let key = Key { namespace: object.metadata.namespace.clone()?, name: object.metadata.name.clone()? };
         let kind = match &object.spec.action {
-            Action { restart: Some(restart), .. } => Kind::Restart {
-                within: restart.within.as_millis(),
-                clear: restart.clear.as_millis(),
-            },
+            Action { restart: Some(restart), .. } => {
+                Kind::Restart { within: restart.within.as_millis(), clear: restart.clear.as_millis() }
+            }
             Action { restart: None, .. } => Kind::Page,
         };
         let created_at = object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_millisecond());
@@ -81,7 +74,7 @@ impl<'a> Life<'a> {
             return None;
         }
         let end = End::of(status.phase, &status.reason, status.acted_at);
-        let (mut state, mut effect) = remedy::resume(status.phase, status.deadline, end);
+        let (mut state, mut effect) = remedy::resume(status.phase, status.deadline, &end);
         loop {
             if !self.ctx.leads() {
                 return None;
@@ -118,7 +111,7 @@ impl<'a> Life<'a> {
         let (ctx, spec) = (self.ctx, &self.object.spec);
         let record = match ledgers::get(&ctx.clients.actuator, &spec.network).await {
             // What this remediation took itself is no reason against it.
-            Ok(record) => ledger::release(&record, &self.uid, false, false),
+            Ok(record) => ledger::release(&record, &self.claim(), false, false),
             Err(error) => return Event::Failed(error.to_string()),
         };
         let live = effect::read_live(
@@ -135,10 +128,15 @@ impl<'a> Life<'a> {
             Err(error) => return Event::Failed(error.to_string()),
         };
         let now = ctx.now();
-        let looked = |pod: PodFacts, refused, simulated| Event::Looked { pod, refused, simulated, now: now.server.0 };
+        let looked =
+            |pod: PodFacts, refused, simulated| Event::Looked { pod, refused, simulated, now: now.server.0 };
         let pod = live.pod.clone();
         let Some(snapshot) = self.snapshot() else {
-            return looked(pod, Some((Guard::Conflict, "the policy or its network is gone or invalid".into())), false);
+            return looked(
+                pod,
+                Some((Guard::Conflict, "the policy or its network is gone or invalid".into())),
+                false,
+            );
         };
         let Some(target) = snapshot.targets.iter().find(|target| target.facts.uid == spec.target.uid) else {
             return looked(pod, Some((Guard::Moved, "the pod is no target of the policy any more".into())), false);
@@ -168,9 +166,10 @@ impl<'a> Life<'a> {
             return Event::Failed("the policy or its network is gone".into());
         };
         let policy = &snapshot.policy;
-        let health = snapshot.targets.iter().find(|target| target.facts.slot == spec.target.slot);
-        let health = health.map_or(0, |target| target.facts.health_before);
-        let now = ctx.now().server;
+        let now = ctx.now();
+        let target = snapshot.targets.iter().find(|target| target.facts.slot == spec.target.slot);
+        let long_health = target.and_then(|target| target.facts.long_health(policy, now));
+        let now = now.server;
         let within = match self.order.kind {
             Kind::Restart { within, .. } => within,
             Kind::Page => 0,
@@ -184,7 +183,7 @@ impl<'a> Life<'a> {
             attempt: spec.attempt,
             step: self.step(),
             simulated,
-            new_incident: health >= policy.limits.new_incident_after,
+            long_health,
             // One more `within` of grace: a seat is reclaimed only after a live look at its remediation anyway.
             deadline: now.plus(2 * within),
             now,
@@ -273,7 +272,8 @@ impl<'a> Life<'a> {
     fn observe(&self, deadline: i64) -> Performed {
         let now = self.ctx.now();
         let spec = &self.object.spec;
-        let observation = self.ctx.world().observe(&self.policy_key(), &spec.target.slot, &spec.target.uid, now.mono);
+        let observation =
+            self.ctx.world().observe(&self.policy_key(), &spec.target.slot, &spec.target.uid, now.mono);
         let conclusive = match (&observation, self.order.kind) {
             (Observation::Healthy { lasted, .. }, Kind::Restart { clear, .. }) => *lasted >= clear,
             (Observation::Healthy { .. }, Kind::Page) => true,
@@ -288,7 +288,9 @@ impl<'a> Life<'a> {
 
     async fn release(&self, acted: bool, exhausted: bool) -> Event {
         let network = &self.object.spec.network;
-        let release = |record: &_| Ok::<_, std::convert::Infallible>(ledger::release(record, &self.uid, acted, exhausted));
+        let release = |record: &_| {
+            Ok::<_, std::convert::Infallible>(ledger::release(record, &self.claim(), acted, exhausted))
+        };
         match ledgers::swap(&self.ctx.clients.actuator, network, release).await {
             Ok(_) => Event::Released,
             Err(error) => Event::Failed(error.to_string()),
@@ -303,6 +305,18 @@ impl<'a> Life<'a> {
                 Event::LetGo
             }
             Err(error) => Event::Failed(error.to_string()),
+        }
+    }
+
+    /// What it took, or will take, in the ledger.
+    fn claim(&self) -> ledger::Claim<'_> {
+        let spec = &self.object.spec;
+        ledger::Claim {
+            remediation: &self.uid,
+            policy: &spec.policy.uid,
+            slot: &spec.target.slot,
+            attempt: spec.attempt,
+            step: self.step(),
         }
     }
 

@@ -207,20 +207,16 @@ fn start(
     let pulse = |name| vitals.liveness.pulse(name, Duration::from_secs(120));
     essential.spawn(named(
         "sight",
-        sight::follow(
-            Arc::clone(ctx),
-            client,
-            polls,
-            SIMULTANEOUS_POLLS,
-            pulse("sight"),
-            stop.clone(),
-        ),
+        sight::follow(Arc::clone(ctx), client, polls, SIMULTANEOUS_POLLS, pulse("sight"), stop.clone()),
     ));
     essential.spawn(named("file", sight::file(Arc::clone(ctx), waiting)));
     essential.spawn(named("tick", sight::tick(Arc::clone(ctx), pulse("tick"), stop.clone())));
-    essential.spawn(named("lead", follow_leadership(Arc::clone(ctx), vitals.readiness.gate("lead"), stop.clone())));
-    essential.spawn(named("schema", follow_schema(Arc::clone(ctx), vitals.readiness.gate("schema"), stop.clone())));
-    essential.spawn(named("caches", follow_caches(Arc::clone(ctx), vitals.readiness.gate("caches"), stop.clone())));
+    essential
+        .spawn(named("lead", follow_leadership(Arc::clone(ctx), vitals.readiness.gate("lead"), stop.clone())));
+    essential
+        .spawn(named("schema", follow_schema(Arc::clone(ctx), vitals.readiness.gate("schema"), stop.clone())));
+    essential
+        .spawn(named("caches", follow_caches(Arc::clone(ctx), vitals.readiness.gate("caches"), stop.clone())));
 
     let concurrency = usize::from(ctx.config.concurrency);
     let queues = &ctx.queues;

@@ -202,11 +202,11 @@ impl World {
                     contested: false,
                 });
                 target.pod = Arc::clone(pod);
-                target.contested = claims
-                    .get(&pod.uid)
-                    .is_some_and(|claims| claims.iter().any(|(other, priority)| {
+                target.contested = claims.get(&pod.uid).is_some_and(|claims| {
+                    claims.iter().any(|(other, priority)| {
                         other != key && *priority >= policy.priority && policy.mode != Mode::Observe
-                    }));
+                    })
+                });
                 target.state.file(&kubernetes::poll(&health_of(pod), seen_at));
             }
             if let Some(network) = self.networks.get_mut(&entry.policy.network) {
@@ -262,9 +262,8 @@ impl World {
                 target.first_head.get_or_insert(height);
             }
             if let Some(network) = self.networks.get_mut(&entry.policy.network) {
-                let answered = value(Signal::Reachable).is_some_and(|value| {
-                    value.as_ref().is_ok_and(|value| value.whole() == Some(1))
-                });
+                let answered = value(Signal::Reachable)
+                    .is_some_and(|value| value.as_ref().is_ok_and(|value| value.whole() == Some(1)));
                 let voter = voter(&entry.policy, &key.uid);
                 let stale_after = entry.policy.stale_after(Signal::Head);
                 network.chain.own(&voter, head, answered, poll.asked_at, poll.observed_at, stale_after);
@@ -380,11 +379,7 @@ impl World {
             plan: Arc::clone(&entry.plan),
             head: entry.chain.head(),
             stalled_since: entry.chain.stalled_since(now),
-            references: entry
-                .chain
-                .references()
-                .map(|(name, told)| (name.to_owned(), told))
-                .collect(),
+            references: entry.chain.references().map(|(name, told)| (name.to_owned(), told)).collect(),
         })
     }
 
@@ -492,12 +487,7 @@ fn view(networks: &BTreeMap<String, NetworkEntry>, policy: &Policy, uid: &str, n
         .map_or_else(NetworkView::default, |network| network.chain.view(&voter(policy, uid), now))
 }
 
-fn chain_facts(
-    networks: &BTreeMap<String, NetworkEntry>,
-    policy: &Policy,
-    uid: &str,
-    now: Mono,
-) -> ChainFacts {
+fn chain_facts(networks: &BTreeMap<String, NetworkEntry>, policy: &Policy, uid: &str, now: Mono) -> ChainFacts {
     let view = view(networks, policy, uid, now);
     let block_time = networks.get(&policy.network).map_or(0, |network| network.plan.block_time);
     let every = policy.sources.iter().map(|source| source.every).max().unwrap_or(0);
@@ -529,6 +519,7 @@ fn target_facts(
             .peak(Signal::Head)
             .map_or(target.first_seen, |(_, risen_at)| risen_at),
         first_seen: target.first_seen,
+        healthy_since: health.map_or(target.first_seen, |health| health.since),
         health_before: health.map_or(0, |health| health.until.since(health.since)),
         by_hand: false,
         contested: target.contested,

@@ -43,9 +43,7 @@ impl Spec {
 
     fn members(&self) -> Vec<Member> {
         let role = |set, role, count| (0..count).map(move |ordinal| Member { set, role, ordinal });
-        role("val", "validator", self.validators)
-            .chain(role("full", "full", self.full_nodes))
-            .collect()
+        role("val", "validator", self.validators).chain(role("full", "full", self.full_nodes)).collect()
     }
 }
 
@@ -69,9 +67,7 @@ impl Member {
 pub fn up(place: &Place, state: &State, spec: &Spec) -> Result<()> {
     let started = Instant::now();
     if state.nodes == 0 {
-        return Err(Failure::refused(
-            "this cluster has no nodes to run a chain on",
-        ));
+        return Err(Failure::refused("this cluster has no nodes to run a chain on"));
     }
     let homes = place.at("chains").join(&spec.namespace);
     if homes.is_dir() {
@@ -91,44 +87,25 @@ pub fn up(place: &Place, state: &State, spec: &Spec) -> Result<()> {
     let mut addressed = Vec::new();
     for member in members {
         let service = get(state, &["service", &member.pod(), "-n", &spec.namespace])?;
-        let address = service["spec"]["clusterIP"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let address = service["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
         addressed.push((member, address));
     }
     genesis::create(&homes, spec, &addressed)?;
-    let sets = [
-        ("val", "validator", spec.validators),
-        ("full", "full", spec.full_nodes),
-    ]
-    .into_iter()
-    .filter(|&(_, _, count)| count > 0)
-    .map(|(set, role, count)| stateful_set(set, role, count, &homes.display().to_string()))
-    .collect::<Result<Vec<Value>>>()?;
+    let sets = [("val", "validator", spec.validators), ("full", "full", spec.full_nodes)]
+        .into_iter()
+        .filter(|&(_, _, count)| count > 0)
+        .map(|(set, role, count)| stateful_set(set, role, count, &homes.display().to_string()))
+        .collect::<Result<Vec<Value>>>()?;
     apply(state, &spec.namespace, &sets)?;
-    wait_for(
-        "every node's second block",
-        Duration::from_secs(120),
-        || {
-            let nodes = heights(state, &spec.namespace)?;
-            match nodes
-                .iter()
-                .find(|node| node.height.is_none_or(|height| height < 2))
-            {
-                Some(node) => Err(format!("{} {}", node.pod, node.said).into()),
-                None if nodes.len() < addressed.len() => {
-                    Err(format!("{} pods", nodes.len()).into())
-                }
-                None => Ok(()),
-            }
-        },
-    )?;
-    say!(
-        "chain {} makes blocks after {} s",
-        spec.chain_id(),
-        started.elapsed().as_secs()
-    );
+    wait_for("every node's second block", Duration::from_secs(120), || {
+        let nodes = heights(state, &spec.namespace)?;
+        match nodes.iter().find(|node| node.height.is_none_or(|height| height < 2)) {
+            Some(node) => Err(format!("{} {}", node.pod, node.said).into()),
+            None if nodes.len() < addressed.len() => Err(format!("{} pods", nodes.len()).into()),
+            None => Ok(()),
+        }
+    })?;
+    say!("chain {} makes blocks after {} s", spec.chain_id(), started.elapsed().as_secs());
     status(state, &spec.namespace)
 }
 
@@ -148,27 +125,9 @@ pub fn down(place: &Place, state: &State, namespace: &str) -> Result<()> {
             .args(["delete", kinds, "-n", namespace, "-l", "app=cometbft"])
             .args(["--request-timeout=0", "--timeout=90s"]),
     )?;
-    let found = get(
-        state,
-        &[
-            "namespace",
-            "--field-selector",
-            &format!("metadata.name={namespace}"),
-            "-l",
-            OURS,
-        ],
-    )?;
-    if found["items"]
-        .as_array()
-        .is_some_and(|items| !items.is_empty())
-    {
-        output(kubectl(state)?.args([
-            "delete",
-            "namespace",
-            namespace,
-            "--request-timeout=0",
-            "--timeout=90s",
-        ]))?;
+    let found = get(state, &["namespace", "--field-selector", &format!("metadata.name={namespace}"), "-l", OURS])?;
+    if found["items"].as_array().is_some_and(|items| !items.is_empty()) {
+        output(kubectl(state)?.args(["delete", "namespace", namespace, "--request-timeout=0", "--timeout=90s"]))?;
     }
     let homes = place.at("chains").join(namespace);
     if homes.is_dir() {
@@ -194,37 +153,19 @@ struct Report {
 
 fn heights(state: &State, namespace: &str) -> Result<Vec<Report>> {
     let pods = get(state, &["pods", "-n", namespace, "-l", "app=cometbft"])?;
-    let pods = pods["items"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let pods = pods["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     Ok(pods
         .iter()
         .map(|pod| {
-            let address = pod["status"]["podIP"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned();
-            let answer = address
-                .parse()
-                .context("no address yet")
-                .and_then(rpc_status);
+            let address = pod["status"]["podIP"].as_str().unwrap_or_default().to_owned();
+            let answer = address.parse().context("no address yet").and_then(rpc_status);
             let (height, said) = match answer {
-                Ok((height, catching_up)) => (
-                    Some(height),
-                    format!(
-                        "{height}{}",
-                        if catching_up { " (catching up)" } else { "" }
-                    ),
-                ),
+                Ok((height, catching_up)) => {
+                    (Some(height), format!("{height}{}", if catching_up { " (catching up)" } else { "" }))
+                }
                 Err(error) => (None, error.to_string()),
             };
-            Report {
-                pod: pod["metadata"]["name"].as_str().unwrap_or_default().into(),
-                address,
-                height,
-                said,
-            }
+            Report { pod: pod["metadata"]["name"].as_str().unwrap_or_default().into(), address, height, said }
         })
         .collect())
 }
@@ -233,26 +174,18 @@ fn heights(state: &State, namespace: &str) -> Result<Vec<Report>> {
 fn rpc_status(address: IpAddr) -> Result<(u64, bool)> {
     let target = SocketAddr::new(address, RPC);
     let mut stream = TcpStream::connect_timeout(&target, LIMIT).context("cannot connect")?;
-    stream
-        .set_read_timeout(Some(LIMIT))
-        .context("setting a time limit")?;
+    stream.set_read_timeout(Some(LIMIT)).context("setting a time limit")?;
     let request = format!("GET /status HTTP/1.0\r\nHost: {target}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).context("cannot ask")?;
     let mut answer = String::new();
-    stream
-        .read_to_string(&mut answer)
-        .map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                "connects but does not answer".to_owned()
-            }
-            _ => error.to_string(),
-        })?;
+    stream.read_to_string(&mut answer).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => "connects but does not answer".to_owned(),
+        _ => error.to_string(),
+    })?;
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     let body: Value = serde_json::from_str(body).context("answers garbage")?;
     let sync = &body["result"]["sync_info"];
-    let height = sync["latest_block_height"]
-        .as_str()
-        .and_then(|height| height.parse().ok());
+    let height = sync["latest_block_height"].as_str().and_then(|height| height.parse().ok());
     let height = height.ok_or_else(|| Failure::from("answers without a height"))?;
     Ok((height, sync["catching_up"] == true))
 }

@@ -18,17 +18,11 @@ pub fn foreign(place: &Place) -> Option<PathBuf> {
 
 /// Checks that the user's own cluster answers, and leaves it at that.
 pub fn verify(kubeconfig: &Path) -> Result<()> {
-    let kubectl = crate::host::find("kubectl")
-        .map_or_else(|| KUBERNETES.ensure().map(|dir| dir.join("kubectl")), Ok)?;
+    let kubectl =
+        crate::host::find("kubectl").map_or_else(|| KUBERNETES.ensure().map(|dir| dir.join("kubectl")), Ok)?;
     let shown = kubeconfig.display();
-    output(
-        command(
-            kubectl,
-            ["--request-timeout=10s", "get", "--raw", "/version"],
-        )
-        .env("KUBECONFIG", kubeconfig),
-    )
-    .map_err(|error| Failure::refused(format!("KUBECONFIG={shown} does not answer: {error}")))?;
+    output(command(kubectl, ["--request-timeout=10s", "get", "--raw", "/version"]).env("KUBECONFIG", kubeconfig))
+        .map_err(|error| Failure::refused(format!("KUBECONFIG={shown} does not answer: {error}")))?;
     say!("KUBECONFIG={shown} answers: using that cluster, starting none");
     Ok(())
 }
@@ -50,9 +44,7 @@ pub fn kubectl(state: &State) -> Result<Command> {
         None => KUBERNETES.ensure()?.join("kubectl"),
     };
     let mut command = Command::new(program);
-    command
-        .env("KUBECONFIG", &state.kubeconfig)
-        .arg("--request-timeout=20s");
+    command.env("KUBECONFIG", &state.kubeconfig).arg("--request-timeout=20s");
     Ok(command)
 }
 
@@ -65,33 +57,21 @@ pub fn get(state: &State, args: &[&str]) -> Result<Value> {
 /// `ctr` against one node's containerd.
 fn ctr(place: &Place, n: u32) -> Result<Command> {
     let mut command = Command::new(CONTAINERD.program("ctr")?);
-    command
-        .arg("--address")
-        .arg(node::socket(place, n))
-        .args(["--namespace", "k8s.io"]);
+    command.arg("--address").arg(node::socket(place, n)).args(["--namespace", "k8s.io"]);
     Ok(command)
 }
 
 /// Imports an image archive into every node.
 pub fn load(place: &Place, state: &State, tar: &Path) -> Result<()> {
     if state.nodes == 0 {
-        return Err(Failure::refused(
-            "this cluster has no nodes to load images into",
-        ));
+        return Err(Failure::refused("this cluster has no nodes to load images into"));
     }
     if !tar.is_file() {
         return Err(Failure::refused(format!("{}: no such file", tar.display())));
     }
     for n in 1..=state.nodes {
-        wait_for("containerd", Duration::from_secs(30), || {
-            output(ctr(place, n)?.arg("version")).map(drop)
-        })?;
-        output(
-            ctr(place, n)?
-                .args(["images", "import", "--digests=false"])
-                .arg(tar),
-        )
-        .context(format_args!(
+        wait_for("containerd", Duration::from_secs(30), || output(ctr(place, n)?.arg("version")).map(drop))?;
+        output(ctr(place, n)?.args(["images", "import", "--digests=false"]).arg(tar)).context(format_args!(
             "loading {} into {}",
             tar.display(),
             node::name(n)
@@ -101,23 +81,14 @@ pub fn load(place: &Place, state: &State, tar: &Path) -> Result<()> {
 }
 
 /// The process of a pod's container, as the machine numbers it.
-pub fn pod_process(
-    state: &State,
-    namespace: &str,
-    pod: &str,
-    container: Option<&str>,
-) -> Result<u32> {
+pub fn pod_process(state: &State, namespace: &str, pod: &str, container: Option<&str>) -> Result<u32> {
     let object = get(state, &["pod", pod, "-n", namespace])?;
-    let statuses = object["status"]["containerStatuses"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let statuses = object["status"]["containerStatuses"].as_array().map(Vec::as_slice).unwrap_or_default();
     let status = statuses
         .iter()
         .find(|status| container.is_none_or(|name| status["name"] == name))
         .ok_or_else(|| Failure::from(format!("pod {namespace}/{pod} has no such container yet")))?;
     let id = status["containerID"].as_str().unwrap_or_default();
-    crate::process::of_container(id).ok_or_else(|| {
-        format!("pod {namespace}/{pod}: no process runs for container {id:?}").into()
-    })
+    crate::process::of_container(id)
+        .ok_or_else(|| format!("pod {namespace}/{pod}: no process runs for container {id:?}").into())
 }

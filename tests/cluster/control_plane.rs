@@ -38,11 +38,9 @@ impl Endpoints {
 
     /// Free ports on loopback; held together so that they differ.
     pub fn loopback(network: Network) -> Result<Self> {
-        let listen =
-            || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port");
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port");
         let (a, b, c) = (listen()?, listen()?, listen()?);
-        let address =
-            |listener: &TcpListener| listener.local_addr().context("looking for a free port");
+        let address = |listener: &TcpListener| listener.local_addr().context("looking for a free port");
         Ok(Self {
             etcd: address(&a)?,
             etcd_peer: address(&b)?,
@@ -57,11 +55,7 @@ impl Endpoints {
 /// Kubernetes ships for them; only `admin` may do everything.
 const USERS: [(&str, &str, &str); 4] = [
     ("admin", "admin", "system:masters"),
-    (
-        "kube-controller-manager",
-        "system:kube-controller-manager",
-        "",
-    ),
+    ("kube-controller-manager", "system:kube-controller-manager", ""),
     ("kube-scheduler", "system:kube-scheduler", ""),
     ("kube-proxy", "system:kube-proxy", ""),
 ];
@@ -76,17 +70,9 @@ rules:
 
 /// Writes tokens, kubeconfigs and the audit policy.
 pub fn write_files(place: &Place, endpoints: &Endpoints, nodes: u32) -> Result<()> {
-    let mut users: Vec<(String, String, &str)> = USERS
-        .iter()
-        .map(|&(name, user, groups)| (name.into(), user.into(), groups))
-        .collect();
-    users.extend((1..=nodes).map(|n| {
-        (
-            format!("kubelet-{n}"),
-            format!("system:node:node{n}"),
-            "system:nodes",
-        )
-    }));
+    let mut users: Vec<(String, String, &str)> =
+        USERS.iter().map(|&(name, user, groups)| (name.into(), user.into(), groups)).collect();
+    users.extend((1..=nodes).map(|n| (format!("kubelet-{n}"), format!("system:node:node{n}"), "system:nodes")));
     let mut tokens = String::new();
     let inside = SocketAddr::new([127, 0, 0, 1].into(), endpoints.bind.port());
     for (name, user, groups) in &users {
@@ -130,10 +116,7 @@ fn write_secret(path: &Path, text: &str) -> Result<()> {
 
 /// etcd. Without fsync: nothing here outlives the machine.
 pub fn etcd(place: &Place, program: PathBuf, endpoints: &Endpoints) -> Component {
-    let (client, peer) = (
-        format!("http://{}", endpoints.etcd),
-        format!("http://{}", endpoints.etcd_peer),
-    );
+    let (client, peer) = (format!("http://{}", endpoints.etcd), format!("http://{}", endpoints.etcd_peer));
     let args = [
         format!("--data-dir={}", place.at("etcd").display()),
         format!("--listen-client-urls={client}"),
@@ -143,12 +126,7 @@ pub fn etcd(place: &Place, program: PathBuf, endpoints: &Endpoints) -> Component
         format!("--initial-cluster=default={peer}"),
         "--unsafe-no-fsync".into(),
     ];
-    Component {
-        name: "etcd".into(),
-        program,
-        args: args.into(),
-        listens: Some(endpoints.etcd),
-    }
+    Component { name: "etcd".into(), program, args: args.into(), listens: Some(endpoints.etcd) }
 }
 
 /// The API server. `bare` is the one without controllers and nodes.
@@ -162,19 +140,13 @@ pub fn apiserver(place: &Place, program: PathBuf, endpoints: &Endpoints, bare: b
         format!("--tls-private-key-file={}", pki("apiserver.key")),
         format!("--client-ca-file={}", pki("ca.crt")),
         format!("--service-account-key-file={}", pki("service-accounts.pub")),
-        format!(
-            "--service-account-signing-key-file={}",
-            pki("service-accounts.key")
-        ),
+        format!("--service-account-signing-key-file={}", pki("service-accounts.key")),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
         format!("--service-cluster-ip-range={}", endpoints.services),
         format!("--token-auth-file={}", place.at("tokens.csv").display()),
         "--authorization-mode=Node,RBAC".into(),
         "--allow-privileged=true".into(),
-        format!(
-            "--audit-policy-file={}",
-            place.at("audit-policy.yaml").display()
-        ),
+        format!("--audit-policy-file={}", place.at("audit-policy.yaml").display()),
         format!("--audit-log-path={}", place.at("audit.log").display()),
     ];
     if bare {
@@ -183,61 +155,31 @@ pub fn apiserver(place: &Place, program: PathBuf, endpoints: &Endpoints, bare: b
         args.push("--endpoint-reconciler-type=none".into());
     } else {
         args.push(format!("--advertise-address={}", endpoints.advertise.ip()));
-        args.push(format!(
-            "--kubelet-client-certificate={}",
-            pki("kubelet-client.crt")
-        ));
-        args.push(format!(
-            "--kubelet-client-key={}",
-            pki("kubelet-client.key")
-        ));
+        args.push(format!("--kubelet-client-certificate={}", pki("kubelet-client.crt")));
+        args.push(format!("--kubelet-client-key={}", pki("kubelet-client.key")));
         // Node names are known to no DNS.
         args.push("--kubelet-preferred-address-types=InternalIP".into());
         args.push("--enable-admission-plugins=NodeRestriction".into());
     }
     let local = SocketAddr::new([127, 0, 0, 1].into(), endpoints.bind.port());
-    Component {
-        name: "kube-apiserver".into(),
-        program,
-        args,
-        listens: Some(local),
-    }
+    Component { name: "kube-apiserver".into(), program, args, listens: Some(local) }
 }
 
 /// The controllers and the scheduler.
 pub fn controllers(place: &Place, bin: &Path) -> Vec<Component> {
     let pki = |name: &str| place.at("pki").join(name).display().to_string();
-    let kubeconfig = |name: &str| {
-        format!(
-            "--kubeconfig={}",
-            place.at(&format!("{name}.kubeconfig")).display()
-        )
-    };
+    let kubeconfig = |name: &str| format!("--kubeconfig={}", place.at(&format!("{name}.kubeconfig")).display());
     let manager = vec![
         kubeconfig("kube-controller-manager"),
         "--bind-address=127.0.0.1".into(),
         "--leader-elect=false".into(),
         "--use-service-account-credentials=true".into(),
-        format!(
-            "--service-account-private-key-file={}",
-            pki("service-accounts.key")
-        ),
+        format!("--service-account-private-key-file={}", pki("service-accounts.key")),
         format!("--root-ca-file={}", pki("ca.crt")),
     ];
-    let scheduler = vec![
-        kubeconfig("kube-scheduler"),
-        "--bind-address=127.0.0.1".into(),
-        "--leader-elect=false".into(),
-    ];
-    [
-        ("kube-controller-manager", manager),
-        ("kube-scheduler", scheduler),
-    ]
-    .map(|(name, args)| Component {
-        name: name.into(),
-        program: bin.join(name),
-        args,
-        listens: None,
-    })
-    .into()
+    let scheduler =
+        vec![kubeconfig("kube-scheduler"), "--bind-address=127.0.0.1".into(), "--leader-elect=false".into()];
+    [("kube-controller-manager", manager), ("kube-scheduler", scheduler)]
+        .map(|(name, args)| Component { name: name.into(), program: bin.join(name), args, listens: None })
+        .into()
 }

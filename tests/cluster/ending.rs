@@ -13,11 +13,7 @@ pub fn down(place: &Place) -> Result<()> {
         return Ok(());
     };
     let started = Instant::now();
-    let was = if state.init.as_ref().is_some_and(Process::alive) {
-        "down"
-    } else {
-        "cleaned up"
-    };
+    let was = if state.init.as_ref().is_some_and(Process::alive) { "down" } else { "cleaned up" };
     clean(place)?;
     say!("{was} in {:.1} s", started.elapsed().as_secs_f32());
     Ok(())
@@ -27,9 +23,7 @@ pub fn down(place: &Place) -> Result<()> {
 /// kernel ends the others with it.
 pub fn clean(place: &Place) -> Result<()> {
     let Some(state) = place.read() else {
-        if place.0.is_dir()
-            && fs::read_dir(&place.0).is_ok_and(|mut entries| entries.next().is_some())
-        {
+        if place.0.is_dir() && fs::read_dir(&place.0).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(Failure::refused(format!(
                 "{} holds files but no cluster.json: choose another --dir or empty it",
                 place.0.display()
@@ -50,12 +44,7 @@ pub fn clean(place: &Place) -> Result<()> {
     let dir = place.0.display().to_string();
     let supervisors = process::ending_in(&["supervise", "--dir", &dir]);
     let supervisors = supervisors.into_iter().filter_map(Process::of);
-    for supervisor in state
-        .init
-        .filter(Process::alive)
-        .into_iter()
-        .chain(supervisors)
-    {
+    for supervisor in state.init.filter(Process::alive).into_iter().chain(supervisors) {
         // Killing one may have ended another.
         if process::signal(supervisor.pid, "KILL").is_err() && supervisor.alive() {
             return Err(format!("process {} cannot be killed", supervisor.pid).into());
@@ -63,17 +52,9 @@ pub fn clean(place: &Place) -> Result<()> {
         gone.push(supervisor);
     }
     for process in gone {
-        wait_for(
-            &format!("the end of process {}", process.pid),
-            Duration::from_secs(30),
-            || {
-                if process.alive() {
-                    Err("it still runs".into())
-                } else {
-                    Ok(())
-                }
-            },
-        )?;
+        wait_for(&format!("the end of process {}", process.pid), Duration::from_secs(30), || {
+            if process.alive() { Err("it still runs".into()) } else { Ok(()) }
+        })?;
     }
     if !state.control_plane_only {
         sandbox::sweep(state.network)?;

@@ -14,37 +14,21 @@ pub fn create(dir: &Path, spec: &Spec, members: &[(Member, String)]) -> Result<(
     let _ = fs::remove_dir_all(&work);
     crate::run::make_dir(dir.parent().unwrap_or(dir))?;
     output(
-        command(
-            COMETBFT.program("cometbft")?,
-            [
-                "testnet",
-                "--hostname-prefix=node",
-                "--node-dir-prefix=node",
-            ],
-        )
-        .args([
-            format!("--v={}", spec.validators),
-            format!("--n={}", spec.full_nodes),
-        ])
-        .arg("--o")
-        .arg(&work),
+        command(COMETBFT.program("cometbft")?, ["testnet", "--hostname-prefix=node", "--node-dir-prefix=node"])
+            .args([format!("--v={}", spec.validators), format!("--n={}", spec.full_nodes)])
+            .arg("--o")
+            .arg(&work),
     )?;
     for (index, (member, _)) in members.iter().enumerate() {
         let home = work.join(member.pod());
-        fs::rename(work.join(format!("node{index}")), &home)
-            .context(format_args!("making {}", home.display()))?;
+        fs::rename(work.join(format!("node{index}")), &home).context(format_args!("making {}", home.display()))?;
         configure(&home, spec, member, members)?;
         give_away(&home)?;
     }
     fs::rename(&work, dir).context(format_args!("making {}", dir.display()))
 }
 
-fn configure(
-    home: &Path,
-    spec: &Spec,
-    member: &Member,
-    members: &[(Member, String)],
-) -> Result<()> {
+fn configure(home: &Path, spec: &Spec, member: &Member, members: &[(Member, String)]) -> Result<()> {
     let path = home.join("config/config.toml");
     let mut text = fs::read_to_string(&path).context(format_args!("reading {}", path.display()))?;
     for (index, (_, address)) in members.iter().enumerate() {
@@ -65,18 +49,13 @@ fn configure(
     }
     let loopback = "\"tcp://127.0.0.1:26657\"";
     if !text.contains(loopback) {
-        return Err(format!(
-            "{}: no RPC address {loopback}: has CometBFT changed?",
-            path.display()
-        )
-        .into());
+        return Err(format!("{}: no RPC address {loopback}: has CometBFT changed?", path.display()).into());
     }
     write(&path, text.replace(loopback, "\"tcp://0.0.0.0:26657\""))?;
 
     let path = home.join("config/genesis.json");
     let text = fs::read(&path).context(format_args!("reading {}", path.display()))?;
-    let mut genesis: Value =
-        serde_json::from_slice(&text).context(format_args!("reading {}", path.display()))?;
+    let mut genesis: Value = serde_json::from_slice(&text).context(format_args!("reading {}", path.display()))?;
     genesis["chain_id"] = spec.chain_id().into();
     write(&path, format!("{genesis:#}\n"))
 }
@@ -90,11 +69,7 @@ fn set(text: &str, key: &str, value: &str) -> Result<String> {
         .map(|line| {
             let hit = line.starts_with(&prefix);
             found += usize::from(hit);
-            if hit {
-                format!("{prefix}{value}")
-            } else {
-                line.to_owned()
-            }
+            if hit { format!("{prefix}{value}") } else { line.to_owned() }
         })
         .collect();
     if found == 1 {

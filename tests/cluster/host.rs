@@ -5,12 +5,8 @@ use std::path::{Path, PathBuf};
 /// A program and the Debian package it comes in.
 type Need = (&'static str, &'static str);
 
-const CONTROL_PLANE: &[Need] = &[
-    ("etcd", "etcd-server"),
-    ("openssl", "openssl"),
-    ("setpriv", "util-linux"),
-    ("setsid", "util-linux"),
-];
+const CONTROL_PLANE: &[Need] =
+    &[("etcd", "etcd-server"), ("openssl", "openssl"), ("setpriv", "util-linux"), ("setsid", "util-linux")];
 const NODES: &[Need] = &[
     ("runc", "runc"),
     ("iptables", "iptables"),
@@ -26,10 +22,7 @@ pub const CNI_PLUGINS: &str = "/usr/lib/cni";
 /// Finds a program on the path, also where administrators' programs are.
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
-    path.split(':')
-        .chain(["/usr/sbin", "/sbin"])
-        .map(|dir| Path::new(dir).join(name))
-        .find(|file| file.is_file())
+    path.split(':').chain(["/usr/sbin", "/sbin"]).map(|dir| Path::new(dir).join(name)).find(|file| file.is_file())
 }
 
 /// Refuses, naming everything that is missing at once.
@@ -43,9 +36,7 @@ pub fn require(control_plane_only: bool, build: bool) -> Result<()> {
     let mut missing: Vec<&str> = CONTROL_PLANE
         .iter()
         .chain(if control_plane_only { &[] } else { NODES })
-        .filter(|(program, _)| {
-            find(program).is_none() && !(assets && control_plane_only && *program == "etcd")
-        })
+        .filter(|(program, _)| find(program).is_none() && !(assets && control_plane_only && *program == "etcd"))
         .map(|&(_, package)| package)
         .collect();
     if !control_plane_only && !Path::new(CNI_PLUGINS).join("bridge").is_file() {
@@ -61,18 +52,12 @@ pub fn require(control_plane_only: bool, build: bool) -> Result<()> {
         ));
     }
     if build && find("go").is_none() {
-        problems.push(
-            "missing Go 1.26 or newer (https://go.dev/dl), which builds Kubernetes once".into(),
-        );
+        problems.push("missing Go 1.26 or newer (https://go.dev/dl), which builds Kubernetes once".into());
     }
     if !control_plane_only && !is_root() {
         problems.push("nodes need root: run as root, or use --control-plane-only".into());
     }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::refused(problems.join("\n")))
-    }
+    if problems.is_empty() { Ok(()) } else { Err(Failure::refused(problems.join("\n"))) }
 }
 
 /// Whether this process is root.

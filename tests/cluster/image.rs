@@ -37,27 +37,14 @@ pub fn pause() -> Result<PathBuf> {
 
 /// Writes the chain's image into the cache, if it is not there.
 pub fn cometbft() -> Result<PathBuf> {
-    cached(
-        &COMETBFT.ensure()?,
-        "cometbft",
-        &cometbft_name()?,
-        &format!("{USER}:{USER}"),
-    )
+    cached(&COMETBFT.ensure()?, "cometbft", &cometbft_name()?, &format!("{USER}:{USER}"))
 }
 
 fn cached(family: &Path, program: &str, name: &str, user: &str) -> Result<PathBuf> {
-    let stem = family
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let stem = family.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let tar = place::cache()?.join("images").join(format!("{stem}.tar"));
     if !tar.is_file() {
-        let mut image = Image {
-            entrypoint: format!("/bin/{program}"),
-            user: user.into(),
-            ..Image::default()
-        };
+        let mut image = Image { entrypoint: format!("/bin/{program}"), user: user.into(), ..Image::default() };
         image.add(format!("/bin/{program}"), &family.join(program))?;
         image.accounts();
         image.write(name, &tar)?;
@@ -69,11 +56,7 @@ fn cached(family: &Path, program: &str, name: &str, user: &str) -> Result<PathBu
 pub fn rust_binary(bin: &Path, name: &str, tar: &Path) -> Result<()> {
     let program = bin.file_name().unwrap_or_default().to_string_lossy();
     let entrypoint = format!("/usr/bin/{program}");
-    let mut image = Image {
-        entrypoint: entrypoint.clone(),
-        user: format!("{USER}:{USER}"),
-        ..Image::default()
-    };
+    let mut image = Image { entrypoint: entrypoint.clone(), user: format!("{USER}:{USER}"), ..Image::default() };
     image.add(entrypoint, bin)?;
     let closure = output(command("ldd", [bin]).env("LC_ALL", "C"))?;
     for entry in closure.lines().map(str::trim) {
@@ -81,12 +64,7 @@ pub fn rust_binary(bin: &Path, name: &str, tar: &Path) -> Result<()> {
             return Err(format!("{}: {entry}: install that library first", bin.display()).into());
         }
         // `name => /path (address)` or `/path (address)`; the kernel's own has no path.
-        let path = entry
-            .rsplit_once("=> ")
-            .map_or(entry, |(_, path)| path)
-            .split(" (")
-            .next()
-            .unwrap_or_default();
+        let path = entry.rsplit_once("=> ").map_or(entry, |(_, path)| path).split(" (").next().unwrap_or_default();
         if path.starts_with('/') {
             image.add(path, Path::new(path))?;
         }
@@ -107,9 +85,7 @@ impl Image {
     }
 
     fn accounts(&mut self) {
-        let passwd = format!(
-            "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:{USER}:{USER}:nonroot:/:/sbin/nologin\n"
-        );
+        let passwd = format!("root:x:0:0:root:/:/sbin/nologin\nnonroot:x:{USER}:{USER}:nonroot:/:/sbin/nologin\n");
         let group = format!("root:x:0:\nnonroot:x:{USER}:\n");
         self.files.insert("/etc/passwd".into(), passwd.into());
         self.files.insert("/etc/group".into(), group.into());
@@ -127,20 +103,12 @@ impl Image {
         folders.insert("/tmp".into());
         let mut tar = Vec::new();
         for folder in &folders {
-            let mode = if folder == Path::new("/tmp") {
-                0o1777
-            } else {
-                0o755
-            };
+            let mode = if folder == Path::new("/tmp") { 0o1777 } else { 0o755 };
             entry(&mut tar, &format!("{}/", relative(folder)), mode, b'5', &[])?;
         }
         for (path, content) in &self.files {
             // Programs and libraries alike: the loader asks for nothing less.
-            let mode = if path.starts_with("/etc") {
-                0o644
-            } else {
-                0o755
-            };
+            let mode = if path.starts_with("/etc") { 0o644 } else { 0o755 };
             entry(&mut tar, &relative(path), mode, b'0', content)?;
         }
         finish(&mut tar);
@@ -170,8 +138,7 @@ impl Image {
         .to_string();
         let config_file = format!("{}.json", hex(config.as_bytes()));
         let layer_file = format!("{digest}/layer.tar");
-        let manifest = json!([{"Config": config_file, "RepoTags": [name], "Layers": [layer_file]}])
-            .to_string();
+        let manifest = json!([{"Config": config_file, "RepoTags": [name], "Layers": [layer_file]}]).to_string();
         let mut tar = Vec::new();
         entry(&mut tar, &config_file, 0o644, b'0', config.as_bytes())?;
         entry(&mut tar, &format!("{digest}/"), 0o755, b'5', &[])?;
@@ -198,10 +165,7 @@ fn entry(tar: &mut Vec<u8>, name: &str, mode: u32, kind: u8, content: &[u8]) -> 
     let mut header = [0_u8; 512];
     let mut put = |at: usize, text: &[u8]| header[at..at + text.len()].copy_from_slice(text);
     if name.len() > 100 {
-        return Err(format!(
-            "{name}: a path of more than 100 characters does not fit into the archive"
-        )
-        .into());
+        return Err(format!("{name}: a path of more than 100 characters does not fit into the archive").into());
     }
     put(0, name.as_bytes());
     put(100, format!("{mode:07o}").as_bytes());

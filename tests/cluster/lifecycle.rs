@@ -37,24 +37,12 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
         say!("already up\n{text}");
         return Ok(());
     }
-    let _lock = if wanted.control_plane_only {
-        None
-    } else {
-        Some(lock()?)
-    };
+    let _lock = if wanted.control_plane_only { None } else { Some(lock()?) };
     let started = Instant::now();
-    let assets = std::env::var_os("KUBEBUILDER_ASSETS")
-        .filter(|_| wanted.control_plane_only)
-        .map(PathBuf::from);
-    let families = if wanted.control_plane_only {
-        &[KUBERNETES][..]
-    } else {
-        &[KUBERNETES, CONTAINERD, COMETBFT, PAUSE]
-    };
-    let build = assets.is_none()
-        && families
-            .iter()
-            .any(|family| family.dir().is_ok_and(|dir| !dir.is_dir()));
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS").filter(|_| wanted.control_plane_only).map(PathBuf::from);
+    let families =
+        if wanted.control_plane_only { &[KUBERNETES][..] } else { &[KUBERNETES, CONTAINERD, COMETBFT, PAUSE] };
+    let build = assets.is_none() && families.iter().any(|family| family.dir().is_ok_and(|dir| !dir.is_dir()));
     host::require(wanted.control_plane_only, build)?;
     if assets.is_none() {
         for family in families {
@@ -63,24 +51,13 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
     }
     ending::clean(place)?;
     make_dir(&place.at("logs"))?;
-    let network = if wanted.control_plane_only {
-        Network::default()
-    } else {
-        Network::free()?
-    };
-    let endpoints = if wanted.control_plane_only {
-        Endpoints::loopback(network)?
-    } else {
-        Endpoints::inside(network)
-    };
+    let network = if wanted.control_plane_only { Network::default() } else { Network::free()? };
+    let endpoints =
+        if wanted.control_plane_only { Endpoints::loopback(network)? } else { Endpoints::inside(network) };
     let mut state = State {
         network,
         control_plane_only: wanted.control_plane_only,
-        nodes: if wanted.control_plane_only {
-            0
-        } else {
-            wanted.nodes
-        },
+        nodes: if wanted.control_plane_only { 0 } else { wanted.nodes },
         server: format!("https://{}", endpoints.advertise),
         kubeconfig: place.at("kubeconfig"),
         audit_log: place.at("audit.log"),
@@ -92,20 +69,13 @@ pub fn up(place: &Place, wanted: Wanted) -> Result<()> {
         sandbox::make_cgroups(network, wanted.nodes)?;
     }
     let plan = plan::components(place, &state, &endpoints, assets.as_deref())?;
-    crate::run::write(
-        &place.at("plan.json"),
-        serde_json::to_string_pretty(&plan).context("plan.json")?,
-    )?;
+    crate::run::write(&place.at("plan.json"), serde_json::to_string_pretty(&plan).context("plan.json")?)?;
     state.init = Some(start(place, &state)?);
     place.write(&state)?;
     settle(place, &state).map_err(|error| explain(place, &plan, &error))?;
     state.ready = true;
     place.write(&state)?;
-    say!(
-        "up in {} s\n{}",
-        started.elapsed().as_secs(),
-        describe(place, &state)
-    );
+    say!("up in {} s\n{}", started.elapsed().as_secs(), describe(place, &state));
     Ok(())
 }
 
@@ -121,19 +91,12 @@ fn lock() -> Result<File> {
 /// Starts the supervisor in a session of its own and returns the process all others die with.
 fn start(place: &Place, state: &State) -> Result<Process> {
     let program = std::env::current_exe().context("finding this program")?;
-    let supervisor: Vec<String> = [
-        &program.display().to_string(),
-        "supervise",
-        "--dir",
-        &place.0.display().to_string(),
-    ]
-    .map(String::from)
-    .into();
-    let mut wrapped = if state.control_plane_only {
-        command("setsid", &supervisor)
-    } else {
-        sandbox::wrap(&supervisor)
-    };
+    let supervisor: Vec<String> =
+        [&program.display().to_string(), "supervise", "--dir", &place.0.display().to_string()]
+            .map(String::from)
+            .into();
+    let mut wrapped =
+        if state.control_plane_only { command("setsid", &supervisor) } else { sandbox::wrap(&supervisor) };
     let log = place.log("supervisor");
     let log = File::create(&log).context(format_args!("making {}", log.display()))?;
     let child = wrapped
@@ -160,39 +123,22 @@ fn settle(place: &Place, state: &State) -> Result<()> {
     })?
     .then_some(())
     .ok_or("the supervisor has ended")?;
-    for tar in if state.control_plane_only {
-        vec![]
-    } else {
-        vec![image::pause()?, image::cometbft()?]
-    } {
+    for tar in if state.control_plane_only { vec![] } else { vec![image::pause()?, image::cometbft()?] } {
         client::load(place, state, &tar)?;
     }
     for n in 1..=state.nodes {
         let name = node::name(n);
-        wait_for(
-            &format!("{name} to be Ready"),
-            Duration::from_secs(90),
-            || {
-                let query = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
-                let status = output(kubectl(state)?.args(["get", "node", &name, "-o", query]))?;
-                if status == "True" {
-                    Ok(())
-                } else {
-                    Err(format!("Ready={status}").into())
-                }
-            },
-        )?;
+        wait_for(&format!("{name} to be Ready"), Duration::from_secs(90), || {
+            let query = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
+            let status = output(kubectl(state)?.args(["get", "node", &name, "-o", query]))?;
+            if status == "True" { Ok(()) } else { Err(format!("Ready={status}").into()) }
+        })?;
     }
     if state.nodes > 0 {
         // Pods are refused until this exists.
-        wait_for(
-            "the default service account",
-            Duration::from_secs(60),
-            || {
-                output(kubectl(state)?.args(["get", "serviceaccount", "default", "-n", "default"]))
-                    .map(drop)
-            },
-        )?;
+        wait_for("the default service account", Duration::from_secs(60), || {
+            output(kubectl(state)?.args(["get", "serviceaccount", "default", "-n", "default"])).map(drop)
+        })?;
     }
     Ok(())
 }
@@ -200,15 +146,8 @@ fn settle(place: &Place, state: &State) -> Result<()> {
 /// Puts the logs of whatever may be to blame behind an error.
 fn explain(place: &Place, plan: &[Component], error: &Failure) -> Failure {
     let mut text = format!("{error}\nlogs are in {}", place.at("logs").display());
-    for name in ["supervisor"]
-        .into_iter()
-        .chain(plan.iter().take(2).map(|component| component.name.as_str()))
-    {
-        let _ = write!(
-            text,
-            "\nthe end of {name}.log:\n  {}",
-            tail(&place.log(name))
-        );
+    for name in ["supervisor"].into_iter().chain(plan.iter().take(2).map(|component| component.name.as_str())) {
+        let _ = write!(text, "\nthe end of {name}.log:\n  {}", tail(&place.log(name)));
     }
     text.into()
 }
@@ -232,18 +171,10 @@ pub fn describe(place: &Place, state: &State) -> String {
 /// The processes of the cluster by component, as the machine numbers them.
 pub fn components(place: &Place, state: &State) -> Result<BTreeMap<String, u32>> {
     let text = fs::read(place.at("pids.json")).context("reading pids.json")?;
-    let inner: BTreeMap<String, Process> =
-        serde_json::from_slice(&text).context("reading pids.json")?;
+    let inner: BTreeMap<String, Process> = serde_json::from_slice(&text).context("reading pids.json")?;
     let init = state.init.as_ref().map_or(0, |init| init.pid);
     let outer = |pid| {
-        if state.control_plane_only {
-            Some(pid)
-        } else {
-            process::of_component(init, pid)
-        }
+        if state.control_plane_only { Some(pid) } else { process::of_component(init, pid) }
     };
-    Ok(inner
-        .into_iter()
-        .filter_map(|(name, process)| Some((name, outer(process.pid)?)))
-        .collect())
+    Ok(inner.into_iter().filter_map(|(name, process)| Some((name, outer(process.pid)?))).collect())
 }

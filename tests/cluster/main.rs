@@ -161,33 +161,11 @@ fn execute(cli: Cli) -> Result<ExitCode> {
             for family in tools::ALL {
                 say!("{}", family.ensure()?.display());
             }
-            say!(
-                "{}\n{}",
-                image::pause()?.display(),
-                image::cometbft()?.display()
-            );
+            say!("{}\n{}", image::pause()?.display(), image::cometbft()?.display());
         }
-        (
-            Command::Up {
-                control_plane_only: false,
-                ..
-            },
-            Some(kubeconfig),
-        ) => client::verify(&kubeconfig)?,
-        (
-            Command::Up {
-                nodes,
-                control_plane_only,
-            },
-            _,
-        ) => {
-            lifecycle::up(
-                &place,
-                Wanted {
-                    nodes,
-                    control_plane_only,
-                },
-            )?;
+        (Command::Up { control_plane_only: false, .. }, Some(kubeconfig)) => client::verify(&kubeconfig)?,
+        (Command::Up { nodes, control_plane_only }, _) => {
+            lifecycle::up(&place, Wanted { nodes, control_plane_only })?;
         }
         (Command::LoadImage { .. } | Command::Chain(Chain::Up(_)), Some(kubeconfig)) => {
             return Err(client::refuse_images(&kubeconfig));
@@ -200,9 +178,7 @@ fn execute(cli: Cli) -> Result<ExitCode> {
         (Command::Kubectl { args }, _) => {
             let status = client::kubectl(&place.required()?)?.args(args).status();
             let code = run::Context::context(status, "starting kubectl")?.code();
-            return Ok(ExitCode::from(
-                code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
-            ));
+            return Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)));
         }
         (Command::Image(wanted), _) => image(&wanted)?,
         (Command::Chain(wanted), _) => {
@@ -213,24 +189,12 @@ fn execute(cli: Cli) -> Result<ExitCode> {
                 Chain::Down(chain) => chain::down(&place, &state, &chain.namespace)?,
             }
         }
-        (
-            Command::Pid {
-                namespace,
-                container,
-                component,
-                pod,
-            },
-            _,
-        ) => {
+        (Command::Pid { namespace, container, component, pod }, _) => {
             let state = place.required()?;
             let pid = if let Some(component) = component {
-                *lifecycle::components(&place, &state)?
-                    .get(&component)
-                    .ok_or_else(|| {
-                        run::Failure::from(format!(
-                            "no component {component} runs: see `cluster status`"
-                        ))
-                    })?
+                *lifecycle::components(&place, &state)?.get(&component).ok_or_else(|| {
+                    run::Failure::from(format!("no component {component} runs: see `cluster status`"))
+                })?
             } else {
                 let (namespace, pod) = (namespace.unwrap_or_default(), pod.unwrap_or_default());
                 client::pod_process(&state, &namespace, &pod, container.as_deref())?

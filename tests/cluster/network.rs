@@ -18,17 +18,12 @@ impl Network {
     /// The first range that no route of this machine is in.
     pub fn free() -> Result<Self> {
         for network in (96..=127).map(Self) {
-            let routes = output(&mut line(&format!(
-                "ip -4 route show table all root 10.{}.0.0/16",
-                network.0
-            )))?;
+            let routes = output(&mut line(&format!("ip -4 route show table all root 10.{}.0.0/16", network.0)))?;
             if routes.trim().is_empty() {
                 return Ok(network);
             }
         }
-        Err(Failure::refused(
-            "every range from 10.96.0.0/16 to 10.127.0.0/16 has a route (`ip route`): free one",
-        ))
+        Err(Failure::refused("every range from 10.96.0.0/16 to 10.127.0.0/16 has a route (`ip route`): free one"))
     }
 
     /// Addresses of Services.

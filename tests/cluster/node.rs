@@ -31,22 +31,13 @@ pub fn prepare(
     for sub in ["cni", "kubelet", "pod-logs"] {
         make_dir(&dir.join(sub))?;
     }
-    write(
-        &dir.join("containerd.toml"),
-        containerd_config(&dir, &pause_name()?),
-    )?;
+    write(&dir.join("containerd.toml"), containerd_config(&dir, &pause_name()?))?;
     write(&dir.join("cni/10-bridge.conflist"), bridge(&dir, net, node))?;
-    write(
-        &dir.join("kubelet.json"),
-        kubelet_config(place, &dir, net, node),
-    )?;
+    write(&dir.join("kubelet.json"), kubelet_config(place, &dir, net, node))?;
     // There is no DNS: a name asked for in a pod fails at once instead of after a timeout.
     write(&dir.join("resolv.conf"), "nameserver 127.0.0.1\n")?;
     // containerd finds its shim on the path, so it is started through env.
-    let path = format!(
-        "PATH={}:/usr/sbin:/usr/bin:/sbin:/bin",
-        containerd.display()
-    );
+    let path = format!("PATH={}:/usr/sbin:/usr/bin:/sbin:/bin", containerd.display());
     let kubeconfig = place.at(&format!("kubelet-{node}.kubeconfig"));
     Ok(vec![
         Component {
@@ -76,12 +67,7 @@ pub fn prepare(
 
 fn containerd_config(dir: &Path, pause: &str) -> String {
     let at = |name: &str| dir.join(name).display().to_string();
-    let (root, state, socket, cni) = (
-        at("containerd"),
-        at("containerd-state"),
-        at("containerd.sock"),
-        at("cni"),
-    );
+    let (root, state, socket, cni) = (at("containerd"), at("containerd-state"), at("containerd.sock"), at("cni"));
     format!(
         "version = 3
 root = {root:?}
@@ -161,10 +147,7 @@ pub fn proxy(place: &Place, net: Network, kubernetes: &Path) -> Result<Component
     Ok(Component {
         name: "kube-proxy".into(),
         program: kubernetes.join("kube-proxy"),
-        args: vec![format!(
-            "--config={}",
-            place.at("kube-proxy.json").display()
-        )],
+        args: vec![format!("--config={}", place.at("kube-proxy.json").display())],
         listens: None,
     })
 }

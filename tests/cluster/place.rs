@@ -6,17 +6,11 @@ use std::path::{Path, PathBuf};
 
 /// `$MAINSTAY_CACHE`, or `mainstay` in the user's cache folder.
 pub fn cache() -> Result<PathBuf> {
-    let set = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("MAINSTAY_CACHE")
         .or_else(|| Some(set("XDG_CACHE_HOME")?.join("mainstay")))
         .or_else(|| Some(set("HOME")?.join(".cache/mainstay")))
-        .ok_or_else(|| {
-            Failure::refused("none of MAINSTAY_CACHE, XDG_CACHE_HOME and HOME is set: set one")
-        })
+        .ok_or_else(|| Failure::refused("none of MAINSTAY_CACHE, XDG_CACHE_HOME and HOME is set: set one"))
 }
 
 /// A process that cannot be mistaken for a later one with the same number.
@@ -103,17 +97,13 @@ impl Place {
 
     /// The cluster that runs here, if one does.
     pub fn running(&self) -> Option<State> {
-        self.read()
-            .filter(|state| state.init.as_ref().is_some_and(Process::alive))
+        self.read().filter(|state| state.init.as_ref().is_some_and(Process::alive))
     }
 
     /// The cluster that runs here, or what to do about it.
     pub fn required(&self) -> Result<State> {
         self.running().ok_or_else(|| {
-            Failure::refused(format!(
-                "no cluster runs in {}: start one with `cluster up`",
-                self.0.display()
-            ))
+            Failure::refused(format!("no cluster runs in {}: start one with `cluster up`", self.0.display()))
         })
     }
 }

@@ -32,10 +32,7 @@ pub fn components(
     control_plane::write_files(place, endpoints, state.nodes)?;
     let (etcd, bin) = match assets {
         Some(dir) => (dir.join("etcd"), dir.to_owned()),
-        None => (
-            host::find("etcd").unwrap_or_else(|| "etcd".into()),
-            KUBERNETES.dir()?,
-        ),
+        None => (host::find("etcd").unwrap_or_else(|| "etcd".into()), KUBERNETES.dir()?),
     };
     let bare = state.control_plane_only;
     let mut plan = vec![
@@ -46,13 +43,7 @@ pub fn components(
         plan.extend(control_plane::controllers(place, &bin));
         plan.push(node::proxy(place, state.network, &bin)?);
         for n in 1..=state.nodes {
-            plan.extend(node::prepare(
-                place,
-                state.network,
-                n,
-                &bin,
-                &CONTAINERD.dir()?,
-            )?);
+            plan.extend(node::prepare(place, state.network, n, &bin, &CONTAINERD.dir()?)?);
         }
     }
     Ok(plan)

@@ -22,38 +22,24 @@ pub fn of_container(container: &str) -> Option<u32> {
 pub fn of_component(init: u32, inner: u32) -> Option<u32> {
     let namespace = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     let wanted = namespace(init)?;
-    all().find(|&pid| {
-        namespaced(pid).last() == Some(&inner) && namespace(pid).as_ref() == Some(&wanted)
-    })
+    all().find(|&pid| namespaced(pid).last() == Some(&inner) && namespace(pid).as_ref() == Some(&wanted))
 }
 
 /// Sends a signal, such as `STOP`, `CONT` or `KILL`.
 pub fn signal(pid: u32, name: &str) -> io::Result<()> {
-    let done = Command::new("kill")
-        .args([format!("-{name}"), pid.to_string()])
-        .output()?;
+    let done = Command::new("kill").args([format!("-{name}"), pid.to_string()]).output()?;
     if done.status.success() {
         return Ok(());
     }
     let why = String::from_utf8_lossy(&done.stderr);
-    Err(io::Error::other(format!(
-        "kill -{name} {pid}: {}",
-        why.trim()
-    )))
+    Err(io::Error::other(format!("kill -{name} {pid}: {}", why.trim())))
 }
 
 /// The processes whose command lines end in these arguments.
 pub fn ending_in(args: &[&str]) -> Vec<u32> {
-    let end: String = args
-        .iter()
-        .flat_map(|arg| ["\0", *arg])
-        .chain(["\0"])
-        .collect();
+    let end: String = args.iter().flat_map(|arg| ["\0", *arg]).chain(["\0"]).collect();
     all()
-        .filter(|pid| {
-            fs::read(format!("/proc/{pid}/cmdline"))
-                .is_ok_and(|line| line.ends_with(end.as_bytes()))
-        })
+        .filter(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(end.as_bytes())))
         .collect()
 }
 
@@ -66,11 +52,6 @@ fn all() -> impl Iterator<Item = u32> {
 /// A process's number in each process namespace it is in, from the outermost inwards.
 fn namespaced(pid: u32) -> Vec<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("NSpid:"))
-        .unwrap_or_default();
-    line.split_whitespace()
-        .filter_map(|number| number.parse().ok())
-        .collect()
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    line.split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }

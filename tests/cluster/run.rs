@@ -17,10 +17,7 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 impl Failure {
     /// The user has to change something before this can work: exit code 2.
     pub fn refused(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            code: 2,
-        }
+        Self { message: message.into(), code: 2 }
     }
 
     /// The exit code for this failure.
@@ -90,10 +87,7 @@ pub fn line(text: &str) -> Command {
 /// Runs a command to its end and returns its standard output.
 pub fn output(command: &mut Command) -> Result<String> {
     let shown = shown(command);
-    let done = command
-        .stdin(Stdio::null())
-        .output()
-        .context(format_args!("starting `{shown}`"))?;
+    let done = command.stdin(Stdio::null()).output().context(format_args!("starting `{shown}`"))?;
     if done.status.success() {
         return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
     }
@@ -112,13 +106,9 @@ pub fn feed(command: &mut Command, input: &[u8]) -> Result<String> {
         .spawn()
         .context(format_args!("starting `{shown}`"))?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin
-            .write_all(input)
-            .context(format_args!("writing to `{shown}`"))?;
+        stdin.write_all(input).context(format_args!("writing to `{shown}`"))?;
     }
-    let done = child
-        .wait_with_output()
-        .context(format_args!("waiting for `{shown}`"))?;
+    let done = child.wait_with_output().context(format_args!("waiting for `{shown}`"))?;
     if done.status.success() {
         return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
     }

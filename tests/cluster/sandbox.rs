@@ -26,8 +26,7 @@ const TUNABLES: [&str; 5] = [
 /// The command that runs `supervisor` as the first process of new namespaces. A shell goes
 /// before it because the first process inherits orphans and has to reap them.
 pub fn wrap(supervisor: &[String]) -> Command {
-    let mut wrapped =
-        line("setsid unshare --mount --net --pid --fork --kill-child --mount-proc sh -c");
+    let mut wrapped = line("setsid unshare --mount --net --pid --fork --kill-child --mount-proc sh -c");
     wrapped.args(["\"$@\" & wait", "sh"]).args(supervisor);
     wrapped
 }
@@ -35,24 +34,13 @@ pub fn wrap(supervisor: &[String]) -> Command {
 /// Waits for the first process in the namespaces and links the machine to it.
 pub fn connect(net: Network, unshare: u32) -> Result<Process> {
     let children = format!("/proc/{unshare}/task/{unshare}/children");
-    let init = wait_for(
-        "the cluster's first process",
-        Duration::from_secs(10),
-        || {
-            let text = fs::read_to_string(&children).context(&children)?;
-            let pid = text
-                .split_whitespace()
-                .next()
-                .and_then(|pid| pid.parse().ok());
-            pid.and_then(Process::of)
-                .ok_or_else(|| Failure::from("it does not exist"))
-        },
-    )?;
+    let init = wait_for("the cluster's first process", Duration::from_secs(10), || {
+        let text = fs::read_to_string(&children).context(&children)?;
+        let pid = text.split_whitespace().next().and_then(|pid| pid.parse().ok());
+        pid.and_then(Process::of).ok_or_else(|| Failure::from("it does not exist"))
+    })?;
     let (link, inside) = (net.link(), net.inside());
-    run(&format!(
-        "ip link add {link} type veth peer name host0 netns {}",
-        init.pid
-    ))?;
+    run(&format!("ip link add {link} type veth peer name host0 netns {}", init.pid))?;
     run(&format!("ip addr add {}/30 dev {link}", net.outside()))?;
     run(&format!("ip link set {link} up"))?;
     for range in [net.services(), net.pods(), net.nodes()] {
@@ -68,19 +56,14 @@ pub fn furnish(place: &Place, net: Network, nodes: u32) -> Result<()> {
     let copies = place.at("tunables");
     make_dir(&copies)?;
     for (index, name) in TUNABLES.iter().enumerate() {
-        let (real, copy) = (
-            Path::new("/proc/sys").join(name),
-            copies.join(index.to_string()),
-        );
+        let (real, copy) = (Path::new("/proc/sys").join(name), copies.join(index.to_string()));
         if let Ok(value) = fs::read(&real) {
             write(&copy, value)?;
             output(command("mount", ["--bind"]).args([&copy, &real]))?;
         }
     }
     run("ip link set lo up")?;
-    wait_for("the link to the machine", Duration::from_secs(10), || {
-        run("ip link show host0")
-    })?;
+    wait_for("the link to the machine", Duration::from_secs(10), || run("ip link show host0"))?;
     run(&format!("ip addr add {}/30 dev host0", net.inside()))?;
     run("ip link set host0 up")?;
     // Gives Services without endpoints a way to nowhere, and nodes their addresses. A bridge
@@ -108,14 +91,9 @@ pub fn make_cgroups(net: Network, nodes: u32) -> Result<()> {
 
 fn make_cgroup(parent: &Path, child: &Path) -> Result<()> {
     // Version 2: a controller has to be passed on; one that cannot be is missed by nobody here.
-    for controller in fs::read_to_string(parent.join("cgroup.controllers"))
-        .unwrap_or_default()
-        .split_whitespace()
+    for controller in fs::read_to_string(parent.join("cgroup.controllers")).unwrap_or_default().split_whitespace()
     {
-        let _ = fs::write(
-            parent.join("cgroup.subtree_control"),
-            format!("+{controller}"),
-        );
+        let _ = fs::write(parent.join("cgroup.subtree_control"), format!("+{controller}"));
     }
     make_dir(child)?;
     // Version 1: an empty set of processors admits no process.
@@ -136,10 +114,7 @@ fn hierarchies() -> Vec<PathBuf> {
     }
     let entries = fs::read_dir(&root).into_iter().flatten().flatten();
     // A controller may have a second name that is a link.
-    entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.path())
-        .collect()
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
 
 /// Removes what a dead cluster left: its cgroups. The rest died with it.
@@ -148,17 +123,11 @@ pub fn sweep(net: Network) -> Result<()> {
         let top = hierarchy.join(net.cgroup());
         if top.is_dir() {
             // The kernel empties a cgroup a moment after its last process has gone.
-            wait_for("removing cgroups", Duration::from_secs(10), || {
-                remove_cgroup(&top)
-            })?;
+            wait_for("removing cgroups", Duration::from_secs(10), || remove_cgroup(&top))?;
         }
     }
     wait_for("the link's end", Duration::from_secs(10), || {
-        if Path::new("/sys/class/net").join(net.link()).exists() {
-            Err(net.link().into())
-        } else {
-            Ok(())
-        }
+        if Path::new("/sys/class/net").join(net.link()).exists() { Err(net.link().into()) } else { Ok(()) }
     })
 }
 

@@ -49,10 +49,7 @@ pub fn run(place: &Place) -> Result<()> {
             let Some(child) = children.get_mut(&component.name) else {
                 continue;
             };
-            if let Some(status) = child
-                .try_wait()
-                .context(format_args!("waiting for {}", component.name))?
-            {
+            if let Some(status) = child.try_wait().context(format_args!("waiting for {}", component.name))? {
                 eprintln!("{} stopped ({status}); starting it again", component.name);
                 *child = start(place, component)?;
                 record(place, &children)?;
@@ -86,10 +83,8 @@ fn start(place: &Place, component: &Component) -> Result<Child> {
 
 /// Writes `pids.json`; the numbers are those that this process sees.
 fn record(place: &Place, children: &BTreeMap<String, Child>) -> Result<()> {
-    let pids: BTreeMap<&str, Process> = children
-        .iter()
-        .filter_map(|(name, child)| Some((name.as_str(), Process::of(child.id())?)))
-        .collect();
+    let pids: BTreeMap<&str, Process> =
+        children.iter().filter_map(|(name, child)| Some((name.as_str(), Process::of(child.id())?))).collect();
     let text = serde_json::to_string_pretty(&pids).context("writing pids.json")?;
     let new = place.at("pids.json.new");
     write(&new, text)?;

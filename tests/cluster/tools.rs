@@ -29,14 +29,7 @@ pub const KUBERNETES: Family = Family {
     name: "kubernetes",
     module: Some("k8s.io/kubernetes"),
     package: ".",
-    links: &[
-        "kube-apiserver",
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kube-proxy",
-        "kubelet",
-        "kubectl",
-    ],
+    links: &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"],
     cold: "6 minutes",
 };
 /// containerd, its shim and `ctr`.
@@ -56,41 +49,25 @@ pub const COMETBFT: Family = Family {
     cold: "30 seconds",
 };
 /// Helm, for installing the chart as a user would.
-pub const HELM: Family = Family {
-    name: "helm",
-    module: Some("helm.sh/helm/v4"),
-    package: "tool",
-    links: &[],
-    cold: "2 minutes",
-};
+pub const HELM: Family =
+    Family { name: "helm", module: Some("helm.sh/helm/v4"), package: "tool", links: &[], cold: "2 minutes" };
 /// The process that holds a pod's namespaces.
-pub const PAUSE: Family = Family {
-    name: "pause",
-    module: None,
-    package: ".",
-    links: &[],
-    cold: "5 seconds",
-};
+pub const PAUSE: Family = Family { name: "pause", module: None, package: ".", links: &[], cold: "5 seconds" };
 
 /// Every family, the quick ones first.
 pub const ALL: [Family; 5] = [PAUSE, COMETBFT, CONTAINERD, HELM, KUBERNETES];
 
 /// The path of a program such as `helm` or `kubectl`, built first if it is not there.
 pub fn path(program: &str) -> Result<PathBuf> {
-    let family = ALL
-        .iter()
-        .find(|family| family.name == program || family.links.contains(&program));
-    let family = family.ok_or_else(|| {
-        Failure::refused(format!("{program} is not built here: try helm or kubectl"))
-    })?;
+    let family = ALL.iter().find(|family| family.name == program || family.links.contains(&program));
+    let family =
+        family.ok_or_else(|| Failure::refused(format!("{program} is not built here: try helm or kubectl")))?;
     Ok(family.ensure()?.join(program))
 }
 
 impl Family {
     fn sources(self) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/cluster/tools")
-            .join(self.name)
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/tools").join(self.name)
     }
 
     /// The version that `go.mod` asks for, without its `v`.
@@ -103,11 +80,7 @@ impl Family {
         text.lines()
             .filter(|line| !line.contains("=>"))
             .find_map(|line| {
-                line.trim()
-                    .trim_start_matches("require ")
-                    .strip_prefix(module)?
-                    .trim()
-                    .strip_prefix('v')
+                line.trim().trim_start_matches("require ").strip_prefix(module)?.trim().strip_prefix('v')
             })
             .map(|rest| rest.split_whitespace().next().unwrap_or(rest).to_owned())
             .ok_or_else(|| format!("{}: no version of {module}", path.display()).into())
@@ -117,23 +90,11 @@ impl Family {
         let mut flags = "-s -w".to_owned();
         if self.name == KUBERNETES.name {
             let mut parts = version.split('.');
-            let (major, minor) = (
-                parts.next().unwrap_or_default(),
-                parts.next().unwrap_or_default(),
-            );
+            let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
             // Without these the kubelet reports v0.0.0 and version checks misfire.
-            for package in [
-                "k8s.io/component-base/version",
-                "k8s.io/client-go/pkg/version",
-            ] {
-                let _ = write!(
-                    flags,
-                    " -X {package}.gitVersion=v{version} -X {package}.gitCommit=v{version}"
-                );
-                let _ = write!(
-                    flags,
-                    " -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
-                );
+            for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
+                let _ = write!(flags, " -X {package}.gitVersion=v{version} -X {package}.gitCommit=v{version}");
+                let _ = write!(flags, " -X {package}.gitMajor={major} -X {package}.gitMinor={minor}");
             }
         }
         flags
@@ -148,9 +109,7 @@ impl Family {
         }
         hash.update(self.ldflags(&version));
         let hash = format!("{:x}", hash.finalize());
-        Ok(place::cache()?
-            .join("bin")
-            .join(format!("{}-{version}-{hash:.12}", self.name)))
+        Ok(place::cache()?.join("bin").join(format!("{}-{version}-{hash:.12}", self.name)))
     }
 
     /// The path of one program, which must have been built.
@@ -166,8 +125,7 @@ impl Family {
         }
         let bin = place::cache()?.join("bin");
         make_dir(&bin)?;
-        let lock =
-            File::create(bin.join(format!("{}.lock", self.name))).context("making a lock file")?;
+        let lock = File::create(bin.join(format!("{}.lock", self.name))).context("making a lock file")?;
         lock.lock().context("waiting for another build")?;
         if !dir.is_dir() {
             self.build(&bin, &dir)?;
@@ -180,38 +138,26 @@ impl Family {
             .context("Go 1.26 or newer is needed to build the local cluster")?;
         let version = self.version()?;
         let (name, start) = (self.name, Instant::now());
-        say!(
-            "building {name} {version} (about {} when nothing is cached) …",
-            self.cold
-        );
+        say!("building {name} {version} (about {} when nothing is cached) …", self.cold);
         // Renamed when complete: nobody ever sees half a family.
         let work = bin.join(format!(".{name}.new"));
         let _ = fs::remove_dir_all(&work);
         make_dir(&work)?;
         let log = bin.join(format!("{name}.log"));
         let out = File::create(&log).context(format_args!("making {}", log.display()))?;
-        let mut child = command(
-            "go",
-            [
-                "build",
-                "-mod=readonly",
-                "-trimpath",
-                "-buildvcs=false",
-                "-ldflags",
-            ],
-        )
-        .arg(self.ldflags(&version))
-        .arg("-o")
-        .arg(format!("{}/", work.display()))
-        .arg(self.package)
-        .current_dir(self.sources())
-        .env("CGO_ENABLED", "0")
-        .env("GOWORK", "off")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(out)
-        .spawn()
-        .context("starting go")?;
+        let mut child = command("go", ["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags"])
+            .arg(self.ldflags(&version))
+            .arg("-o")
+            .arg(format!("{}/", work.display()))
+            .arg(self.package)
+            .current_dir(self.sources())
+            .env("CGO_ENABLED", "0")
+            .env("GOWORK", "off")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(out)
+            .spawn()
+            .context("starting go")?;
         let mut said = Duration::ZERO;
         let status = loop {
             if let Some(status) = child.try_wait().context("waiting for go")? {
@@ -224,16 +170,10 @@ impl Family {
             }
         };
         if !status.success() {
-            return Err(format!(
-                "building {name} failed; the end of {}:\n  {}",
-                log.display(),
-                tail(&log)
-            )
-            .into());
+            return Err(format!("building {name} failed; the end of {}:\n  {}", log.display(), tail(&log)).into());
         }
         for link in self.links {
-            std::os::unix::fs::symlink(name, work.join(link))
-                .context(format_args!("linking {link}"))?;
+            std::os::unix::fs::symlink(name, work.join(link)).context(format_args!("linking {link}"))?;
         }
         fs::rename(&work, dir).context(format_args!("moving {} into place", work.display()))?;
         say!("built {name} {version} in {} s", start.elapsed().as_secs());

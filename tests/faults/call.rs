@@ -48,10 +48,7 @@ impl Call {
     pub fn read(method: &Method, path_and_query: &str) -> Self {
         let query = Query::of(path_and_query);
         let path = path_and_query.split('?').next().unwrap_or_default();
-        let segments: Vec<&str> = path
-            .split('/')
-            .filter(|segment| !segment.is_empty())
-            .collect();
+        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
         let (group, rest) = match segments.as_slice() {
             ["api", _version, rest @ ..] => ("", rest),
             ["apis", group, _version, rest @ ..] => (*group, rest),
@@ -83,9 +80,7 @@ impl Call {
 
     /// Whether this asks for a later page of a list.
     pub fn is_later_page(&self) -> bool {
-        Query::of(&self.path)
-            .get("continue")
-            .is_some_and(|token| !token.is_empty())
+        Query::of(&self.path).get("continue").is_some_and(|token| !token.is_empty())
     }
 
     /// What is read, whatever page size or resource version it is asked for with.
@@ -93,11 +88,7 @@ impl Call {
         let query = Query::of(&self.path);
         let selector = |name| query.get(name).unwrap_or_default();
         let path = self.path.split('?').next().unwrap_or_default();
-        format!(
-            "{path} {} {}",
-            selector("labelSelector"),
-            selector("fieldSelector")
-        )
+        format!("{path} {} {}", selector("labelSelector"), selector("fieldSelector"))
     }
 }
 
@@ -126,23 +117,16 @@ impl Query {
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Kubernetes reads a flag without a value as true.
     fn is_set(&self, name: &str) -> bool {
-        self.get(name)
-            .is_some_and(|value| !matches!(value, "0" | "false"))
+        self.get(name).is_some_and(|value| !matches!(value, "0" | "false"))
     }
 
     fn pinned_name(&self) -> Option<String> {
         let selector = self.get("fieldSelector")?;
-        selector
-            .split(',')
-            .find_map(|term| term.strip_prefix("metadata.name="))
-            .map(str::to_owned)
+        selector.split(',').find_map(|term| term.strip_prefix("metadata.name=")).map(str::to_owned)
     }
 }

@@ -44,11 +44,7 @@ pub(super) struct Rule {
 
 impl Rule {
     pub fn new(request: Matcher, fault: Fault) -> Self {
-        Self {
-            request,
-            fault,
-            seen: 0,
-        }
+        Self { request, fault, seen: 0 }
     }
 
     /// Counts the request if it is one of those waited for; whether the fault is to be played on it.
@@ -125,11 +121,7 @@ impl Exchange {
         }
     }
 
-    async fn serve(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        life: usize,
-    ) -> Result<Response<Body>, Dropped> {
+    async fn serve(self: Arc<Self>, request: Request<Incoming>, life: usize) -> Result<Response<Body>, Dropped> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| Dropped)?.to_bytes();
         let gate = self.gate.clone().lock_owned().await;
@@ -144,9 +136,7 @@ impl Exchange {
             return pending().await;
         }
         // Apart from the connection, because hyper drops this future too when the client goes away.
-        tokio::spawn(self.play(fault, record, head, gate))
-            .await
-            .unwrap_or(Err(Dropped))
+        tokio::spawn(self.play(fault, record, head, gate)).await.unwrap_or(Err(Dropped))
     }
 
     /// Numbers the request, enters it into the log and chooses its fault.
@@ -160,10 +150,7 @@ impl Exchange {
             upstream: None,
             outcome: Outcome::Pending,
             error: None,
-            times: Times {
-                received: self.started.elapsed(),
-                ..Times::default()
-            },
+            times: Times { received: self.started.elapsed(), ..Times::default() },
         };
         let mut fault = None;
         for rule in rules.iter_mut() {
@@ -221,11 +208,7 @@ impl Exchange {
 
     /// Kills the client and with it every connection there is. The gate is the caller's to hold.
     async fn kill(&self) {
-        let kill = self
-            .kill
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let kill = self.kill.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(kill) = kill {
             kill().await;
         }
@@ -233,11 +216,7 @@ impl Exchange {
     }
 
     /// Forwards, unless this lists a resource whose lists are frozen too.
-    async fn read_or_forward(
-        &self,
-        record: &Record,
-        head: &Parts,
-    ) -> Result<Response<Body>, Dropped> {
+    async fn read_or_forward(&self, record: &Record, head: &Parts) -> Result<Response<Body>, Dropped> {
         let lists = self.frozen.borrow().get(&record.call.resource).copied();
         let is_stale = record.call.verb == Verb::List && lists == Some(Lists::Stale);
         match self.first_read(record, head).filter(|_| is_stale) {
@@ -268,11 +247,7 @@ impl Exchange {
 
     fn stream(&self, record: &Record, body: reqwest::Body) -> Body {
         let chunks = BodyDataStream::new(body);
-        let chunks = withhold(
-            chunks,
-            record.call.resource.clone(),
-            self.frozen.subscribe(),
-        );
+        let chunks = withhold(chunks, record.call.resource.clone(), self.frozen.subscribe());
         StreamBody::new(chunks.map_ok(Frame::data)).boxed_unsync()
     }
 
@@ -287,9 +262,7 @@ impl Exchange {
         if response.status() == StatusCode::OK
             && let Some(key) = read_key(record, head)
         {
-            self.first_reads()
-                .entry(key)
-                .or_insert_with(|| response.clone());
+            self.first_reads().entry(key).or_insert_with(|| response.clone());
         }
         Ok(whole(response))
     }
@@ -310,30 +283,18 @@ impl Exchange {
     }
 
     fn amend(&self, k: usize, change: impl FnOnce(&mut Record, std::time::Duration)) {
-        self.log
-            .send_modify(|log| change(&mut log[k - 1], self.started.elapsed()));
+        self.log.send_modify(|log| change(&mut log[k - 1], self.started.elapsed()));
     }
 }
 
 /// Reads with equal keys have interchangeable answers; `None` for what is not a read or not a first page.
 fn read_key(record: &Record, head: &Parts) -> Option<String> {
     let call = &record.call;
-    let is_read =
-        matches!(call.verb, Verb::Get | Verb::List) && !call.streams() && !call.is_later_page();
+    let is_read = matches!(call.verb, Verb::Get | Verb::List) && !call.streams() && !call.is_later_page();
     // Tables, metadata only and protobuf are other answers to the same question.
-    is_read.then(|| {
-        format!(
-            "{} {:?}",
-            call.selection(),
-            head.headers.get(header::ACCEPT)
-        )
-    })
+    is_read.then(|| format!("{} {:?}", call.selection(), head.headers.get(header::ACCEPT)))
 }
 
 fn whole(response: Response<Bytes>) -> Response<Body> {
-    response.map(|body| {
-        Full::new(body)
-            .map_err(|never| match never {})
-            .boxed_unsync()
-    })
+    response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync())
 }

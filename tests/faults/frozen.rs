@@ -22,16 +22,8 @@ pub(super) fn withhold(
     resource: String,
     frozen: watch::Receiver<Frozen>,
 ) -> impl Stream<Item = Chunk> + Send + 'static {
-    let body = Withheld {
-        upstream: upstream.fuse(),
-        resource,
-        frozen,
-        chunks: VecDeque::new(),
-        ended: false,
-    };
-    stream::unfold(body, |mut body| async move {
-        body.next().await.map(|chunk| (chunk, body))
-    })
+    let body = Withheld { upstream: upstream.fuse(), resource, frozen, chunks: VecDeque::new(), ended: false };
+    stream::unfold(body, |mut body| async move { body.next().await.map(|chunk| (chunk, body)) })
 }
 
 struct Withheld<S> {

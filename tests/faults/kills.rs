@@ -19,11 +19,7 @@ const SIGKILL: i32 = 9;
 
 /// A process that stands for the operator, and the proxy told how to kill it.
 fn operator(rig: &Rig) -> Arc<Mutex<Child>> {
-    let child = Command::new("sleep")
-        .arg("600")
-        .kill_on_drop(true)
-        .spawn()
-        .expect("a process");
+    let child = Command::new("sleep").arg("600").kill_on_drop(true).spawn().expect("a process");
     let child = Arc::new(Mutex::new(child));
     let victim = child.clone();
     rig.proxy.on_kill(move || {
@@ -41,58 +37,31 @@ async fn end_of(child: &Mutex<Child>) -> Option<ExitStatus> {
 async fn killed_before_the_request_left() {
     let rig = Rig::start().await;
     let operator = operator(&rig);
-    rig.proxy.on(
-        request().delete().resource("pods").nth(1),
-        Fault::KillBefore,
-    );
+    rig.proxy.on(request().delete().resource("pods").nth(1), Fault::KillBefore);
     rig.get(PODS).await;
     assert_eq!(end_of(&operator).await, None);
 
     let error = rig.send(Method::DELETE, POD).await.expect_err("no answer");
     assert!(is_reset(&error), "{error:?}");
-    assert_eq!(
-        end_of(&operator).await.and_then(|status| status.signal()),
-        Some(SIGKILL)
-    );
+    assert_eq!(end_of(&operator).await.and_then(|status| status.signal()), Some(SIGKILL));
     assert_eq!(rig.mock.saw("DELETE"), 0);
-    let record = rig
-        .proxy
-        .wait_for(request().faulted(), SOON)
-        .await
-        .expect("it fired");
-    assert_eq!(
-        (record.k, record.upstream, record.outcome),
-        (2, None, Outcome::Reset)
-    );
+    let record = rig.proxy.wait_for(request().faulted(), SOON).await.expect("it fired");
+    assert_eq!((record.k, record.upstream, record.outcome), (2, None, Outcome::Reset));
 }
 
 #[tokio::test]
 async fn killed_after_the_act_and_before_the_answer() {
     let rig = Rig::start().await;
     let operator = operator(&rig);
-    rig.proxy
-        .on(request().delete().resource("pods").nth(1), Fault::KillAfter);
+    rig.proxy.on(request().delete().resource("pods").nth(1), Fault::KillAfter);
     let error = rig.send(Method::DELETE, POD).await.expect_err("no answer");
     assert!(is_reset(&error), "{error:?}");
-    assert_eq!(
-        end_of(&operator).await.and_then(|status| status.signal()),
-        Some(SIGKILL)
-    );
-    let record = rig
-        .proxy
-        .wait_for(request().faulted(), SOON)
-        .await
-        .expect("it fired");
-    assert_eq!(
-        (record.upstream, record.outcome),
-        (Some(200), Outcome::Reset)
-    );
+    assert_eq!(end_of(&operator).await.and_then(|status| status.signal()), Some(SIGKILL));
+    let record = rig.proxy.wait_for(request().faulted(), SOON).await.expect("it fired");
+    assert_eq!((record.upstream, record.outcome), (Some(200), Outcome::Reset));
 
     // The next operator finds the act done.
-    let next = Rig {
-        client: client(),
-        ..rig
-    };
+    let next = Rig { client: client(), ..rig };
     assert_eq!(next.send(Method::GET, POD).await.expect("an answer").0, 404);
     assert_eq!(next.mock.saw("DELETE"), 1);
 }
@@ -118,11 +87,8 @@ async fn last_words(fault: Fault, deletes: usize) {
     rig.proxy.on(request().delete().resource("pods"), fault);
 
     // Another connection of the same operator, proven open.
-    let mut other = TcpStream::connect(rig.proxy.url().trim_start_matches("http://"))
-        .await
-        .expect("a connection");
-    let say =
-        |method: &str| format!("{method} {PODS} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n");
+    let mut other = TcpStream::connect(rig.proxy.url().trim_start_matches("http://")).await.expect("a connection");
+    let say = |method: &str| format!("{method} {PODS} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n");
     other.write_all(say("GET").as_bytes()).await.expect("sent");
     assert!(other.read(&mut [0; 1024]).await.expect("an answer") > 0);
 
@@ -141,10 +107,7 @@ async fn last_words(fault: Fault, deletes: usize) {
     assert_eq!(rig.proxy.log().len(), 2, "the list and the delete");
 
     // The next operator comes on new connections.
-    let next = Rig {
-        client: client(),
-        ..rig
-    };
+    let next = Rig { client: client(), ..rig };
     assert!(next.get(PODS).await.contains("node-1"));
 }
 
@@ -168,15 +131,8 @@ async fn what_was_forwarded_is_seen_through_though_the_client_is_gone() {
     // Time for the proxy to notice.
     tokio::time::sleep(Duration::from_millis(50)).await;
     gone.notify_one();
-    let record = rig
-        .proxy
-        .wait_for(request().faulted(), SOON)
-        .await
-        .expect("settled all the same");
-    assert_eq!(
-        (record.upstream, record.outcome),
-        (Some(200), Outcome::Reset)
-    );
+    let record = rig.proxy.wait_for(request().faulted(), SOON).await.expect("settled all the same");
+    assert_eq!((record.upstream, record.outcome), (Some(200), Outcome::Reset));
 }
 
 #[tokio::test]
@@ -189,8 +145,7 @@ async fn a_fault_that_kills_needs_to_know_how() {
 #[tokio::test]
 async fn a_kill_may_be_told_anew() {
     let rig = Rig::start().await;
-    rig.proxy
-        .on_kill(|| async { panic!("the first operator is long gone") });
+    rig.proxy.on_kill(|| async { panic!("the first operator is long gone") });
     rig.proxy.on_kill(|| ready(()));
     rig.proxy.on(request(), Fault::KillAfter);
     assert!(rig.send(Method::GET, PODS).await.is_err());

@@ -61,11 +61,7 @@ impl FaultProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let acceptor = tokio::spawn(exchange.clone().accept(listener)).abort_handle();
-        Ok(Self {
-            exchange,
-            address,
-            acceptor,
-        })
+        Ok(Self { exchange, address, acceptor })
     }
 
     /// What a kubeconfig calls `server`.
@@ -83,11 +79,7 @@ impl FaultProxy {
         Done: Future<Output = ()> + Send + 'static,
     {
         let kill = Arc::new(move || kill().boxed());
-        *self
-            .exchange
-            .kill
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(kill);
+        *self.exchange.kill.lock().unwrap_or_else(PoisonError::into_inner) = Some(kill);
     }
 
     /// Plays `fault` on the request described: once, unless it says `always`. Of two faults for one request the older
@@ -96,25 +88,15 @@ impl FaultProxy {
     /// # Panics
     /// If the fault kills and nobody said how.
     pub fn on(&self, request: Matcher, fault: Fault) {
-        let can_kill = self
-            .exchange
-            .kill
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some();
-        assert!(
-            can_kill || !fault.kills(),
-            "{fault:?} needs on_kill() first"
-        );
+        let can_kill = self.exchange.kill.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        assert!(can_kill || !fault.kills(), "{fault:?} needs on_kill() first");
         self.exchange.rules().push(Rule::new(request, fault));
     }
 
     /// Takes back every fault and thaws everything: transparent again. Clients that were made to hang keep hanging.
     pub fn clear(&self) {
         self.exchange.rules().clear();
-        self.exchange
-            .frozen
-            .send_modify(std::collections::BTreeMap::clear);
+        self.exchange.frozen.send_modify(std::collections::BTreeMap::clear);
     }
 
     /// From now on watches of `resource` (in any group or namespace) stay open and deliver nothing, and its lists come
@@ -137,22 +119,12 @@ impl FaultProxy {
 
     /// How many requests so far are as described, leaving `nth` aside.
     pub fn count(&self, request: &Matcher) -> usize {
-        self.exchange
-            .log
-            .borrow()
-            .iter()
-            .filter(|record| request.matches(record))
-            .count()
+        self.exchange.log.borrow().iter().filter(|record| request.matches(record)).count()
     }
 
     /// Waits until the request described has been made, also in the past, and its outcome is decided.
     pub async fn wait_for(&self, request: Matcher, timeout: Duration) -> Result<Record, NotSeen> {
-        let settled = |log: &[Record]| {
-            request
-                .find(log)
-                .filter(|record| record.is_settled())
-                .cloned()
-        };
+        let settled = |log: &[Record]| request.find(log).filter(|record| record.is_settled()).cloned();
         let mut log = self.exchange.log.subscribe();
         let seen = tokio::time::timeout(timeout, log.wait_for(|log| settled(log).is_some())).await;
         match seen {

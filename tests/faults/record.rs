@@ -58,9 +58,7 @@ impl Record {
     /// The body's SHA-256 in hexadecimal: equal requests have equal hashes across runs.
     pub fn body_hash(&self) -> String {
         let digest = Sha256::digest(&self.body);
-        digest
-            .iter()
-            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+        digest.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
     }
 
     /// The status the client saw.

@@ -49,16 +49,12 @@ impl Mock {
 
     /// Sends a line to every watch of `resource`.
     pub fn emit(&self, resource: &str, line: &str) {
-        self.events
-            .send((resource.to_owned(), Some(line.to_owned())))
-            .expect("somebody watches");
+        self.events.send((resource.to_owned(), Some(line.to_owned()))).expect("somebody watches");
     }
 
     /// Ends every watch of `resource`.
     pub fn end(&self, resource: &str) {
-        self.events
-            .send((resource.to_owned(), None))
-            .expect("somebody watches");
+        self.events.send((resource.to_owned(), None)).expect("somebody watches");
     }
 
     /// Whether any watch is open.
@@ -68,69 +64,43 @@ impl Mock {
 
     /// How many requests of this method got here.
     pub fn saw(&self, method: &str) -> usize {
-        self.requests
-            .lock()
-            .expect("not poisoned")
-            .iter()
-            .filter(|seen| *seen == method)
-            .count()
+        self.requests.lock().expect("not poisoned").iter().filter(|seen| *seen == method).count()
     }
 
     fn watch(&self, resource: String) -> Body {
         let events = self.events.subscribe();
-        Body::from_stream(stream::unfold(
-            (events, resource),
-            |(mut events, resource)| async move {
-                loop {
-                    let (of, line) = events.recv().await.ok()?;
-                    if of == resource {
-                        return line.map(|line| (Ok::<_, io::Error>(line), (events, resource)));
-                    }
+        Body::from_stream(stream::unfold((events, resource), |(mut events, resource)| async move {
+            loop {
+                let (of, line) = events.recv().await.ok()?;
+                if of == resource {
+                    return line.map(|line| (Ok::<_, io::Error>(line), (events, resource)));
                 }
-            },
-        ))
+            }
+        }))
     }
 }
 
 async fn serve(State(mock): State<Arc<Mock>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, 1 << 20)
-        .await
-        .expect("a whole body");
-    mock.requests
-        .lock()
-        .expect("not poisoned")
-        .push(head.method.to_string());
+    let body = axum::body::to_bytes(body, 1 << 20).await.expect("a whole body");
+    mock.requests.lock().expect("not poisoned").push(head.method.to_string());
     let call = Call::read(&head.method, &head.uri.to_string());
     let mut pods = mock.pods.lock().expect("not poisoned");
     match (call.verb, call.resource.as_str(), &call.name) {
         _ if call.streams() => Response::new(mock.watch(call.resource.clone())),
-        (Verb::List, "pods", _) => {
-            reply(StatusCode::OK, &json!({"kind": "PodList", "items": *pods}))
-        }
-        (Verb::Get, "pods", Some(name)) if pods.contains(name) => {
-            reply(StatusCode::OK, &json!({"name": name}))
-        }
+        (Verb::List, "pods", _) => reply(StatusCode::OK, &json!({"kind": "PodList", "items": *pods})),
+        (Verb::Get, "pods", Some(name)) if pods.contains(name) => reply(StatusCode::OK, &json!({"name": name})),
         (Verb::Delete, "pods", Some(name)) if pods.contains(name) => {
             pods.retain(|pod| pod != name);
-            reply(
-                StatusCode::OK,
-                &json!({"kind": "Status", "status": "Success"}),
-            )
+            reply(StatusCode::OK, &json!({"kind": "Status", "status": "Success"}))
         }
-        (_, "pods", Some(_)) if call.subresource.is_none() => {
-            reply(StatusCode::NOT_FOUND, &json!({}))
-        }
+        (_, "pods", Some(_)) if call.subresource.is_none() => reply(StatusCode::NOT_FOUND, &json!({})),
         _ => reply(StatusCode::CREATED, &echo(&head, &body)),
     }
 }
 
 fn echo(head: &http::request::Parts, body: &Bytes) -> Value {
-    let headers: Vec<_> = head
-        .headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {value:?}"))
-        .collect();
+    let headers: Vec<_> = head.headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
     json!({"uri": head.uri.to_string(), "headers": headers, "body": String::from_utf8_lossy(body)})
 }
 
@@ -150,14 +120,8 @@ pub struct Rig {
 impl Rig {
     pub async fn start() -> Self {
         let (mock, url) = Mock::start().await;
-        let proxy = FaultProxy::start(Upstream::unverified(&url))
-            .await
-            .expect("the proxy starts");
-        Self {
-            mock,
-            proxy,
-            client: client(),
-        }
+        let proxy = FaultProxy::start(Upstream::unverified(&url)).await.expect("the proxy starts");
+        Self { mock, proxy, client: client() }
     }
 
     /// One request through the proxy, answered in full.
@@ -172,9 +136,7 @@ impl Rig {
         method: Method,
         path: &str,
     ) -> impl Future<Output = reqwest::Result<reqwest::Response>> + use<> {
-        self.client
-            .request(method, format!("{}{path}", self.proxy.url()))
-            .send()
+        self.client.request(method, format!("{}{path}", self.proxy.url())).send()
     }
 
     pub async fn get(&self, path: &str) -> String {
@@ -184,10 +146,7 @@ impl Rig {
 
 /// A client with connections of its own, as a restarted operator has.
 pub fn client() -> reqwest::Client {
-    reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a client")
+    reqwest::Client::builder().no_proxy().build().expect("a client")
 }
 
 /// Whether the connection was reset under the client, and not closed in good order.

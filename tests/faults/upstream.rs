@@ -20,36 +20,26 @@ enum Trust {
 impl Upstream {
     /// The server at `url`, signed by an authority in `ca`, a PEM bundle.
     pub fn trusting(url: &str, ca: impl Into<Vec<u8>>) -> Self {
-        Self {
-            url: url.to_owned(),
-            trust: Trust::SignedBy(ca.into()),
-        }
+        Self { url: url.to_owned(), trust: Trust::SignedBy(ca.into()) }
     }
 
     /// The server at `url`, plain HTTP or with whatever certificate it shows.
     pub fn unverified(url: &str) -> Self {
-        Self {
-            url: url.to_owned(),
-            trust: Trust::Anybody,
-        }
+        Self { url: url.to_owned(), trust: Trust::Anybody }
     }
 
     pub(super) fn connect(self) -> io::Result<Connection> {
         // Fails only when a provider is installed already, which is just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none());
+        let builder = Client::builder().no_proxy().redirect(redirect::Policy::none());
         let builder = match self.trust {
             Trust::Anybody => builder.tls_danger_accept_invalid_certs(true),
-            Trust::SignedBy(pem) => builder
-                .tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(io::Error::other)?),
+            Trust::SignedBy(pem) => {
+                builder.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(io::Error::other)?)
+            }
         };
         let client = builder.build().map_err(io::Error::other)?;
-        Ok(Connection {
-            client,
-            base: self.url.trim_end_matches('/').to_owned(),
-        })
+        Ok(Connection { client, base: self.url.trim_end_matches('/').to_owned() })
     }
 }
 
@@ -61,21 +51,11 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Sends the request and returns once the head of the answer is here.
-    pub async fn send(
-        &self,
-        head: &request::Parts,
-        body: Bytes,
-    ) -> reqwest::Result<Response<reqwest::Body>> {
+    pub async fn send(&self, head: &request::Parts, body: Bytes) -> reqwest::Result<Response<reqwest::Body>> {
         let url = format!("{}{}", self.base, head.uri);
         let mut headers = end_to_end(&head.headers);
         headers.remove(header::HOST);
-        let answer = self
-            .client
-            .request(head.method.clone(), url)
-            .headers(headers)
-            .body(body)
-            .send()
-            .await?;
+        let answer = self.client.request(head.method.clone(), url).headers(headers).body(body).send().await?;
         let mut answer: Response<reqwest::Body> = answer.into();
         *answer.headers_mut() = end_to_end(answer.headers());
         Ok(answer)
@@ -85,13 +65,9 @@ impl Connection {
 /// The headers that are about the message and not about the one connection it came over.
 fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
-    for name in [
-        header::CONNECTION,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        header::TE,
-        header::CONTENT_LENGTH,
-    ] {
+    for name in
+        [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::TE, header::CONTENT_LENGTH]
+    {
         headers.remove(name);
     }
     headers

@@ -11,11 +11,7 @@ use crate::rig::{POD, PODS, Rig, SOON, WATCH};
 const NODES: &str = "/api/v1/nodes?watch=true";
 
 async fn line(watch: &mut reqwest::Response) -> Option<String> {
-    watch
-        .chunk()
-        .await
-        .expect("an open stream")
-        .map(|chunk| String::from_utf8_lossy(&chunk).into_owned())
+    watch.chunk().await.expect("an open stream").map(|chunk| String::from_utf8_lossy(&chunk).into_owned())
 }
 
 /// The next line of a frozen watch: none, although there was time for one to come.
@@ -27,10 +23,7 @@ async fn silence(watch: &mut reqwest::Response) -> bool {
 #[tokio::test]
 async fn events_pass_one_by_one_while_the_watch_is_open() {
     let rig = Rig::start().await;
-    for stream in [
-        WATCH,
-        "/api/v1/namespaces/chain/pods/node-0/log?follow=true",
-    ] {
+    for stream in [WATCH, "/api/v1/namespaces/chain/pods/node-0/log?follow=true"] {
         let mut watch = rig.open(Method::GET, stream).await.expect("a stream");
         for event in ["one\n", "two\n", "three\n"] {
             rig.mock.emit("pods", event);
@@ -50,23 +43,13 @@ async fn a_frozen_watch_says_nothing_until_the_thaw() {
     assert_eq!(line(&mut pods).await.as_deref(), Some("before\n"));
 
     rig.proxy.freeze("pods", Lists::Live);
-    let mut late = rig
-        .open(Method::GET, WATCH)
-        .await
-        .expect("a new watch still opens");
+    let mut late = rig.open(Method::GET, WATCH).await.expect("a new watch still opens");
     rig.mock.emit("pods", "one\n");
     rig.mock.emit("pods", "two\n");
     rig.mock.end("pods");
     rig.mock.emit("nodes", "other\n");
-    assert_eq!(
-        line(&mut nodes).await.as_deref(),
-        Some("other\n"),
-        "other resources go on"
-    );
-    assert!(
-        silence(&mut pods).await && silence(&mut late).await,
-        "neither an event nor the end"
-    );
+    assert_eq!(line(&mut nodes).await.as_deref(), Some("other\n"), "other resources go on");
+    assert!(silence(&mut pods).await && silence(&mut late).await, "neither an event nor the end");
 
     rig.proxy.thaw("pods");
     for watch in [&mut pods, &mut late] {
@@ -85,11 +68,7 @@ async fn a_frozen_resource_can_have_stale_lists_too() {
     rig.proxy.freeze("pods", Lists::Stale);
     rig.send(Method::DELETE, POD).await.expect("an answer");
     assert_eq!(rig.get(PODS).await, first);
-    assert_eq!(
-        rig.send(Method::GET, POD).await.expect("an answer").0,
-        404,
-        "a live read is live"
-    );
+    assert_eq!(rig.send(Method::GET, POD).await.expect("an answer").0, 404, "a live read is live");
 
     rig.proxy.freeze("pods", Lists::Live);
     assert!(!rig.get(PODS).await.contains("node-0"));
@@ -100,12 +79,8 @@ async fn a_frozen_resource_can_have_stale_lists_too() {
 #[tokio::test]
 async fn a_freeze_can_begin_at_a_request_and_end_with_clear() {
     let rig = Rig::start().await;
-    let freeze = Fault::FreezeWatch {
-        resource: "pods".into(),
-        lists: Lists::Live,
-    };
-    rig.proxy
-        .on(request().watch().resource("pods").nth(1), freeze);
+    let freeze = Fault::FreezeWatch { resource: "pods".into(), lists: Lists::Live };
+    rig.proxy.on(request().watch().resource("pods").nth(1), freeze);
     let mut watch = rig.open(Method::GET, WATCH).await.expect("a watch");
     rig.mock.emit("pods", "one\n");
     assert!(silence(&mut watch).await);
@@ -146,7 +121,5 @@ async fn unwatched(rig: &Rig) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(SOON, ended)
-        .await
-        .expect("the watch ended");
+    tokio::time::timeout(SOON, ended).await.expect("the watch ended");
 }

@@ -35,7 +35,8 @@ pub fn policy_status(snapshot: &PolicySnapshot, decided: &[Decided<'_>], now: No
         }
     }
     let unwell = decided.iter().filter(|decided| {
-        decided.target.facts.verdict.kind != VerdictKind::Healthy || !decided.target.facts.verdict.findings.is_empty()
+        decided.target.facts.verdict.kind != VerdictKind::Healthy
+            || !decided.target.facts.verdict.findings.is_empty()
     });
     NodeHealthPolicyStatus {
         observed_generation: Some(snapshot.policy.generation),
