@@ -131,7 +131,7 @@ fn nobody_calls_the_eviction_that_drops_its_preconditions() {
 
 #[test]
 fn only_effects_write_to_the_cluster() {
-    let writes = [".delete(", ".create(&", ".replace(", ".replace_status(", ".patch(", ".patch_status("];
+    let writes = [".delete(", ".create(&", "api.replace(", ".replace_status(", ".patch(", ".patch_status("];
     let mut wrong = Vec::new();
     for (room, file, text) in rooms() {
         // The lease is leadership's own, and `cli` acts with the caller's credentials.

@@ -1,6 +1,9 @@
 //! What must hold of the pure rooms whatever happens, tried on random histories. Times are milliseconds: samples
 //! live for 15 ms.
 
+// A test may look at the clock.
+#![allow(clippy::disallowed_methods)]
+
 use mainstay::{
     api::{
         Family,

@@ -85,6 +85,7 @@ pub struct Context {
 
 impl Stores {
     /// What a cache waits for; `None` when all of them follow the API server.
+    #[must_use]
     pub fn waiting(&self) -> Option<String> {
         let states = [self.networks.state(), self.policies.state(), self.remediations.state(), self.pods.state()];
         states.into_iter().find_map(|state| match state {

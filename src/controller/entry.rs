@@ -80,7 +80,7 @@ fn name(policy: &str, slot: &str, uid: &str, attempt: i32) -> String {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
-    let hash: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = format!("{:x}", hash.finalize());
     let mut slot: String = slot.chars().take(LONGEST_NAME - HASH - 1).collect();
     while slot.ends_with(['-', '.']) {
         slot.pop();

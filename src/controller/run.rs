@@ -138,20 +138,13 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         clock: mono,
         counters: Arc::new(CountRestarts(metrics.clone())),
     };
-    let (networks, feed_networks) = watch(&env, &Scope::All);
-    let (policies, feed_policies) = watch(&env, &scope);
-    let (remediations, feed_remediations) = watch(&env, &scope);
-    let (pods, feed_pods) = watch(&env, &scope);
-    essential.spawn(named("watch networks", feed_networks));
-    essential.spawn(named("watch policies", feed_policies));
-    essential.spawn(named("watch remediations", feed_remediations));
-    essential.spawn(named("watch pods", feed_pods));
+    let stores = watch_all(&env, &scope, &mut essential);
     let ctx = Arc::new(Context {
         events: Events::new(clients.actuator.clone(), Some(options.identity.clone())),
         notifier: Notifier::new(&config.sinks, metrics.clone())?,
         server: clients.server.clone(),
         cache_age: clients.cache_age.clone(),
-        stores: Stores { networks, policies, remediations, pods },
+        stores,
         queues: Queues { policies: Queue::new(), remediations: Queue::new(), networks: Queue::new() },
         world: std::sync::Mutex::default(),
         lead,
@@ -191,6 +184,19 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         tracing::warn!("not everything came to its end in time; the journal knows where it stands");
     }
     result
+}
+
+/// Starts the watches: one stream per kind and namespace feeds one cache that all share.
+fn watch_all(env: &WatchEnv, scope: &Scope, essential: &mut JoinSet<&'static str>) -> Stores {
+    let (networks, feed_networks) = watch(env, &Scope::All);
+    let (policies, feed_policies) = watch(env, scope);
+    let (remediations, feed_remediations) = watch(env, scope);
+    let (pods, feed_pods) = watch(env, scope);
+    essential.spawn(named("watch networks", feed_networks));
+    essential.spawn(named("watch policies", feed_policies));
+    essential.spawn(named("watch remediations", feed_remediations));
+    essential.spawn(named("watch pods", feed_pods));
+    Stores { networks, policies, remediations, pods }
 }
 
 /// Starts the tasks that see, judge and act.

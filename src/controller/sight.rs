@@ -63,10 +63,14 @@ pub async fn follow(
             () = stop.cancelled() => {}
             _ = pods.changed() => {}
             changed = policies.changed() => {
-                changed.into_iter().for_each(|key| ctx.queues.policies.push(key, now()));
+                for key in changed {
+                    ctx.queues.policies.push(key, now());
+                }
             }
             changed = networks.changed() => {
-                changed.into_iter().for_each(|key| ctx.queues.networks.push(key.name, now()));
+                for key in changed {
+                    ctx.queues.networks.push(key.name, now());
+                }
             }
             changed = remediations.changed() => wake_remediations(&ctx, changed),
             () = tokio::time::sleep(SYNC) => {}

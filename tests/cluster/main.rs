@@ -1,5 +1,8 @@
 //! A real Kubernetes and real `CometBFT` chains on one machine, for the demo and the end-to-end
 //! tests. `README.md` beside this file tells how to use it.
+
+// A test may look at the clock.
+#![allow(clippy::disallowed_methods)]
 /// Prints a line; whoever reads may stop reading.
 macro_rules! say {
     ($($arg:tt)*) => {{

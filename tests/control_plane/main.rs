@@ -3,6 +3,8 @@
 //! `cargo test --test control_plane -- --include-ignored` with `KUBEBUILDER_ASSETS` set to a directory with `etcd`
 //! and `kube-apiserver` runs all of it.
 
+// A test may look at the clock.
+#![allow(clippy::disallowed_methods)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod apiserver;

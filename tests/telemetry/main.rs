@@ -1,5 +1,7 @@
 //! Samples in: against a server that does everything wrong, and against recorded answers.
 
+// A test may look at the clock.
+#![allow(clippy::disallowed_methods)]
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod client;

@@ -1,0 +1,210 @@
+//! The world frozen at one instant: what a decision is made of.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{NetworkEntry, PolicyEntry, TargetEntry, World, slot_of, view};
+use crate::{
+    controller::{observe::PodView, watch::Key},
+    judge::VerdictKind,
+    network::ReferenceHead,
+    plan::{ChainFacts, FleetFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts, WorkloadFacts},
+    policy::{NetworkPlan, Policy},
+    remedy::Observation,
+    signal::{Mono, Server, Signal, Unknown},
+};
+
+/// A policy with its targets, frozen at one instant.
+#[derive(Clone, Debug)]
+pub struct PolicySnapshot {
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// Its network.
+    pub network: Arc<NetworkPlan>,
+    /// Its targets, by name.
+    pub targets: Vec<TargetSnapshot>,
+}
+
+/// A target, frozen at one instant.
+#[derive(Clone, Debug)]
+pub struct TargetSnapshot {
+    /// What is known of it.
+    pub facts: TargetFacts,
+    /// What the cache says of its pod.
+    pub live: Live,
+    /// The chain as seen without it.
+    pub chain: ChainFacts,
+}
+
+/// A network, frozen at one instant.
+#[derive(Clone, Debug)]
+pub struct NetworkSnapshot {
+    /// The network.
+    pub plan: Arc<NetworkPlan>,
+    /// Its head as a quorum sees it.
+    pub head: Option<ReferenceHead>,
+    /// Since when it stands still.
+    pub stalled_since: Option<Mono>,
+    /// What each reference last said.
+    pub references: Vec<(String, Result<u64, Unknown>)>,
+}
+
+impl World {
+    /// A policy with its targets, frozen now.
+    #[must_use]
+    pub fn snapshot(&self, key: &Key, now: Mono, server: Server) -> Option<PolicySnapshot> {
+        let entry = self.policies.get(key)?;
+        let network = self.networks.get(&entry.policy.network)?;
+        let mut targets: Vec<_> = entry
+            .targets
+            .values()
+            .map(|target| TargetSnapshot {
+                facts: target_facts(entry, target, &self.networks, now),
+                live: cached(&target.pod, server),
+                chain: chain_facts(&self.networks, &entry.policy, &target.pod.uid, now),
+            })
+            .collect();
+        targets.sort_by(|a, b| a.facts.pod.cmp(&b.facts.pod));
+        Some(PolicySnapshot { policy: Arc::clone(&entry.policy), network: Arc::clone(&network.plan), targets })
+    }
+
+    /// A network, frozen now.
+    #[must_use]
+    pub fn network(&self, name: &str, now: Mono) -> Option<NetworkSnapshot> {
+        let entry = self.networks.get(name)?;
+        Some(NetworkSnapshot {
+            plan: Arc::clone(&entry.plan),
+            head: entry.chain.head(),
+            stalled_since: entry.chain.stalled_since(now),
+            references: entry.chain.references().map(|(name, told)| (name.to_owned(), told)).collect(),
+        })
+    }
+
+    /// What is seen of the pod that fills a slot in place of `former`.
+    #[must_use]
+    pub fn observe(&self, key: &Key, slot: &str, former: &str, now: Mono) -> Observation {
+        let Some(entry) = self.policies.get(key) else {
+            return Observation::Unknown("the policy is gone, so nobody watches the target".into());
+        };
+        let mut replacements: Vec<_> = entry
+            .targets
+            .values()
+            .filter(|target| slot_of(&target.pod) == slot && target.pod.uid != former && !target.pod.terminating)
+            .collect();
+        // Of several pods of one workload the youngest is the one that was made in place of the target.
+        replacements.sort_by_key(|target| (target.pod.started, target.first_seen));
+        let Some(target) = replacements.last() else {
+            return Observation::Unknown("no pod has taken its place yet".into());
+        };
+        let verdict = target.state.verdict();
+        let pod = target.pod.name.clone();
+        let rose = target
+            .state
+            .observatory
+            .peak(Signal::Head)
+            .is_some_and(|(height, _)| target.first_head.is_some_and(|first| height > first));
+        match (verdict.kind, target.state.healthy_since()) {
+            (VerdictKind::Healthy, Some(since)) if rose => Observation::Healthy { pod, lasted: now.since(since) },
+            (VerdictKind::Healthy, _) => Observation::NotYet(format!("{pod}: its head has not risen yet")),
+            (VerdictKind::Unknown, _) => Observation::Unknown(format!("{pod}: {}", verdict.unknown)),
+            (VerdictKind::Suspect | VerdictKind::Unhealthy, _) => {
+                let evidence = verdict.findings.first().map(|finding| finding.evidence.clone());
+                Observation::NotYet(format!("{pod}: {}", evidence.unwrap_or_default()))
+            }
+        }
+    }
+}
+
+impl PolicySnapshot {
+    /// The other targets of one of them; `seated` are the slots that are being acted on.
+    #[must_use]
+    pub fn fleet(&self, subject: &str, seated: &BTreeSet<String>) -> FleetFacts {
+        let mut fleet = FleetFacts::default();
+        for target in &self.targets {
+            fleet.targets += 1;
+            match target.facts.verdict.kind {
+                VerdictKind::Unknown => fleet.unknown += 1,
+                VerdictKind::Unhealthy => fleet.unhealthy += 1,
+                VerdictKind::Healthy
+                    if target.facts.uid != subject
+                        && !seated.contains(&target.facts.slot)
+                        && !terminating(&target.live) =>
+                {
+                    fleet.healthy_others += 1;
+                }
+                VerdictKind::Healthy | VerdictKind::Suspect => {}
+            }
+        }
+        fleet
+    }
+}
+
+fn terminating(live: &Live) -> bool {
+    match &live.pod {
+        PodFacts::Present(pod) => pod.terminating,
+        PodFacts::Gone => true,
+    }
+}
+
+fn chain_facts(networks: &BTreeMap<String, NetworkEntry>, policy: &Policy, uid: &str, now: Mono) -> ChainFacts {
+    let view = view(networks, policy, uid, now);
+    let block_time = networks.get(&policy.network).map_or(0, |network| network.plan.block_time);
+    let every = policy.sources.iter().map(|source| source.every).max().unwrap_or(0);
+    ChainFacts {
+        known: view.reference.is_some(),
+        risen_at: view.reference.map_or(Mono(0), |head| head.risen_at),
+        patience: (5 * block_time).max(3 * every).max(5_000),
+    }
+}
+
+fn target_facts(
+    entry: &PolicyEntry,
+    target: &TargetEntry,
+    networks: &BTreeMap<String, NetworkEntry>,
+    now: Mono,
+) -> TargetFacts {
+    let policy = &entry.policy;
+    let view = view(networks, policy, &target.pod.uid, now);
+    let slot = slot_of(&target.pod);
+    let health = entry.health.get(&slot).copied();
+    TargetFacts {
+        pod: target.pod.name.clone(),
+        uid: target.pod.uid.clone(),
+        verdict: target.state.verdict().clone(),
+        syncing: target.state.read(Signal::Syncing, policy, &view, now).whole() == Some(1),
+        head_risen_at: target
+            .state
+            .observatory
+            .peak(Signal::Head)
+            .map_or(target.first_seen, |(_, risen_at)| risen_at),
+        first_seen: target.first_seen,
+        healthy_since: health.map_or(target.first_seen, |health| health.since),
+        health_before: health.map_or(0, |health| health.until.since(health.since)),
+        by_hand: false,
+        contested: target.contested,
+        slot,
+    }
+}
+
+/// What the cache says of a pod, and the best of what it does not say: a proposal reads the rest live.
+fn cached(pod: &PodView, server: Server) -> Live {
+    Live {
+        stop: Stop::Go,
+        pod: PodFacts::Present(PodPresent {
+            uid: pod.uid.clone(),
+            resource_version: pod.resource_version.clone(),
+            terminating: pod.terminating,
+            ignored: pod.ignored,
+            controlled: pod.slot().is_some(),
+            protected: false,
+            host_network: pod.host_network,
+            crash_loop: pod.waiting_reason == "CrashLoopBackOff",
+            grace: pod.grace,
+            age: pod.started.map_or(0, |started| server.since(started)),
+        }),
+        workload: WorkloadFacts::Settled,
+        node: NodeFacts::Ready,
+    }
+}
