@@ -5,51 +5,62 @@
 #   make e2e      the installed chart on the local cluster, as CI runs it
 #   make down     removes what demo and e2e left running
 
-CARGO    ?= cargo
-CLUSTER  := $(CARGO) run --quiet --example cluster --
-CACHE    ?= $(or $(MAINSTAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mainstay)
-IMAGE    ?= mainstay:dev
-IMAGE_TAR := target/image/mainstay.tar
+CARGO     ?= cargo
+# What lives outside the checkout and makes a second run a warm one: Go programs, images, compiled crates.
+CACHE     ?= $(or $(MAINSTAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mainstay)
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+CLUSTER   := $(CARGO_TARGET_DIR)/debug/examples/cluster
+IMAGE     := mainstay:dev
+IMAGE_TAR := $(CACHE)/images/mainstay-dev.tar
 
-.PHONY: help demo down test lint unit control-plane e2e bench crds chart image fmt clean
+.PHONY: help demo down test lint unit chart control-plane e2e crds image launcher fmt
 
 help: ## What there is.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 demo: image ## A cluster, a chain, a hung node, and its healing, told as it happens.
-	$(CARGO) run --quiet --example demo -- --image $(IMAGE_TAR)
+	$(CARGO) run --quiet --example demo -- $(IMAGE_TAR)
 
-down: ## Removes the local cluster and everything that runs on it.
+down: launcher ## Removes the local cluster and everything that runs on it.
 	$(CLUSTER) down
 
-test: lint unit control-plane ## Everything that needs no root.
+test: lint unit chart control-plane ## Everything that needs no root.
 
-lint: ## Format, clippy, and the generated files.
+lint: ## Format and clippy, pedantic and without mercy.
 	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets --quiet -- -D warnings
+	$(CARGO) clippy --quiet --all-targets -- -D warnings
 
-unit: ## The pure rooms, the adapters and the command line.
+unit: ## The pure rooms, the adapters, the command line, the walls of the house.
 	$(CARGO) test --quiet
 
-control-plane: ## The real API server: CRDs, refusals. Skipped without its binaries.
-	$(CLUSTER) build --only control-plane
-	$(CLUSTER) with-control-plane -- $(CARGO) test --quiet --test control_plane -- --include-ignored
+chart: launcher ## What the chart renders, and that it grants no more than it should.
+	$(CLUSTER) build
+	HELM=$$($(CLUSTER) tool helm) $(CARGO) test --quiet --test chart -- --include-ignored
+
+control-plane: launcher ## The real API server: the definitions, and every refusal.
+	$(CLUSTER) build
+	mkdir -p $(CACHE)/assets
+	ln -sf $$(command -v etcd) $$(dirname $$($(CLUSTER) tool kubectl))/kube-apiserver $(CACHE)/assets/
+	KUBEBUILDER_ASSETS=$(CACHE)/assets $(CARGO) test --quiet --test control_plane -- --include-ignored
 
 e2e: image ## The installed chart on the local cluster with real chains.
 	$(CLUSTER) up
+	$(CLUSTER) load-image $(IMAGE_TAR)
+	$(CARGO) run --quiet -- crds | $(CLUSTER) kubectl apply --server-side --force-conflicts -f -
 	$(CARGO) test --test e2e -- --include-ignored --test-threads 4
 
-bench: image ## Time from a hung node to the accepted eviction, 20 runs, with its distribution.
-	$(CLUSTER) up
-	$(CARGO) bench --bench heal
-
-crds: ## Writes crds/ and the chart's copies from the types.
+crds: ## Writes the definitions and the chart's copies of them.
 	$(CARGO) run --quiet -- crds --out crds
-	$(CARGO) run --quiet -- crds --out charts/mainstay/templates/crds --helm
+	rm -f charts/mainstay/files/crds/*.yaml
+	cp crds/*.yaml charts/mainstay/files/crds/
 
-image: ## The operator's image as a tar, without Docker.
+image: launcher ## The operator's image as an archive, without a container engine.
 	$(CARGO) build --quiet --release --bin mainstay
-	$(CLUSTER) image rust-binary --bin $$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/mainstay --name $(IMAGE) --out $(IMAGE_TAR)
+	mkdir -p $(dir $(IMAGE_TAR))
+	$(CLUSTER) image rust-binary --bin $(CARGO_TARGET_DIR)/release/mainstay --name $(IMAGE) --out $(IMAGE_TAR)
+
+launcher:
+	$(CARGO) build --quiet --example cluster
 
 fmt: ## Formats the code.
 	$(CARGO) fmt

@@ -4,7 +4,6 @@
 // A test may look at the clock.
 #![allow(clippy::disallowed_methods)]
 
-#[expect(dead_code, reason = "the demonstration uses the rest of it")]
 mod rig;
 
 use std::time::Duration;
@@ -63,7 +62,8 @@ spec:
 
     fn full_nodes(&self, guard: &str) {
         self.policy("full-nodes", "FullNode", "full", "Enforce", guard);
-        wait("three healthy full nodes", SOON, || all_healthy(&self.namespace, "full-nodes", 3)).unwrap();
+        wait("three healthy full nodes", SOON, || all_healthy(&self.namespace, "full-nodes", 3))
+            .expect("health");
     }
 
     /// Stops the process of a pod and says when.
@@ -88,7 +88,7 @@ spec:
                     && remediation["metadata"]["finalizers"].is_null()
             })
         })
-        .unwrap();
+        .expect("healing");
     }
 
     fn seats(&self) -> usize {
