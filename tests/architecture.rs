@@ -176,7 +176,8 @@ fn rooms() -> Vec<(String, PathBuf, String)> {
                     continue;
                 }
                 let text = fs::read_to_string(&path).expect("a readable file");
-                let is_tests = inside.components().any(|part| part.as_os_str().to_string_lossy().starts_with("tests"));
+                let is_tests =
+                    inside.components().any(|part| part.as_os_str().to_string_lossy().starts_with("tests"));
                 if !is_tests {
                     found.push((room, path, text));
                 }

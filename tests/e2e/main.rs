@@ -62,8 +62,7 @@ spec:
 
     fn full_nodes(&self, guard: &str) {
         self.policy("full-nodes", "FullNode", "full", "Enforce", guard);
-        wait("three healthy full nodes", SOON, || all_healthy(&self.namespace, "full-nodes", 3))
-            .expect("health");
+        wait("three healthy full nodes", SOON, || all_healthy(&self.namespace, "full-nodes", 3)).expect("health");
     }
 
     /// Stops the process of a pod and says when.

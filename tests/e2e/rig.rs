@@ -94,7 +94,8 @@ pub fn wait<T>(what: &str, most: Duration, mut ask: impl FnMut() -> Option<T>) -
         if begun.elapsed() > most {
             return Err(format!("waited {} s for {what}", most.as_secs()));
         }
-        thread::sleep(Duration::from_millis(500));
+        // Each question starts a process; more of them would be load of our own making.
+        thread::sleep(Duration::from_secs(2));
     }
 }
 
