@@ -6,10 +6,11 @@
 #   make down     removes what demo and e2e left running
 
 CARGO     ?= cargo
-# What lives outside the checkout and makes a second run a warm one: Go programs, images, compiled crates.
+# What lives outside the checkout and makes a second run a warm one: Go programs and images. Compiled crates stay
+# inside: two checkouts that share them would take each other's for their own.
 CACHE     ?= $(or $(MAINSTAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mainstay)
-export CARGO_TARGET_DIR ?= $(CACHE)/target
-CLUSTER   := $(CARGO_TARGET_DIR)/debug/examples/cluster
+TARGET    := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+CLUSTER   := $(TARGET)/debug/examples/cluster
 IMAGE     := mainstay:dev
 IMAGE_TAR := $(CACHE)/images/mainstay-dev.tar
 
@@ -47,7 +48,7 @@ e2e: image ## The installed chart on the local cluster with real chains.
 	$(CLUSTER) up
 	$(CLUSTER) load-image $(IMAGE_TAR)
 	$(CARGO) run --quiet -- crds | $(CLUSTER) kubectl apply --server-side --force-conflicts -f -
-	$(CARGO) test --test e2e -- --include-ignored --test-threads 4
+	$(CARGO) test --test e2e -- --include-ignored --test-threads 2
 
 crds: ## Writes the definitions and the chart's copies of them.
 	$(CARGO) run --quiet -- crds --out crds
@@ -57,7 +58,7 @@ crds: ## Writes the definitions and the chart's copies of them.
 image: launcher ## The operator's image as an archive, without a container engine.
 	$(CARGO) build --quiet --release --bin mainstay
 	mkdir -p $(dir $(IMAGE_TAR))
-	$(CLUSTER) image rust-binary --bin $(CARGO_TARGET_DIR)/release/mainstay --name $(IMAGE) --out $(IMAGE_TAR)
+	$(CLUSTER) image rust-binary --bin $(TARGET)/release/mainstay --name $(IMAGE) --out $(IMAGE_TAR)
 
 launcher:
 	$(CARGO) build --quiet --example cluster
