@@ -23,10 +23,13 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkLedgerSpec {
-    /// The installation that owns this network: `namespace/name` of the operator. Two on one network: nobody acts.
+    /// The installation that owns this network: `namespace/name` of the operator. Any other leaves it alone.
     #[serde(default)]
     #[schemars(length(max = 253))]
     pub installation: String,
+    /// When that installation was uninstalled (milliseconds, API server's clock); 0 while it is there.
+    #[serde(default)]
+    pub retired_at: i64,
     /// Who may be acting now.
     #[serde(default)]
     #[schemars(length(max = 64))]

@@ -10,9 +10,9 @@ use kube::{Api, Client, api::ListParams};
 use super::{CliError, block_on, print};
 
 use crate::{
-    api::{NodeRemediation, Phase},
+    api::{Network, NodeRemediation, Phase},
     effect::{self, journal, ledger as ledgers},
-    plan::{Step, ledger},
+    plan::{Step, ledger, ownership},
     remedy::{End, Entry},
     signal::Server,
 };
@@ -23,6 +23,9 @@ pub struct Args {
     /// The namespaces that were looked after, separated by commas; without it all of them
     #[arg(long, value_delimiter = ',', env = "MAINSTAY_NAMESPACES")]
     namespaces: Vec<String>,
+    /// This installation, as namespace/name
+    #[arg(long, default_value = "mainstay-system/mainstay", env = "MAINSTAY_INSTALLATION")]
+    installation: String,
 }
 
 /// Retires the installation.
@@ -32,7 +35,7 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         let config = kube::Config::infer().await.map_err(|error| RetireError::Cluster(error.to_string()))?;
         let client = Client::try_from(config)?;
         let now = crate::telemetry::Clock::wall(&crate::telemetry::SystemClock::start());
-        retire(&client, &namespaces, Server(now.0)).await
+        retire(&client, &args.installation, &namespaces, Server(now.0)).await
     })??;
     print(&format!("{ended} remediations were under way and have ended\n"))?;
     Ok(ExitCode::SUCCESS)
@@ -45,16 +48,30 @@ pub enum RetireError {
     #[error("failed to find the API server: {0}")]
     Cluster(String),
     /// The cluster refused or did not answer.
-    #[error("failed to list the remediations: {0}")]
+    #[error("failed to list networks and remediations: {0}")]
     List(#[from] kube::Error),
+    /// A network could not be left.
+    #[error("failed to leave network {0}: {1}")]
+    Leave(String, String),
     /// One could not be ended.
     #[error("failed to end remediation {0}: {1}")]
     End(String, String),
 }
 
-/// Ends every remediation of these namespaces (all, if none is named), frees its seat and lets the object go.
-/// Returns how many there were.
-pub async fn retire(client: &Client, namespaces: &[String], now: Server) -> Result<usize, RetireError> {
+/// Leaves the networks of this installation, so that it begins nothing more; then ends every remediation of these
+/// namespaces (all, if none is named), frees its seat and lets the object go. Returns how many there were.
+pub async fn retire(
+    client: &Client,
+    installation: &str,
+    namespaces: &[String],
+    now: Server,
+) -> Result<usize, RetireError> {
+    for network in Api::<Network>::all(client.clone()).list_metadata(&ListParams::default()).await? {
+        let name = network.metadata.name.unwrap_or_default();
+        let leave = |record: &_| Ok::<_, std::convert::Infallible>(ownership::leave(record, installation, now));
+        let left = ledgers::swap(client, &name, leave).await;
+        left.map_err(|error| RetireError::Leave(name, error.to_string()))?;
+    }
     let scopes: Vec<Api<NodeRemediation>> = if namespaces.is_empty() {
         vec![Api::all(client.clone())]
     } else {

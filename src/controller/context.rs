@@ -75,6 +75,8 @@ pub struct Context {
     pub config: Config,
     /// This installation: `namespace/name`.
     pub installation: String,
+    /// The namespaces that are looked after; empty: all.
+    pub namespaces: Vec<String>,
     /// The namespace of the operator.
     pub namespace: String,
     /// The emergency stop.
@@ -112,6 +114,11 @@ impl Context {
     pub fn world(&self) -> MutexGuard<'_, World> {
         // The world is plain data that every writer leaves whole: a panic elsewhere does not make it wrong.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether any of these namespaces is looked after by this installation.
+    pub fn looks_after_any(&self, namespaces: &[String]) -> bool {
+        self.namespaces.is_empty() || namespaces.iter().any(|namespace| self.namespaces.contains(namespace))
     }
 
     /// What this process knows about itself.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     api::Phase,
     effect::{journal, ledger as ledgers},
-    plan::ledger,
+    plan::{ledger, ownership},
     remedy::End,
 };
 
@@ -25,20 +25,25 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Option<u64> {
         report::invalid_network(&ctx, &object, now).await;
         return Some(TICK);
     };
-    let record = match ledgers::get(&ctx.clients.actuator, &name).await {
+    if !ctx.looks_after_any(&snapshot.plan.allowed_namespaces) {
+        return None;
+    }
+    let claim = |record: &_| ownership::claim(record, &ctx.installation, now.server);
+    let record = match ledgers::swap(&ctx.clients.actuator, &name, claim).await {
         Ok(record) => record,
+        // Its owner tells of it. Two that wrote one status would do nothing else any more.
+        Err(ledgers::SwapError::Refused(why)) => {
+            tracing::debug!(network = name, why, "left alone");
+            return Some(TICK);
+        }
         Err(error) => {
             tracing::warn!(network = name, %error, "could not read the ledger");
             report::reconcile_error(&ctx.metrics, "network", "read");
             return Some(TICK);
         }
     };
-    let foreign = !record.installation.is_empty() && record.installation != ctx.installation;
-    let owner = foreign.then_some(record.installation.as_str());
-    report::network(&ctx, &object, &snapshot, owner, now).await;
-    if !foreign {
-        reclaim(&ctx, &name, &record).await;
-    }
+    report::network(&ctx, &object, &snapshot, now).await;
+    reclaim(&ctx, &name, &record).await;
     Some(TICK)
 }
 

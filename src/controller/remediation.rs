@@ -297,15 +297,23 @@ impl<'a> Life<'a> {
         }
     }
 
-    async fn let_go(&mut self) -> Event {
-        match journal::let_go(&self.ctx.clients.actuator, &self.object).await {
-            Ok(()) => {
-                // Whatever comes next for this policy waits for this end.
-                self.ctx.queues.policies.push(self.policy_key(), self.ctx.clock.mono());
-                Event::LetGo
+    async fn let_go(&self) -> Event {
+        let (actuator, key) = (&self.ctx.clients.actuator, &self.key);
+        match journal::let_go(actuator, &self.object).await {
+            Ok(()) => {}
+            // The cache may not know yet that it was let go a moment ago.
+            Err(effect::Failed { outcome: effect::Outcome::Moved(why), .. }) => {
+                match journal::get(actuator, &key.namespace, &key.name).await {
+                    Ok(Some(live)) if journal::is_held(&live) => return Event::Failed(why),
+                    Ok(_) => {}
+                    Err(error) => return Event::Failed(error.to_string()),
+                }
             }
-            Err(error) => Event::Failed(error.to_string()),
+            Err(error) => return Event::Failed(error.to_string()),
         }
+        // Whatever comes next for this policy waits for this end.
+        self.ctx.queues.policies.push(self.policy_key(), self.ctx.clock.mono());
+        Event::LetGo
     }
 
     /// What it took, or will take, in the ledger.

@@ -152,6 +152,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         clock,
         config,
         installation: options.installation.clone(),
+        namespaces: options.namespaces,
         namespace: namespace.to_owned(),
         stop: StopRef { namespace: namespace.to_owned(), name: format!("{name}-stop") },
         schema_current: std::sync::atomic::AtomicBool::new(false),

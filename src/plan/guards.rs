@@ -6,7 +6,9 @@ use crate::{
     signal::{Mono, Server},
 };
 
-use super::{Facts, NodeFacts, PodFacts, Stop, WorkloadFacts, guard::Held, ladder::current_record, ledger};
+use super::{
+    Facts, NodeFacts, PodFacts, Stop, WorkloadFacts, guard::Held, ladder::current_record, ledger, ownership,
+};
 
 /// A cache older than this (milliseconds) is not believed: the watch renews itself every 25 s.
 const CACHE_MAX_AGE: u64 = 60_000;
@@ -28,12 +30,8 @@ pub(super) fn old_schema(facts: &Facts<'_>) -> Option<Held> {
 }
 
 pub(super) fn conflict(facts: &Facts<'_>) -> Option<Held> {
-    let owner = &facts.ledger.installation;
-    if !owner.is_empty() && owner != facts.installation {
-        return Held::because(format!(
-            "network {} belongs to the installation {owner}: two must not act on one network",
-            facts.network.name
-        ));
+    if let Some(why) = ownership::owned_by_another(facts.ledger, facts.installation, facts.now.server) {
+        return Held::because(why);
     }
     if facts.target.contested {
         return Held::because("another policy claims this pod with the same or a higher priority");

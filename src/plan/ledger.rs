@@ -10,7 +10,7 @@ use crate::{
     signal::Server,
 };
 
-use super::{Guard, Step, room::forget};
+use super::{Guard, Step, ownership, room::forget};
 
 pub(super) const HOUR: u64 = 3_600_000;
 /// The longest budget window there may be (milliseconds), and the longest that an incident or a rest may last
@@ -80,10 +80,8 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
         let why = "the mode changed after this step was recorded";
         return Err(Refused { guard: Guard::Mode, why: why.into() });
     }
-    if !ledger.installation.is_empty() && ledger.installation != ask.installation {
-        let why = format!("the network belongs to the installation {}", ledger.installation);
-        return Err(Refused { guard: Guard::Conflict, why });
-    }
+    let claimed = ownership::claim(ledger, ask.installation, ask.now);
+    let mut next = claimed.map_err(|why| Refused { guard: Guard::Conflict, why })?;
     let before = record(ledger, &ask.policy.id.uid, ask.slot, ask.simulated);
     let previous_at = before.last_at;
     let mut record = in_this_incident(before, ask.long_health, ask.now);
@@ -95,8 +93,6 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
         return Err(refused);
     }
 
-    let mut next = ledger.clone();
-    ask.installation.clone_into(&mut next.installation);
     record.attempt = record.attempt.max(ask.attempt);
     record.last_at = ask.now.0;
     match ask.step {

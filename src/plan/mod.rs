@@ -7,6 +7,7 @@ mod guard;
 mod guards;
 mod ladder;
 pub mod ledger;
+pub mod ownership;
 mod room;
 #[cfg(test)]
 mod testing;

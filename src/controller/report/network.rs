@@ -18,18 +18,14 @@ use super::{
 const REFRESH: i64 = 60_000;
 
 /// Writes the status of a network, if a condition changed or a minute has passed, and tells of a stall.
-pub async fn network(ctx: &Context, object: &Network, snapshot: &NetworkSnapshot, owner: Option<&str>, now: Now) {
+pub async fn network(ctx: &Context, object: &Network, snapshot: &NetworkSnapshot, now: Now) {
     let known = object.status.clone().unwrap_or_default();
     let stalled = snapshot.stalled_since.is_some();
     let told = [
         Told {
             kind: "Ready",
-            holds: Some(snapshot.head.is_some() && owner.is_none()),
-            reason: match (owner, snapshot.head.is_some()) {
-                (Some(_), _) => "Conflict",
-                (None, true) => "Quorum",
-                (None, false) => "NoQuorum",
-            },
+            holds: Some(snapshot.head.is_some()),
+            reason: if snapshot.head.is_some() { "Quorum" } else { "NoQuorum" },
             message: String::new(),
         },
         Told {
@@ -41,12 +37,6 @@ pub async fn network(ctx: &Context, object: &Network, snapshot: &NetworkSnapshot
             } else {
                 String::new()
             },
-        },
-        Told {
-            kind: "Conflict",
-            holds: Some(owner.is_some()),
-            reason: if owner.is_some() { "OtherInstallation" } else { "None" },
-            message: owner.map(|owner| format!("the ledger belongs to {owner}")).unwrap_or_default(),
         },
     ];
     let conditions: Vec<_> = told
