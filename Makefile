@@ -48,6 +48,7 @@ e2e: image ## The installed chart on the local cluster with real chains.
 	$(CLUSTER) up
 	$(CLUSTER) load-image $(IMAGE_TAR)
 	$(CARGO) run --quiet -- crds | $(CLUSTER) kubectl apply --server-side --force-conflicts -f -
+	$(CARGO) build --quiet --example liar
 	$(CARGO) test --test e2e -- --include-ignored --test-threads 2
 
 crds: ## Writes the definitions and the chart's copies of them.

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -42,8 +43,9 @@ pub fn apply(manifest: &str) -> Result<String, String> {
     run(Command::new(launcher()).args(["kubectl", "apply", "-f", "-"]), Some(manifest))
 }
 
-/// Installs the chart as `mainstay` into `system`, looking after `namespaces` (empty: all of them).
-pub fn install(system: &str, namespaces: &[&str], crds: bool) -> Result<(), String> {
+/// Installs or upgrades the chart as `mainstay` in `system`, looking after `namespaces` (empty: all of them), with
+/// `more` arguments for Helm.
+pub fn install(system: &str, namespaces: &[&str], crds: bool, more: &[&str]) -> Result<(), String> {
     let helm = cluster(&["tool", "helm"])?;
     let kubeconfig = cluster(&["kubeconfig"])?;
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/mainstay");
@@ -60,7 +62,7 @@ pub fn install(system: &str, namespaces: &[&str], crds: bool) -> Result<(), Stri
     if !namespaces.is_empty() {
         command.args(["--set", &format!("namespaces={{{}}}", namespaces.join(","))]);
     }
-    run(&mut command, None)?;
+    run(command.args(more), None)?;
     kubectl(&["-n", system, "rollout", "status", "deployment/mainstay", "--timeout=90s"]).map(drop)
 }
 
@@ -110,10 +112,22 @@ pub fn remediations(namespace: &str) -> Vec<Value> {
     get(&["-n", namespace, "nrem"])["items"].as_array().cloned().unwrap_or_default()
 }
 
+/// Where the cluster keeps its state.
+pub fn state() -> PathBuf {
+    let kubeconfig = cluster(&["kubeconfig"]).expect("a cluster");
+    Path::new(kubeconfig.trim()).parent().expect("a folder").to_owned()
+}
+
+/// The address of the API server.
+pub fn server() -> SocketAddr {
+    let url = kubectl(&["config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}"])
+        .expect("a cluster");
+    url.trim().trim_start_matches("https://").parse().expect("an address and a port")
+}
+
 /// The audit log's lines about one operator.
 pub fn audit(system: &str) -> Vec<Value> {
-    let kubeconfig = cluster(&["kubeconfig"]).unwrap_or_default();
-    let log = Path::new(kubeconfig.trim()).with_file_name("audit.log");
+    let log = state().join("audit.log");
     let user = format!("system:serviceaccount:{system}:mainstay");
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines = text.lines().filter(|line| line.contains(&user));

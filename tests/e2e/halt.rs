@@ -1,0 +1,51 @@
+//! A chain that stands still as a whole.
+
+use std::{collections::BTreeSet, thread, time::Duration};
+
+use crate::{
+    rig::{forbidden, get, removals, signal, wait},
+    sink::Sink,
+    stage::{SOON, Stage},
+};
+
+#[test]
+#[ignore = "needs the local cluster: make e2e"]
+fn a_halted_chain_restarts_nobody_tells_once_and_goes_on() {
+    let sink = Sink::listen();
+    let stage = Stage::with("halt", &[], &["--set-json", &sink.values()]);
+    stage.full_nodes("{minHealthy: 1, warmUp: 5s}");
+    stage.policy("validators", "Validator", "validator", "Enforce", "{minHealthy: 1, warmUp: 5s}");
+    stage.healthy("validators", 4);
+    let stopped = [stage.hang("val-0"), stage.hang("val-1")];
+    let stalled = |wanted: &str| {
+        let network = get(&["network", &stage.namespace]);
+        let conditions = network["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|found| found["type"] == "Stalled" && found["status"] == wanted).then_some(())
+    };
+    wait("the network to be stalled", SOON, || stalled("True")).unwrap();
+    stage.held("validators", "val-0", "NetworkStalled");
+    thread::sleep(Duration::from_secs(20));
+    assert_eq!(removals(&stage.system), Vec::new(), "nobody is restarted for a chain that stands still");
+    for (pid, _) in stopped {
+        signal(pid, "CONT").unwrap();
+    }
+    wait("the network to go on", SOON, || stalled("False")).unwrap();
+    stage.healthy("validators", 4);
+    assert_eq!(removals(&stage.system), Vec::new());
+
+    wait("the alert to be over", SOON, || {
+        sink.heard("page").iter().any(|notice| notice["state"] == "resolved").then_some(())
+    })
+    .unwrap();
+    let pages = sink.heard("page");
+    let keys: BTreeSet<_> = pages.iter().map(|notice| notice["dedupeKey"].to_string()).collect();
+    assert_eq!(keys.len(), 1, "one alert: {pages:?}");
+    assert_eq!(pages[0]["state"], "firing");
+    assert!(pages[0]["title"].as_str().unwrap().contains("stands still"), "{pages:?}");
+
+    // What was learnt in the standstill is no evidence afterwards, and a node that hangs now is helped.
+    stage.hang("full-1");
+    stage.healed("full-1");
+    assert_eq!(removals(&stage.system).len(), 1);
+    assert_eq!(forbidden(&stage.system), Vec::<String>::new());
+}
