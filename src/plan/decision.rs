@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::api::policy::Severity;
 
-use super::{Facts, Guard, GuardResult, Held, Step, all, next_step};
+use super::{Facts, Guard, GuardResult, Held, Step, all, current_record, next_step};
 
 /// A record is never longer (bytes): what the journal's schema has room for.
 const MOST_RECORD: usize = 16_000;
@@ -76,18 +76,39 @@ pub fn propose(facts: &Facts<'_>) -> Decision {
         results.push(GuardResult { guard: Guard::Exhausted, held: Some(held.clone()) });
         return Decision::Refused(Refusal { step: None, guard: Guard::Exhausted, held, results });
     };
-    let results = all(facts, step);
-    let first = results.iter().find_map(|result| Some((result.guard, result.held.clone()?)));
-    if let Some((guard, held)) = first {
-        return Decision::Refused(Refusal { step: Some(step), guard, held, results });
+    let mut evidence = firing.iter().map(|finding| finding.evidence.as_str()).collect::<Vec<_>>().join("; ");
+    let (mut step, mut results) = (step, all(facts, step));
+    if let Some((guard, held)) = first_held(&results) {
+        let page = held_for_too_long(facts, step, guard).then(|| all(facts, Step::Page));
+        match page.filter(|page| first_held(page).is_none()) {
+            Some(page) => {
+                (step, results) = (Step::Page, page);
+                evidence = format!("{evidence}; a restart is held back by {}: {}", guard.name(), held.why);
+            }
+            None => return Decision::Refused(Refusal { step: Some(step), guard, held, results }),
+        }
     }
-    let evidence = firing.iter().map(|finding| finding.evidence.as_str()).collect::<Vec<_>>().join("; ");
     Decision::Proposed(Proposal {
         step,
         rules: firing.iter().map(|finding| finding.rule.clone()).collect(),
         evidence: bounded(&evidence, 1024),
         record: write_down(facts, step, &results),
     })
+}
+
+fn first_held(results: &[GuardResult]) -> Option<(Guard, Held)> {
+    results.iter().find_map(|result| Some((result.guard, result.held.clone()?)))
+}
+
+/// Whether a person must hear that a restart is held back: by a guard that will not let go by itself, for longer than
+/// a restart may take. Once in an incident; the restart stays due.
+fn held_for_too_long(facts: &Facts<'_>, step: Step, guard: Guard) -> bool {
+    let Some(restart) = facts.policy.ladder.restart.filter(|_| step == Step::Restart) else {
+        return false;
+    };
+    let waited = facts.now.mono.since(facts.breach_since());
+    let untold = facts.policy.ladder.page && !current_record(facts).paged;
+    untold && guard.needs_a_person() && waited >= restart.within
 }
 
 /// A record that was cut in the middle could never be read again: it is the sentences that are cut, and then the

@@ -112,6 +112,40 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// Whether it may hold for ever if nobody comes. The others let go by themselves, are a person's own wish, or have
+    /// an alert of their own.
+    #[must_use]
+    pub const fn needs_a_person(self) -> bool {
+        match self {
+            Self::NeverTouched
+            | Self::Rollout
+            | Self::NodeUnfit
+            | Self::CrashLoop
+            | Self::TelemetryLost
+            | Self::StaleCache
+            | Self::Budget
+            | Self::MinHealthy
+            | Self::LedgerFull
+            | Self::DisruptionBudget => true,
+            Self::EmergencyStop
+            | Self::OldSchema
+            | Self::Conflict
+            | Self::Mode
+            | Self::Paused
+            | Self::Moved
+            | Self::NetworkStalled
+            | Self::Evidence
+            | Self::WarmUp
+            | Self::Progress
+            | Self::Exhausted
+            | Self::Cooldown
+            | Self::MaxConcurrent
+            | Self::Withdrawn => false,
+        }
+    }
+}
+
 // Each guard returns what these say as its answer.
 #[expect(clippy::unnecessary_wraps)]
 impl Held {

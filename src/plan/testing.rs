@@ -43,7 +43,7 @@ pub struct Given {
     pub now: Now,
 }
 
-/// One of three full nodes, unhealthy for ten minutes on fresh evidence, the others well, nothing in the way.
+/// One of three full nodes, unhealthy for five minutes on fresh evidence, the others well, nothing in the way.
 pub fn facts() -> Given {
     Given {
         policy: policy(),
@@ -89,7 +89,7 @@ pub fn facts() -> Given {
         own: OwnFacts { cache_age: SECOND, schema_current: true },
         now: Now { mono: Mono(NOW), wall: Wall(SERVER), server: Server(SERVER) },
     }
-    .unhealthy_for(600)
+    .unhealthy_for(300)
 }
 
 pub fn policy() -> Policy {

@@ -8,9 +8,8 @@ use std::{
 
 use serde_json::Value;
 
-use crate::rig::wait;
 use crate::{
-    rig::{apply, get, launcher, pid, removals},
+    rig::{apply, get, launcher, pid, wait},
     stage::{SILENT, SOON, Stage},
 };
 
@@ -119,7 +118,7 @@ fn a_node_that_answers_with_garbage_costs_only_its_own_verdict() {
 
     let (_, stopped) = stage.hang("full-1");
     stage.healed("full-1");
-    let removed = removals(&stage.system);
+    let removed = stage.removals();
     assert_eq!(removed.len(), 1, "no liar is touched: {removed:?}");
     assert_eq!(removed[0].0, "full-1");
     assert!(removed[0].1 - stopped <= 28_000, "{} ms", removed[0].1 - stopped);

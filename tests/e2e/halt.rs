@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, thread, time::Duration};
 
 use crate::{
-    rig::{forbidden, get, removals, signal, wait},
+    rig::{forbidden, get, signal, wait},
     sink::Sink,
     stage::{SOON, Stage},
 };
@@ -25,13 +25,13 @@ fn a_halted_chain_restarts_nobody_tells_once_and_goes_on() {
     wait("the network to be stalled", SOON, || stalled("True")).unwrap();
     stage.held("validators", "val-0", "NetworkStalled");
     thread::sleep(Duration::from_secs(20));
-    assert_eq!(removals(&stage.system), Vec::new(), "nobody is restarted for a chain that stands still");
+    assert_eq!(stage.removals(), Vec::new(), "nobody is restarted for a chain that stands still");
     for (pid, _) in stopped {
         signal(pid, "CONT").unwrap();
     }
     wait("the network to go on", SOON, || stalled("False")).unwrap();
     stage.healthy("validators", 4);
-    assert_eq!(removals(&stage.system), Vec::new());
+    assert_eq!(stage.removals(), Vec::new());
 
     wait("the alert to be over", SOON, || {
         sink.heard("page").iter().any(|notice| notice["state"] == "resolved").then_some(())
@@ -46,6 +46,6 @@ fn a_halted_chain_restarts_nobody_tells_once_and_goes_on() {
     // What was learnt in the standstill is no evidence afterwards, and a node that hangs now is helped.
     stage.hang("full-1");
     stage.healed("full-1");
-    assert_eq!(removals(&stage.system).len(), 1);
+    assert_eq!(stage.removals().len(), 1);
     assert_eq!(forbidden(&stage.system), Vec::<String>::new());
 }

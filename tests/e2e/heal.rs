@@ -1,8 +1,7 @@
 //! Nodes that hang, and how many of them are helped at once.
 
-use crate::rig::wait;
 use crate::{
-    rig::{forbidden, kubectl, remediations, removals},
+    rig::{forbidden, kubectl, remediations, wait},
     stage::{SOON, Stage},
 };
 
@@ -13,7 +12,7 @@ fn a_hung_full_node_is_restarted_and_verified() {
     stage.full_nodes("{minHealthy: 51%, warmUp: 5s}");
     let (_, stopped) = stage.hang("full-1");
     stage.healed("full-1");
-    let removed = removals(&stage.system);
+    let removed = stage.removals();
     assert_eq!(removed.len(), 1, "one accepted removal: {removed:?}");
     let took = removed[0].1 - stopped;
     println!("from SIGSTOP to the accepted eviction: {took} ms");
@@ -46,7 +45,7 @@ fn two_of_three_heal_one_after_the_other() {
     lives.sort_unstable();
     assert_eq!(lives.len(), 2);
     assert!(lives[0].1 <= lives[1].0, "their disruptions overlap: {lives:?}");
-    assert_eq!(removals(&stage.system).len(), 2);
+    assert_eq!(stage.removals().len(), 2);
     assert_eq!(forbidden(&stage.system), Vec::<String>::new());
 }
 
@@ -59,13 +58,13 @@ fn with_half_of_them_required_two_of_three_are_left_alone_and_the_guard_is_named
     stage.hang("full-2");
     stage.held("full-nodes", "full-0", "MinHealthy");
     stage.held("full-nodes", "full-2", "MinHealthy");
-    assert_eq!(removals(&stage.system), Vec::new());
+    assert_eq!(stage.removals(), Vec::new());
     // The emergency stop holds even when the guard would not.
     kubectl(&["-n", &stage.system, "annotate", "configmap", "mainstay-stop", "mainstay.dev/stop=drill"]).unwrap();
     stage.policy("full-nodes", "FullNode", "full", "Enforce", "{minHealthy: 1, warmUp: 5s}");
     let why = stage.held("full-nodes", "full-0", "EmergencyStop");
     assert!(why.contains("drill"), "{why}");
-    assert_eq!(removals(&stage.system), Vec::new());
+    assert_eq!(stage.removals(), Vec::new());
     kubectl(&["-n", &stage.system, "annotate", "configmap", "mainstay-stop", "mainstay.dev/stop-"]).unwrap();
     stage.healed("full-0");
 }
@@ -92,8 +91,8 @@ spec: {{maxUnavailable: 0, selector: {{matchLabels: {{app: cometbft, role: full}
         (mine["status"]["phase"] == "Withdrawn").then_some(())
     })
     .expect("a withdrawn remediation");
-    assert_eq!(removals(&stage.system), Vec::new());
+    assert_eq!(stage.removals(), Vec::new());
     stage.kubectl(&["delete", "pdb", "full"]);
     stage.healed("full-1");
-    assert_eq!(removals(&stage.system).len(), 1);
+    assert_eq!(stage.removals().len(), 1);
 }

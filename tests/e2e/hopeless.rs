@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use crate::{
-    rig::{apply, get, remediations, removals, wait},
+    rig::{apply, get, remediations, wait},
     sink::Sink,
     stage::{LATER, SILENT, Stage},
 };
@@ -41,7 +41,7 @@ fn a_restart_that_does_not_help_is_tried_less_and_less_and_then_a_person_is_told
     let pages = || sink.heard("page");
     wait("a page", LATER, || (!pages().is_empty()).then_some(())).expect("a page");
 
-    let removed: Vec<_> = removals(&stage.system).into_iter().map(|(_, at)| at).collect();
+    let removed: Vec<_> = stage.removals().into_iter().map(|(_, at)| at).collect();
     assert_eq!(removed.len(), 3, "every attempt and no more: {removed:?}");
     let rests = [removed[1] - removed[0], removed[2] - removed[1]];
     assert!(rests[0] >= 30_000 && rests[1] >= 60_000, "rests grow across generations of the pod: {rests:?}");
@@ -54,7 +54,7 @@ fn a_restart_that_does_not_help_is_tried_less_and_less_and_then_a_person_is_told
 
     // It stays like that: no loop, no second page.
     thread::sleep(Duration::from_secs(75));
-    assert_eq!(removals(&stage.system).len(), 3);
+    assert_eq!(stage.removals().len(), 3);
     let keys: std::collections::BTreeSet<_> =
         pages().iter().map(|notice| notice["dedupeKey"].to_string()).collect();
     assert_eq!(keys.len(), 1, "one page: {:?}", pages());

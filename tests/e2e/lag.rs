@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, thread, time::Duration};
 
 use crate::{
-    rig::{now, removals, state, wait},
+    rig::{now, state, wait},
     stage::{LATER, SOON, Stage},
 };
 
@@ -67,13 +67,12 @@ fn a_node_that_catches_up_is_left_alone_and_one_that_only_says_so_is_not() {
 
     // Its settings are right again, but it does not know: only a restart helps.
     fs::write(home(&stage, "full-0").join("config/config.toml"), before).expect("a configuration");
-    let removed =
-        wait("the one that shows nothing to be restarted", SOON, || removals(&stage.system).into_iter().next())
-            .expect("a removal");
+    let removed = wait("the one that shows nothing to be restarted", SOON, || stage.removals().into_iter().next())
+        .expect("a removal");
     assert_eq!(removed.0, "full-0");
     assert!(removed.1 - begun >= PROGRESS_WITHIN, "it had its time: {} ms", removed.1 - begun);
     stage.healed("full-0");
     wait("all of them to be well", LATER, || crate::rig::all_healthy(&stage.namespace, "full-nodes", 3))
         .expect("health");
-    assert_eq!(removals(&stage.system).len(), 1, "nobody touched the one that caught up");
+    assert_eq!(stage.removals().len(), 1, "nobody touched the one that caught up");
 }

@@ -1,7 +1,7 @@
 //! Mainstay's own life: an upgrade and an uninstall while something is under way.
 
 use crate::{
-    rig::{forbidden, install, kubectl, remediations, removals, uninstall, wait},
+    rig::{forbidden, install, kubectl, remediations, uninstall, wait},
     stage::{SOON, Stage},
 };
 
@@ -29,7 +29,7 @@ fn an_upgrade_and_an_uninstall_leave_nothing_stuck() {
     let upgrade = ["--set-json", r#"podAnnotations={"example.org/upgraded":"yes"}"#];
     install(&stage.system, &[&stage.namespace], false, &upgrade).expect("an upgrade");
     stage.healed("full-1");
-    assert_eq!(removals(&stage.system).len(), 1, "the next leader resumes, and repeats nothing");
+    assert_eq!(stage.removals().len(), 1, "the next leader resumes, and repeats nothing");
     assert_eq!(stage.seats(), 0);
 
     stage.healthy("full-nodes", 3);
@@ -42,7 +42,7 @@ fn an_upgrade_and_an_uninstall_leave_nothing_stuck() {
         assert!(["Succeeded", "Failed", "Withdrawn"].contains(&phase.as_str()), "{remediation}");
     }
     assert_eq!(stage.seats(), 0);
-    assert_eq!(removals(&stage.system).len(), 2);
+    assert_eq!(stage.removals().len(), 2);
     let left =
         kubectl(&["-n", &stage.system, "get", "deploy,job,pod,cm,sa,role,rolebinding", "-o", "name"]).unwrap();
     let ours: Vec<_> =

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use crate::rig::{
-    all_healthy, apply, cluster, get, install, kubectl, now, pid, remediations, signal, uninstall, wait,
+    all_healthy, apply, cluster, get, install, kubectl, now, pid, remediations, removals, signal, uninstall, wait,
 };
 
 /// A few polls and holds.
@@ -29,6 +29,8 @@ enum Share {
 pub struct Stage {
     pub namespace: String,
     pub system: String,
+    /// The audit log goes back further: the same stage may have been set before.
+    begun: i64,
     _share: Share,
 }
 
@@ -51,7 +53,12 @@ impl Stage {
     }
 
     fn set(name: &str, chain: &[&str], helm: &[&str], share: Share) -> Self {
-        let stage = Self { namespace: format!("e2e-{name}"), system: format!("e2e-{name}-system"), _share: share };
+        let stage = Self {
+            namespace: format!("e2e-{name}"),
+            system: format!("e2e-{name}-system"),
+            begun: now(),
+            _share: share,
+        };
         let up = ["chain", "up", "--namespace", &stage.namespace, "--chain-id", &stage.namespace];
         cluster(&[&up, chain].concat()).expect("a chain");
         install(&stage.system, &[&stage.namespace], false, helm).expect("an installation");
@@ -82,7 +89,7 @@ spec: {{family: CometBFT, chainId: {namespace}, blockTime: 1s, stalledAfter: 20s
         role: &str,
         mode: &str,
         selector: &str,
-        rule: &str,
+        when: &str,
         ladder: &str,
         guard: &str,
     ) {
@@ -98,7 +105,7 @@ spec:
   mode: {mode}
   telemetry: [{{name: rpc, cometbft: {{port: rpc}}, every: 2s, timeout: 1s}}]
   rules:
-  - {rule}
+  - {when}
   remediation: {ladder}
   guard: {guard}
   notify: [test]"
@@ -156,6 +163,11 @@ spec:
     /// Seats that are taken.
     pub fn seats(&self) -> usize {
         get(&["networkledger", &self.namespace])["spec"]["seats"].as_array().map_or(0, Vec::len)
+    }
+
+    /// The removals of pods that the API server accepted from this stage's operator: pod and time.
+    pub fn removals(&self) -> Vec<(String, i64)> {
+        removals(&self.system).into_iter().filter(|(_, at)| *at >= self.begun).collect()
     }
 
     /// `kubectl` in the namespace of the chain.

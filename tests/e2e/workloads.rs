@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    rig::{apply, get, remediations, removals, wait},
+    rig::{apply, get, remediations, wait},
     stage::{SOON, Stage},
 };
 
@@ -56,7 +56,7 @@ fn pods_of_every_origin_are_treated_as_their_owners_expect() {
     stage.healed(&slot);
     let second = pod_of(&stage, "app=deployed").expect("a pod");
     assert_ne!(first, second);
-    assert_eq!(removals(&stage.system).len(), 1);
+    assert_eq!(stage.removals().len(), 1);
 
     // A revision that waits for a person is a rollout in progress.
     policy("full-nodes", "{app: cometbft, role: full}");
@@ -74,7 +74,7 @@ fn pods_of_every_origin_are_treated_as_their_owners_expect() {
     stage.held("full-nodes", "full-0", "Rollout");
     stage.kubectl(&["rollout", "undo", "statefulset", "full"]);
     stage.healed("full-0");
-    assert_eq!(removals(&stage.system).len(), 2);
+    assert_eq!(stage.removals().len(), 2);
 
     // A pod on a cordoned node is the node's affair.
     let node = get(&["-n", &stage.namespace, "pod", "full-1"])["spec"]["nodeName"]
@@ -86,7 +86,7 @@ fn pods_of_every_origin_are_treated_as_their_owners_expect() {
     stage.held("full-nodes", "full-1", "NodeUnfit");
     stage.kubectl(&["uncordon", &node]);
     stage.healed("full-1");
-    assert_eq!(removals(&stage.system).len(), 3);
+    assert_eq!(stage.removals().len(), 3);
 
     // Nobody would make a bare pod anew.
     let bare: Value = json!({
@@ -100,5 +100,5 @@ fn pods_of_every_origin_are_treated_as_their_owners_expect() {
     apply(&bare.to_string()).expect("a bare pod");
     policy("bare", "{app: bare}");
     stage.held("bare", "bare", "NeverTouched");
-    assert_eq!(removals(&stage.system).len(), 3);
+    assert_eq!(stage.removals().len(), 3);
 }

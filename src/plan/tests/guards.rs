@@ -65,15 +65,15 @@ fn a_new_pod_that_says_it_syncs_has_time_to_show_something() {
 #[test]
 fn a_head_that_rose_after_the_breach_began_is_progress_and_one_before_is_not() {
     let risen = |millis| facts().with(|given| given.target.head_risen_at = ago(millis));
-    risen(10 * MINUTE - 1).is_held_by(Guard::Progress);
-    risen(10 * MINUTE).is_restarted();
+    risen(5 * MINUTE - 1).is_held_by(Guard::Progress);
+    risen(5 * MINUTE).is_restarted();
 }
 
 #[test]
 fn a_chain_that_stopped_with_the_node_restarts_nobody() {
     let risen = |millis| facts().with(|given| given.chain.risen_at = ago(millis));
     // At the breach itself is not after it.
-    risen(10 * MINUTE).is_held_by(Guard::NetworkStalled);
+    risen(5 * MINUTE).is_held_by(Guard::NetworkStalled);
     risen(11 * MINUTE).is_held_by(Guard::NetworkStalled);
     // The last blocks arrived after the first silent poll, and then there were no more.
     risen(30 * SECOND + 1).is_held_by(Guard::NetworkStalled);

@@ -43,6 +43,27 @@ fn when_attempts_end_a_person_is_called_once() {
 }
 
 #[test]
+fn a_restart_that_is_held_back_for_longer_than_it_may_take_calls_a_person_once() {
+    let held = |seconds| facts().healthy_others(0).unhealthy_for(seconds);
+    // The preset lets a restart take ten minutes.
+    held(599).is_held_by(Guard::MinHealthy);
+    let Decision::Proposed(page) = held(600).decide() else { panic!("a page is due") };
+    assert_eq!(page.step, Step::Page);
+    assert!(page.evidence.contains("held back by MinHealthy"), "{}", page.evidence);
+
+    // Told once, it waits on, and acts as soon as it may.
+    let told = held(600).restarted(1, 10 * HOUR).record(|record| record.paged = true);
+    told.is_held_by(Guard::MinHealthy);
+    told.healthy_others(2).is_restarted();
+    // Nobody is called by a policy that does not want to, nor for what lets go by itself.
+    held(600).with(|given| given.policy.ladder.page = false).is_held_by(Guard::MinHealthy);
+    facts()
+        .unhealthy_for(600)
+        .with(|given| given.live.stop = Stop::Stopped("drill".into()))
+        .is_held_by(Guard::EmergencyStop);
+}
+
+#[test]
 fn what_could_not_be_verified_is_not_tried_again() {
     let unverified = facts().restarted(1, 10 * HOUR).record(|record| record.exhausted = true);
     assert_eq!(unverified.held_by(), [Guard::Exhausted]);
