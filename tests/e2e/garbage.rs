@@ -1,6 +1,8 @@
 //! Nodes whose port answers with anything but an answer.
 
 use std::{
+    io::{Read, Write},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -68,21 +70,20 @@ fn polls(stage: &Stage, result: &str) -> u64 {
     let pods = get(&["-n", &stage.system, "pods", "-l", "app.kubernetes.io/name=mainstay"]);
     let pods = pods["items"].as_array().cloned().unwrap_or_default();
     let count = |pod: &Value| {
-        let url = format!("http://{}:8080/metrics", pod["status"]["podIP"].as_str().unwrap_or_default());
-        let text = fetch(&url);
+        let text = metrics(pod["status"]["podIP"].as_str().unwrap_or_default());
         let line = text.lines().find(|line| line.starts_with("mainstay_polls_total") && line.contains(result));
         line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
     };
     pods.iter().map(count).sum()
 }
 
-fn fetch(url: &str) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let answer = runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().build()?;
-        client.get(url).send().await?.text().await
-    });
-    answer.expect("metrics")
+/// The metrics of one replica.
+fn metrics(address: &str) -> String {
+    let mut stream = TcpStream::connect((address, 8080)).expect("a replica");
+    write!(stream, "GET /metrics HTTP/1.0\r\n\r\n").expect("a question");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("metrics");
+    text
 }
 
 #[test]
