@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, thread, time::Duration};
 
 use crate::{
-    rig::{forbidden, get, signal, wait},
+    rig::{get, signal, wait},
     sink::Sink,
     stage::{SOON, Stage},
 };
@@ -47,5 +47,5 @@ fn a_halted_chain_restarts_nobody_tells_once_and_goes_on() {
     stage.hang("full-1");
     stage.healed("full-1");
     assert_eq!(stage.removals().len(), 1);
-    assert_eq!(forbidden(&stage.system), Vec::<String>::new());
+    assert_eq!(stage.forbidden(), Vec::<String>::new());
 }

@@ -1,7 +1,7 @@
 //! Nodes that hang, and how many of them are helped at once.
 
 use crate::{
-    rig::{forbidden, kubectl, remediations, wait},
+    rig::{kubectl, remediations, wait},
     stage::{SOON, Stage},
 };
 
@@ -18,7 +18,7 @@ fn a_hung_full_node_is_restarted_and_verified() {
     println!("from SIGSTOP to the accepted eviction: {took} ms");
     assert!(took <= 28_000, "from SIGSTOP to the accepted eviction: {took} ms");
     assert_eq!(stage.seats(), 0);
-    assert_eq!(forbidden(&stage.system), Vec::<String>::new());
+    assert_eq!(stage.forbidden(), Vec::<String>::new());
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn two_of_three_heal_one_after_the_other() {
     assert_eq!(lives.len(), 2);
     assert!(lives[0].1 <= lives[1].0, "their disruptions overlap: {lives:?}");
     assert_eq!(stage.removals().len(), 2);
-    assert_eq!(forbidden(&stage.system), Vec::<String>::new());
+    assert_eq!(stage.forbidden(), Vec::<String>::new());
 }
 
 #[test]

@@ -144,17 +144,23 @@ pub fn removals(system: &str) -> Vec<(String, i64)> {
         (eviction || delete) && (200..300).contains(&code)
     };
     let lines = audit(system);
-    let removals = lines.iter().filter(accepted).map(|line| {
-        let at: jiff::Timestamp = line["stageTimestamp"].as_str().unwrap_or_default().parse().unwrap_or_default();
-        (line["objectRef"]["name"].as_str().unwrap_or_default().to_owned(), at.as_millisecond())
-    });
+    let removals = lines
+        .iter()
+        .filter(accepted)
+        .map(|line| (line["objectRef"]["name"].as_str().unwrap_or_default().to_owned(), time(line)));
     removals.collect()
 }
 
-/// What the operator asked for and may not have: its own RBAC must be enough.
-pub fn forbidden(system: &str) -> Vec<String> {
+/// When a line of the audit log was written (milliseconds since the epoch).
+fn time(line: &Value) -> i64 {
+    let at: jiff::Timestamp = line["stageTimestamp"].as_str().unwrap_or_default().parse().unwrap_or_default();
+    at.as_millisecond()
+}
+
+/// What the operator asked for since then (milliseconds since the epoch) and may not have.
+pub fn forbidden(system: &str, since: i64) -> Vec<String> {
     let lines = audit(system);
-    let forbidden = lines.iter().filter(|line| line["responseStatus"]["code"] == 403);
+    let forbidden = lines.iter().filter(|line| line["responseStatus"]["code"] == 403 && time(line) >= since);
     forbidden.map(|line| format!("{} {}", line["verb"], line["requestURI"])).collect()
 }
 

@@ -8,7 +8,8 @@ use std::{
 use serde_json::Value;
 
 use crate::rig::{
-    all_healthy, apply, cluster, get, install, kubectl, now, pid, remediations, removals, signal, uninstall, wait,
+    all_healthy, apply, cluster, forbidden, get, install, kubectl, now, pid, remediations, removals, signal,
+    uninstall, wait,
 };
 
 /// A few polls and holds.
@@ -168,6 +169,11 @@ spec:
     /// The removals of pods that the API server accepted from this stage's operator: pod and time.
     pub fn removals(&self) -> Vec<(String, i64)> {
         removals(&self.system).into_iter().filter(|(_, at)| *at >= self.begun).collect()
+    }
+
+    /// What this stage's operator asked for and may not have: its own RBAC must be enough.
+    pub fn forbidden(&self) -> Vec<String> {
+        forbidden(&self.system, self.begun)
     }
 
     /// `kubectl` in the namespace of the chain.
