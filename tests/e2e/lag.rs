@@ -65,10 +65,15 @@ fn a_node_that_catches_up_is_left_alone_and_one_that_only_says_so_is_not() {
     // One starts anew, and reads slowly from one peer.
     let alone = (r#"laddr = "tcp://0.0.0.0:26656""#, r#"laddr = "tcp://127.0.0.1:26656""#);
     let peer = first_peer(&stage, "full-1");
-    configure(&stage, "full-1", &[alone, ("recv_rate = ", "recv_rate = 300"), ("persistent_peers = ", &peer)]);
+    let quick =
+        configure(&stage, "full-1", &[alone, ("recv_rate = ", "recv_rate = 300"), ("persistent_peers = ", &peer)]);
     forget(&stage, "full-1");
     let why = stage.held("full-nodes", "full-1", "Progress");
     assert!(why.contains("catching up"), "{why}");
+    // So slowly it would never keep up with the chain: its owner mends that.
+    thread::sleep(Duration::from_secs(15));
+    fs::write(home(&stage, "full-1").join("config/config.toml"), quick).expect("a configuration");
+    stage.kubectl(&["delete", "pod", "full-1", "--grace-period=1"]);
     stage.healthy("full-nodes", 3);
     assert_eq!(stage.removals(), Vec::new(), "nobody touched the one that caught up");
 

@@ -201,6 +201,6 @@ impl Drop for Stage {
         drop(kubectl(&["delete", "network", &self.namespace, "--wait=false"]));
         drop(kubectl(&["delete", "networkledger", &self.namespace, "--wait=false"]));
         drop(cluster(&["chain", "down", "--namespace", &self.namespace]));
-        drop(kubectl(&["delete", "namespace", &self.system, "--wait=false"]));
+        drop(kubectl(&["delete", "namespace", &self.system, "--timeout=90s"]));
     }
 }
