@@ -1,8 +1,6 @@
 //! Nodes whose port answers with anything but an answer.
 
 use std::{
-    io::{Read, Write},
-    net::TcpStream,
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -12,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     rig::{apply, get, launcher, pid, wait},
-    stage::{SILENT, SOON, Stage},
+    stage::{SILENT, SOON, Stage, metrics},
 };
 
 const MODES: [&str; 6] = ["html", "error", "missing", "huge", "drip", "nested"];
@@ -70,20 +68,11 @@ fn polls(stage: &Stage, result: &str) -> u64 {
     let pods = get(&["-n", &stage.system, "pods", "-l", "app.kubernetes.io/name=mainstay"]);
     let pods = pods["items"].as_array().cloned().unwrap_or_default();
     let count = |pod: &Value| {
-        let text = metrics(pod["status"]["podIP"].as_str().unwrap_or_default());
+        let text = metrics((pod["status"]["podIP"].as_str().unwrap_or_default(), 8080)).expect("metrics");
         let line = text.lines().find(|line| line.starts_with("mainstay_polls_total") && line.contains(result));
         line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
     };
     pods.iter().map(count).sum()
-}
-
-/// The metrics of one replica.
-fn metrics(address: &str) -> String {
-    let mut stream = TcpStream::connect((address, 8080)).expect("a replica");
-    write!(stream, "GET /metrics HTTP/1.0\r\n\r\n").expect("a question");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("metrics");
-    text
 }
 
 #[test]

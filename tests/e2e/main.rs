@@ -4,14 +4,20 @@
 // A test may look at the clock.
 #![allow(clippy::disallowed_methods)]
 
+mod operator;
+#[expect(dead_code, unused_imports, reason = "its own tests use the rest of it")]
+#[path = "../faults/proxy.rs"]
+mod proxy;
 mod rig;
 mod sink;
 mod stage;
 
+mod crash;
 mod garbage;
 mod halt;
 mod heal;
 mod hopeless;
 mod lag;
+mod leaders;
 mod life;
 mod workloads;

@@ -1,6 +1,8 @@
 //! One scenario's own namespace, chain and installation. Whatever happens, it is taken down at the end.
 
 use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
@@ -184,6 +186,16 @@ spec:
 
 /// The rule of most scenarios: a node that does not answer.
 pub const SILENT: &str = "{name: preset/silent, signal: reachable, below: 1, for: 10s, clear: {for: 5s}}";
+
+/// The metrics of one replica.
+pub fn metrics(address: (&str, u16)) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(stream, "GET /metrics HTTP/1.0\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
 
 impl Drop for Stage {
     fn drop(&mut self) {

@@ -3,7 +3,7 @@
 use http::Method;
 
 use crate::proxy::{Call, FaultProxy, Outcome, Upstream, Verb, number, request};
-use crate::rig::{POD, PODS, Rig, SOON, client, is_reset};
+use crate::rig::{Mock, POD, PODS, Rig, SOON, client, is_reset};
 
 #[tokio::test]
 async fn requests_pass_unchanged() {
@@ -102,4 +102,17 @@ fn calls_are_read_as_the_api_server_reads_them() {
         let fields = [Some(call.group), Some(call.resource), call.subresource, call.namespace, call.name];
         assert_eq!(format!("{:?} {}", call.verb, fields.map(some).join(" ")), expected, "{asked}");
     }
+}
+
+#[tokio::test]
+async fn a_redirected_path_goes_elsewhere_and_nothing_else_does() {
+    let (mock, url) = Mock::start().await;
+    let upstream = Upstream::unverified(&url).redirecting("/namespaces/a/leases", "/namespaces/b/leases");
+    let rig = Rig { mock, proxy: FaultProxy::start(upstream).await.expect("the proxy starts"), client: client() };
+    let group = "/apis/coordination.k8s.io/v1";
+    for (asked, reached) in [("a/leases/x", "b/leases/x"), ("a/pods", "a/pods"), ("aa/leases", "aa/leases")] {
+        let answer = rig.send(Method::PUT, &format!("{group}/namespaces/{asked}")).await.expect("an answer");
+        assert!(answer.1.contains(&format!("{group}/namespaces/{reached}")), "{asked}: {answer:?}");
+    }
+    assert_eq!(rig.proxy.log()[0].call.namespace.as_deref(), Some("a"), "the log tells what was asked for");
 }

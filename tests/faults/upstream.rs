@@ -10,6 +10,7 @@ use reqwest::{Certificate, Client, redirect};
 pub struct Upstream {
     url: String,
     trust: Trust,
+    redirect: Option<(String, String)>,
 }
 
 enum Trust {
@@ -20,12 +21,17 @@ enum Trust {
 impl Upstream {
     /// The server at `url`, signed by an authority in `ca`, a PEM bundle.
     pub fn trusting(url: &str, ca: impl Into<Vec<u8>>) -> Self {
-        Self { url: url.to_owned(), trust: Trust::SignedBy(ca.into()) }
+        Self { url: url.to_owned(), trust: Trust::SignedBy(ca.into()), redirect: None }
     }
 
     /// The server at `url`, plain HTTP or with whatever certificate it shows.
     pub fn unverified(url: &str) -> Self {
-        Self { url: url.to_owned(), trust: Trust::Anybody }
+        Self { url: url.to_owned(), trust: Trust::Anybody, redirect: None }
+    }
+
+    /// Requests whose path has `from` in it go where `to` is instead: two clients that ask for one lease get two.
+    pub fn redirecting(self, from: &str, to: &str) -> Self {
+        Self { redirect: Some((from.to_owned(), to.to_owned())), ..self }
     }
 
     pub(super) fn connect(self) -> io::Result<Connection> {
@@ -39,7 +45,7 @@ impl Upstream {
             }
         };
         let client = builder.build().map_err(io::Error::other)?;
-        Ok(Connection { client, base: self.url.trim_end_matches('/').to_owned() })
+        Ok(Connection { client, base: self.url.trim_end_matches('/').to_owned(), redirect: self.redirect })
     }
 }
 
@@ -47,12 +53,15 @@ impl Upstream {
 pub(super) struct Connection {
     client: Client,
     base: String,
+    redirect: Option<(String, String)>,
 }
 
 impl Connection {
     /// Sends the request and returns once the head of the answer is here.
     pub async fn send(&self, head: &request::Parts, body: Bytes) -> reqwest::Result<Response<reqwest::Body>> {
-        let url = format!("{}{}", self.base, head.uri);
+        let path = head.uri.to_string();
+        let path = self.redirect.as_ref().map_or(path.clone(), |(from, to)| path.replacen(from, to, 1));
+        let url = format!("{}{path}", self.base);
         let mut headers = end_to_end(&head.headers);
         headers.remove(header::HOST);
         let answer = self.client.request(head.method.clone(), url).headers(headers).body(body).send().await?;
