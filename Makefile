@@ -2,7 +2,8 @@
 #
 #   make demo     a real cluster, a real chain, a broken node, and the story of its healing
 #   make test     everything that needs no root; says what it skipped
-#   make e2e      the installed chart on the local cluster, as CI runs it
+#   make e2e      the installed chart on the local cluster, as CI runs it; make e2e-full is all of it
+#   make bench    how long a hung node stays hung
 #   make down     removes what demo and e2e left running
 
 CARGO     ?= cargo
@@ -11,13 +12,15 @@ CARGO     ?= cargo
 CACHE     ?= $(or $(MAINSTAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mainstay)
 TARGET    := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 CLUSTER   := $(TARGET)/debug/examples/cluster
+# Scenarios at once: each waits most of its time, and runs a chain of seven nodes.
+THREADS   ?= 3
 IMAGE     := mainstay:dev
 IMAGE_TAR := $(CACHE)/images/mainstay-dev.tar
 
-.PHONY: help demo down test lint unit chart control-plane e2e crds image launcher fmt
+.PHONY: help demo down test lint unit chart control-plane e2e e2e-full bench ready crds image launcher fmt
 
 help: ## What there is.
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 demo: image ## A cluster, a chain, a hung node, and its healing, told as it happens.
 	$(CARGO) run --quiet --example demo -- $(IMAGE_TAR)
@@ -44,12 +47,20 @@ control-plane: launcher ## The real API server: the definitions, and every refus
 	ln -sf $$(command -v etcd) $$(dirname $$($(CLUSTER) tool kubectl))/kube-apiserver $(CACHE)/assets/
 	KUBEBUILDER_ASSETS=$(CACHE)/assets $(CARGO) test --quiet --test control_plane -- --include-ignored
 
-e2e: image ## The installed chart on the local cluster with real chains.
+e2e: ready ## The installed chart on the local cluster with real chains.
+	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) --skip killed_at_every_step
+
+e2e-full: ready ## The same, with the operator killed at every step: a good half hour.
+	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS)
+
+bench: ready ## From a hung node to its removal, twenty times, with the distribution.
+	$(CARGO) run --quiet --example healing
+
+ready: image
 	$(CLUSTER) up
 	$(CLUSTER) load-image $(IMAGE_TAR)
 	$(CARGO) run --quiet -- crds | $(CLUSTER) kubectl apply --server-side --force-conflicts -f -
 	$(CARGO) build --quiet --example liar
-	$(CARGO) test --test e2e -- --include-ignored --test-threads 2
 
 crds: ## Writes the definitions and the chart's copies of them.
 	$(CARGO) run --quiet -- crds --out crds

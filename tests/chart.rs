@@ -348,7 +348,7 @@ fn the_only_way_in_is_the_health_and_metrics_port() {
 fn a_value_that_means_nothing_is_refused() {
     for (values, word) in [
         (json!({"replica": 3}), "replica"),
-        (json!({"replicas": 0}), "replicas"),
+        (json!({"replicas": 6}), "replicas"),
         (json!({"image": {"digest": "latest"}}), "digest"),
         (json!({"crds": {"enabled": false}}), "enabled"),
         (json!({"namespaces": "cosmos"}), "namespaces"),

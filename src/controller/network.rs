@@ -16,11 +16,19 @@ const TICK: u64 = 30_000;
 
 /// Looks at one network. Returns when it wants to be looked at again (milliseconds).
 pub async fn reconcile(ctx: Arc<Context>, name: String) -> Option<u64> {
-    let object = ctx.stores.networks.get("", &name)?;
     if !ctx.leads() {
         return None;
     }
     let now = ctx.now();
+    let Some(object) = ctx.stores.networks.get("", &name) else {
+        let invalid = ctx.stores.networks.unreadable("", &name)?;
+        // Whom it admits is not known: that is for the installation that looks after all namespaces to tell, or for
+        // its owner.
+        if ctx.namespaces.is_empty() || owns(&ctx, &name).await {
+            report::unreadable_network(&ctx, &invalid, now).await;
+        }
+        return Some(TICK);
+    };
     let Some(snapshot) = ctx.world().network(&name, now.mono) else {
         report::invalid_network(&ctx, &object, now).await;
         return Some(TICK);
@@ -45,6 +53,11 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Option<u64> {
     report::network(&ctx, &object, &snapshot, now).await;
     reclaim(&ctx, &name, &record).await;
     Some(TICK)
+}
+
+async fn owns(ctx: &Context, network: &str) -> bool {
+    let record = ledgers::get(&ctx.clients.actuator, network).await;
+    record.is_ok_and(|record| record.installation == ctx.installation)
 }
 
 /// A seat whose deadline has passed is given back only after a live look shows its remediation over or gone.

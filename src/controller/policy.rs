@@ -49,11 +49,15 @@ pub struct Decided<'a> {
 
 /// Looks at one policy. Returns when it wants to be looked at again (milliseconds).
 pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
-    let object = ctx.stores.policies.get(&key.namespace, &key.name)?;
     if !ctx.leads() {
         return None;
     }
     let now = ctx.now();
+    let Some(object) = ctx.stores.policies.get(&key.namespace, &key.name) else {
+        let invalid = ctx.stores.policies.unreadable(&key.namespace, &key.name)?;
+        report::unreadable_policy(&ctx, &invalid, now).await;
+        return Some(TICK);
+    };
     let snapshot = ctx.world().snapshot(&key, now.mono, now.server);
     let Some(snapshot) = snapshot else {
         report::invalid(&ctx, &object, now).await;
@@ -99,10 +103,16 @@ async fn decide(
             decision = Decision::Refused(refusal);
         }
         if let Decision::Proposed(proposal) = &decision {
-            match begin(ctx, snapshot, target, proposal, &journal, &ledger, now).await? {
+            match begin(ctx, snapshot, target, proposal, &journal, &ledger, now).await {
                 // The others of this round must see it, though no seat was taken yet.
-                Begun::Yes(seat) => ledger.seats.extend(seat),
-                Begun::No(refusal) => decision = Decision::Refused(refusal),
+                Ok(Begun::Yes(seat)) => ledger.seats.extend(seat),
+                Ok(Begun::No(refusal)) => decision = Decision::Refused(refusal),
+                // An object that cannot be read or written stops its own target and no other.
+                Err(error) => {
+                    tracing::warn!(pod = target.facts.pod, %error, "could not begin");
+                    report::reconcile_error(&ctx.metrics, "policy", "begin");
+                    decision = Decision::Refused(moved(&error.to_string()));
+                }
             }
             again = SOON;
         }
@@ -160,7 +170,7 @@ async fn begin(
         match propose(&facts(ctx, snapshot, target, &live, ledger, now).as_facts()) {
             Decision::Proposed(again) => proposal = again,
             Decision::Refused(refusal) => return Ok(Begun::No(refusal)),
-            Decision::Nothing => return Ok(Begun::No(gone())),
+            Decision::Nothing => return Ok(Begun::No(moved("the world changed while it was looked at"))),
         }
         let within = policy.ladder.restart.map_or(0, |step| step.within);
         if let PodFacts::Present(pod) = &live.pod
@@ -189,11 +199,11 @@ async fn begin(
             }
         }
     }
-    Ok(Begun::No(gone()))
+    Ok(Begun::No(moved("the world changed while it was looked at")))
 }
 
-fn gone() -> Refusal {
-    let held = Held { why: "the world changed while it was looked at".into(), until: None };
+fn moved(why: &str) -> Refusal {
+    let held = Held { why: why.into(), until: None };
     Refusal { step: None, guard: Guard::Moved, held, results: Vec::new() }
 }
 

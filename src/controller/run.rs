@@ -319,6 +319,13 @@ fn look_at_everything(ctx: &Context) {
             ctx.queues.networks.push(name, now);
         }
     }
+    // What cannot be read is looked at too, for somebody must say so.
+    for invalid in ctx.stores.policies.invalid() {
+        ctx.queues.policies.push(invalid.key.clone(), now);
+    }
+    for invalid in ctx.stores.networks.invalid() {
+        ctx.queues.networks.push(invalid.key.name.clone(), now);
+    }
 }
 
 async fn follow_schema(ctx: Arc<Context>, gate: Gate, stop: CancellationToken) {

@@ -18,11 +18,15 @@ const TOKEN: &str = "only-for-this-test";
 pub struct ApiServer {
     /// A client that may do everything.
     pub client: Client,
+    url: String,
     // In this order: the API server goes before its store, the directory last.
     apiserver: Process,
     _etcd: Process,
     directory: TempDir,
 }
+
+/// The operator, until nobody needs it.
+pub struct Operator(#[expect(dead_code, reason = "it ends with this")] Process);
 
 /// A child that ends with its owner.
 struct Process(Child);
@@ -80,14 +84,42 @@ impl ApiServer {
                 "--endpoint-reconciler-type=none",
             ],
         );
-        let mut config = Config::new(format!("https://127.0.0.1:{secure_port}").parse().unwrap());
+        let url = format!("https://127.0.0.1:{secure_port}");
+        let mut config = Config::new(url.parse().unwrap());
         config.accept_invalid_certs = true;
         config.auth_info.token = Some(TOKEN.to_owned().into());
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::try_from(config).unwrap();
-        let mut this = Self { client, apiserver, _etcd: etcd, directory };
+        let mut this = Self { client, url, apiserver, _etcd: etcd, directory };
         this.ready().await;
         this
+    }
+
+    /// Starts the operator, which may do everything here, for all namespaces.
+    pub fn operator(&self) -> Operator {
+        let kubeconfig = self.directory.path().join("kubeconfig");
+        let text = format!(
+            "{{apiVersion: v1, kind: Config, current-context: c, contexts: [{{name: c, context: {{cluster: c, user: u}}}}], \
+             clusters: [{{name: c, cluster: {{server: \"{}\", insecure-skip-tls-verify: true}}}}], \
+             users: [{{name: u, user: {{token: {TOKEN}}}}}]}}",
+            self.url
+        );
+        fs::write(&kubeconfig, text).unwrap();
+        let log = fs::File::create(self.directory.path().join("mainstay.log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_mainstay"))
+            .args(["run", "--listen", "127.0.0.1:0"])
+            .env("KUBECONFIG", kubeconfig)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Operator(Process(child))
+    }
+
+    /// What the operator said so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("mainstay.log")).unwrap_or_default()
     }
 
     async fn ready(&mut self) {

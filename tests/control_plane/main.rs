@@ -11,4 +11,5 @@ mod apiserver;
 mod crds;
 mod offline;
 mod online;
+mod operator;
 mod refusals;

@@ -28,7 +28,7 @@ async fn the_api_server_takes_the_definitions_and_agrees_with_check() {
     a_journal_entry_never_changes(client).await;
 }
 
-async fn definitions_are_taken_and_a_second_time_changes_nothing(client: &Client) {
+pub async fn definitions_are_taken_and_a_second_time_changes_nothing(client: &Client) {
     let kind =
         ApiResource::from_gvk(&GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"));
     let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind);

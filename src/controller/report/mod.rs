@@ -5,6 +5,7 @@ mod counters;
 mod network;
 mod policy;
 mod remediation;
+mod unreadable;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -16,6 +17,8 @@ pub use counters::{effect, reconcile_error, refusal};
 pub use network::{invalid_network, network};
 pub use policy::{invalid, policy, policy_status};
 pub use remediation::{journal_status, labels, proposed, reference, transition};
+
+pub use unreadable::{unreadable_network, unreadable_policy};
 
 /// A wall time for notices.
 #[must_use]

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-use super::{Invalid, Key};
+use kube::Resource;
+
+use super::{Invalid, Key, Kind};
+use crate::api::GROUP;
 
 /// One object: which it is, and what it says or why that cannot be read.
 ///
@@ -44,7 +47,7 @@ impl<K> Clone for Guarded<K> {
     }
 }
 
-impl<'de, K: serde::de::DeserializeOwned> Deserialize<'de> for Guarded<K> {
+impl<'de, K: Kind> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut raw = serde_json::Value::deserialize(deserializer)?;
         // Nobody here reads them, and they are the larger part of many an object.
@@ -55,10 +58,29 @@ impl<'de, K: serde::de::DeserializeOwned> Deserialize<'de> for Guarded<K> {
         let metadata = Metadata::deserialize(metadata).map_err(Error::custom)?;
         let Metadata { name, namespace, uid, resource_version, generation } = metadata;
         let key = Key { namespace, name };
-        let object = serde_json::from_value(raw).map(Arc::new).map_err(|error| {
+        let shown = raw.pointer("/status/conditions").cloned();
+        let object = read(raw).map(Arc::new).map_err(|why| {
             let (key, uid, resource_version) = (key.clone(), uid.clone(), resource_version.clone());
-            Arc::new(Invalid { key, uid, resource_version, generation, why: error.to_string() })
+            // For display only: conditions that cannot be read either are written anew.
+            let conditions = shown.and_then(|shown| serde_json::from_value(shown).ok()).unwrap_or_default();
+            Arc::new(Invalid { key, uid, resource_version, generation, why, conditions })
         });
         Ok(Self { head: Head { key, uid, version: resource_version }, object })
+    }
+}
+
+/// Reads an object. One of ours with a field that this build does not know was written for another build: to act on
+/// the rest of it would be to ignore, say, a guard.
+fn read<K: Kind>(raw: serde_json::Value) -> Result<K, String> {
+    let mut unknown = Vec::new();
+    let mut note = |path: serde_ignored::Path<'_>| unknown.push(path.to_string());
+    let object = serde_path_to_error::deserialize(serde_ignored::Deserializer::new(raw, &mut note))
+        .map_err(|error| format!("{}: {}", error.path(), error.inner()))?;
+    let ours = K::Served::group(&()) == GROUP;
+    match unknown.iter().find(|path| ours && path.starts_with("spec.")) {
+        Some(path) => Err(format!(
+            "{path}: this version of Mainstay does not know the field: upgrade it, or remove the field"
+        )),
+        None => Ok(object),
     }
 }

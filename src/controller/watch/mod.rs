@@ -14,6 +14,7 @@ mod tests;
 
 use std::{fmt, future::Future, sync::Arc};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 
@@ -45,7 +46,7 @@ pub struct Key {
 
 /// An object that the API server has and that is not what its type says. It hurts only itself, and what was known of
 /// it before does not count any more.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Invalid {
     /// Which.
     pub key: Key,
@@ -57,6 +58,8 @@ pub struct Invalid {
     pub generation: i64,
     /// Why it cannot be read.
     pub why: String,
+    /// What its status shows now.
+    pub conditions: Vec<Condition>,
 }
 
 /// Where to watch.

@@ -77,6 +77,12 @@ impl<K> Store<K> {
         self.inner().table.list()
     }
 
+    /// Why the object of that name cannot be read, if it cannot.
+    #[must_use]
+    pub fn unreadable(&self, namespace: &str, name: &str) -> Option<Arc<Invalid>> {
+        self.inner().table.unreadable(&Key { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+
     /// Every object that cannot.
     #[must_use]
     pub fn invalid(&self) -> Vec<Arc<Invalid>> {

@@ -37,6 +37,11 @@ impl<K> Table<K> {
         self.entries.get(key)?.object.as_ref().ok().map(Arc::clone)
     }
 
+    /// Why the object of that name cannot be read, if it cannot.
+    pub fn unreadable(&self, key: &Key) -> Option<Arc<Invalid>> {
+        self.entries.get(key)?.object.as_ref().err().map(Arc::clone)
+    }
+
     /// All that can be read, by namespace and name.
     pub fn list(&self) -> Vec<Arc<K>> {
         self.entries.values().filter_map(|entry| entry.object.as_ref().ok()).map(Arc::clone).collect()
@@ -133,7 +138,17 @@ mod tests {
         let Guarded { head, .. } = object(name, uid, version);
         let (key, uid, resource_version) = (head.key.clone(), head.uid.clone(), head.version.clone());
         let why = "nonsense".into();
-        Guarded { head, object: Err(Arc::new(Invalid { key, uid, resource_version, generation: 1, why })) }
+        Guarded {
+            head,
+            object: Err(Arc::new(Invalid {
+                key,
+                uid,
+                resource_version,
+                generation: 1,
+                why,
+                conditions: Vec::new(),
+            })),
+        }
     }
 
     fn names(table: &Table<String>) -> Vec<String> {
