@@ -111,7 +111,8 @@ struct Desk {
 
 impl Desk {
     async fn carry(&mut self, effect: Effect) -> Answer {
-        let writes = !matches!(effect, Effect::Read);
+        // A 404 says of a replacement that the lease is gone, and of a creation that the namespace is.
+        let (writes, replaces) = (!matches!(effect, Effect::Read), matches!(effect, Effect::Replace { .. }));
         let call = async {
             match effect {
                 Effect::Create => self.leases.create(&PostParams::default(), &self.fresh()).await.map(Some),
@@ -133,7 +134,11 @@ impl Desk {
                 None => Answer::Unknown,
             },
             Ok(Ok(None)) => Answer::Absent,
-            Ok(Err(kube::Error::Api(status))) if writes && matches!(status.code, 404 | 409) => Answer::Refused,
+            Ok(Err(kube::Error::Api(status)))
+                if (writes && status.code == 409) || (replaces && status.code == 404) =>
+            {
+                Answer::Refused
+            }
             Ok(Err(error)) => {
                 tracing::warn!(lease = %self.name, %error, "failed to reach the leader lease");
                 Answer::Unknown

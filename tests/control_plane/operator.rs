@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kube::{
-    Api, Client,
+    Api,
     api::DynamicObject,
     core::{ApiResource, GroupVersionKind},
 };
@@ -15,7 +15,7 @@ use crate::{apiserver::ApiServer, online::definitions_are_taken_and_a_second_tim
 const SOON: Duration = Duration::from_secs(90);
 
 /// Objects by plural, created and changed as anybody would.
-struct Cluster<'a>(&'a Client);
+struct Cluster<'a>(&'a ApiServer);
 
 impl Cluster<'_> {
     fn path(kind: &str, namespace: &str) -> String {
@@ -26,10 +26,10 @@ impl Cluster<'_> {
         }
     }
 
-    async fn send(&self, method: &str, path: &str, content: &str, body: &Value) -> Value {
-        let request = http::Request::builder().method(method).uri(path).header("content-type", content);
+    async fn send(&self, method: &str, path: &str, format: &str, body: &Value) -> Value {
+        let request = http::Request::builder().method(method).uri(path).header("content-type", format);
         let request = request.body(serde_json::to_vec(body).unwrap()).unwrap();
-        self.0.request::<Value>(request).await.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        self.0.client.request::<Value>(request).await.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
     async fn create(&self, kind: &str, object: &Value) {
@@ -37,15 +37,15 @@ impl Cluster<'_> {
         self.send("POST", &Self::path(kind, namespace), "application/json", object).await;
     }
 
-    async fn merge(&self, path: &str, patch: &Value) {
-        self.send("PATCH", path, "application/merge-patch+json", patch).await;
+    async fn merge(&self, path: &str, change: &Value) {
+        self.send("PATCH", path, "application/merge-patch+json", change).await;
     }
 
     /// The condition of an object, as `status reason: message`.
     async fn condition(&self, kind: &str, name: &str, condition: &str) -> String {
         let path = format!("{}/{name}", Self::path(kind, "default"));
         let request = http::Request::get(&path).body(Vec::new()).unwrap();
-        let object = self.0.request::<Value>(request).await.unwrap();
+        let object = self.0.client.request::<Value>(request).await.unwrap();
         let all = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let found = all.iter().find(|found| found["type"] == condition);
         found.map_or_else(String::new, |found| {
@@ -62,9 +62,17 @@ impl Cluster<'_> {
             if found.starts_with(wanted) {
                 return found;
             }
-            assert!(begun.elapsed() < SOON, "{kind} {name}: {condition} is {found:?} and not {wanted:?}");
+            let late = || format!("{kind} {name}: {condition} is {found:?} and not {wanted:?}\n{}", self.0.log());
+            assert!(begun.elapsed() < SOON, "{}", late());
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+
+    /// The definitions, and a namespace for the operator's lease.
+    async fn prepare(&self) {
+        definitions_are_taken_and_a_second_time_changes_nothing(&self.0.client).await;
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mainstay-system"}});
+        self.send("POST", "/api/v1/namespaces", "application/json", &namespace).await;
     }
 
     /// Lets a kind take any spec, as a future version of its definition might.
@@ -74,7 +82,7 @@ impl Cluster<'_> {
             "v1",
             "CustomResourceDefinition",
         ));
-        let api: Api<DynamicObject> = Api::all_with(self.0.clone(), &crd);
+        let api: Api<DynamicObject> = Api::all_with(self.0.client.clone(), &crd);
         let name = format!("{kind}.mainstay.dev");
         let mut object = api.get(&name).await.unwrap();
         let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
@@ -102,8 +110,8 @@ fn policy(name: &str, change: &Value) -> Value {
 #[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver"]
 async fn what_cannot_be_read_is_invalid_alone() {
     let server = ApiServer::start().await;
-    let cluster = Cluster(&server.client);
-    definitions_are_taken_and_a_second_time_changes_nothing(&server.client).await;
+    let cluster = Cluster(&server);
+    cluster.prepare().await;
     cluster.loosen("nodehealthpolicies").await;
     cluster.loosen("networks").await;
     cluster.create("networks", &refusals::network()).await;
@@ -169,14 +177,12 @@ async fn what_cannot_be_read_is_invalid_alone() {
 #[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver"]
 async fn an_operator_that_meets_older_definitions_only_observes() {
     let server = ApiServer::start().await;
-    let cluster = Cluster(&server.client);
-    definitions_are_taken_and_a_second_time_changes_nothing(&server.client).await;
+    let cluster = Cluster(&server);
+    cluster.prepare().await;
     cluster.annotate("nodehealthpolicies", "0").await;
     cluster.create("networks", &refusals::network()).await;
     let rules = json!([{"name": "not-ready", "signal": "ready", "below": 1, "for": "1s"}]);
     cluster.create("nodehealthpolicies", &policy("rpc", &json!({"mode": "Enforce", "rules": rules}))).await;
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mainstay-system"}});
-    cluster.send("POST", "/api/v1/namespaces", "application/json", &namespace).await;
     let stop = json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "mainstay-stop", "namespace": "mainstay-system"}});
     cluster.create("configmaps", &stop).await;
