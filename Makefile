@@ -49,9 +49,11 @@ control-plane: launcher ## The real API server: the definitions, and every refus
 
 e2e: ready ## The installed chart on the local cluster with real chains.
 	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) --skip killed_at_every_step
+	HELM=$$($(CLUSTER) tool helm) $(CARGO) test --quiet --test rights -- --include-ignored
 
 e2e-full: ready ## The same, with the operator killed at every step: a good half hour.
 	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS)
+	HELM=$$($(CLUSTER) tool helm) $(CARGO) test --quiet --test rights -- --include-ignored
 
 bench: ready ## From a hung node to its removal, twenty times, with the distribution.
 	$(CARGO) run --quiet --example healing

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::{sync::Notify, task::JoinSet};
@@ -19,6 +19,8 @@ use crate::telemetry::Clock;
 #[derive(Debug)]
 pub struct Queue<K> {
     due: Mutex<BTreeMap<K, Mono>>,
+    /// When the work that is under way began.
+    begun: Mutex<BTreeMap<K, Mono>>,
     woken: Notify,
 }
 
@@ -26,7 +28,7 @@ impl<K: Ord + Clone> Queue<K> {
     /// An empty queue.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { due: Mutex::new(BTreeMap::new()), woken: Notify::new() })
+        Arc::new(Self { due: Mutex::default(), begun: Mutex::default(), woken: Notify::new() })
     }
 
     /// Makes `key` due at `at`, unless it is due earlier already.
@@ -35,6 +37,15 @@ impl<K: Ord + Clone> Queue<K> {
         due.entry(key).and_modify(|known| *known = at.min(*known)).or_insert(at);
         drop(due);
         self.woken.notify_one();
+    }
+
+    /// For how long (milliseconds) the oldest work is under way; 0 when none is.
+    pub fn oldest(&self, now: Mono) -> u64 {
+        self.begun().values().map(|begun| now.since(*begun)).max().unwrap_or(0)
+    }
+
+    fn begun(&self) -> MutexGuard<'_, BTreeMap<K, Mono>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes a key that is due and not `busy`; else says when the next one will be.
@@ -78,6 +89,7 @@ pub async fn run<K, W, F>(
         while running.len() < concurrency && !stop.is_cancelled() {
             match queue.pop(clock.mono(), &busy) {
                 Ok(key) => {
+                    queue.begun().insert(key.clone(), clock.mono());
                     let task = running.spawn(work(key.clone()));
                     busy.insert(key, task.id());
                 }
@@ -103,6 +115,7 @@ pub async fn run<K, W, F>(
                 let key = busy.iter().find(|(_, task)| **task == id).map(|(key, _)| key.clone());
                 if let Some(key) = key {
                     busy.remove(&key);
+                    queue.begun().remove(&key);
                     if let Some(again) = again {
                         queue.push(key, clock.mono().plus(again));
                     }

@@ -218,8 +218,8 @@ fn start(
     ));
     essential.spawn(named("file", sight::file(Arc::clone(ctx), waiting)));
     essential.spawn(named("tick", sight::tick(Arc::clone(ctx), pulse("tick"), stop.clone())));
-    essential
-        .spawn(named("lead", follow_leadership(Arc::clone(ctx), vitals.readiness.gate("lead"), stop.clone())));
+    // No gate of readiness: a replica that does not lead is as ready as one that does.
+    essential.spawn(named("lead", follow_leadership(Arc::clone(ctx), stop.clone())));
     essential
         .spawn(named("schema", follow_schema(Arc::clone(ctx), vitals.readiness.gate("schema"), stop.clone())));
     essential
@@ -290,8 +290,7 @@ fn sees(ctx: &Context) -> Result<(), String> {
 }
 
 /// A new leader looks at everything: what a former one left is resumed from the journal.
-async fn follow_leadership(ctx: Arc<Context>, gate: Gate, stop: CancellationToken) {
-    gate.ready();
+async fn follow_leadership(ctx: Arc<Context>, stop: CancellationToken) {
     let mut lead = ctx.lead.clone();
     while let Some(leads) = stop.run_until_cancelled(lead.changed()).await {
         tracing::info!(leads, "leadership");
@@ -381,11 +380,18 @@ fn measure(ctx: &Arc<Context>) {
             metrics.targets.get_or_create(&serve::Verdict { verdict: kind.name() }).set(count);
         }
         let now = ctx.clock.mono();
+        let queues = &ctx.queues;
+        let oldest =
+            queues.policies.oldest(now).max(queues.remediations.oldest(now)).max(queues.networks.oldest(now));
+        metrics.oldest_reconcile.set(seconds(oldest));
         for kind in ["pods", "networks", "nodehealthpolicies", "noderemediations"] {
             if let Some(age) = ctx.cache_age.age(kind, now) {
-                let seconds = std::time::Duration::from_millis(age).as_secs_f64();
-                metrics.cache_age.get_or_create(&serve::CacheKind { kind }).set(seconds);
+                metrics.cache_age.get_or_create(&serve::CacheKind { kind }).set(seconds(age));
             }
         }
     });
+}
+
+fn seconds(millis: u64) -> f64 {
+    Duration::from_millis(millis).as_secs_f64()
 }

@@ -4,13 +4,15 @@
 
 #![allow(clippy::disallowed_methods)]
 
+mod picture;
 #[expect(dead_code, reason = "the end-to-end tests use the rest of it")]
 #[path = "../e2e/rig.rs"]
 mod rig;
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
-use rig::{all_healthy, apply, cluster, install, now, pid, remediations, signal, wait};
+use picture::{Healing, draw};
+use rig::{all_healthy, apply, cluster, get, install, launcher, now, pid, remediations, signal, wait};
 
 const NAMESPACE: &str = "demo";
 const SYSTEM: &str = "mainstay-system";
@@ -84,7 +86,26 @@ fn demonstrate() -> Result<String, String> {
     let healthy = timeline.iter().find(|entry| entry["phase"] == "Succeeded");
     let healthy: jiff::Timestamp =
         healthy.and_then(|entry| entry["at"].as_str()?.parse().ok()).ok_or("the journal has no end")?;
-    println!("\nLook around:  export KUBECONFIG=$(cargo run -q --example cluster -- kubeconfig)");
+    let pod = get(&["-n", NAMESPACE, "pod", VICTIM]);
+    let since = |value: &serde_json::Value| {
+        let time = value.as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+        seconds(time.map_or(stopped, jiff::Timestamp::as_millisecond) - stopped)
+    };
+    let removed = seconds(at(&done["status"]["actedAt"]));
+    let healing = Healing {
+        breach: seconds(at(&done["spec"]["breachAt"])).max(0.0),
+        detected: seconds(at(&done["spec"]["detectedAt"])),
+        removed,
+        // Kubernetes writes these two in whole seconds.
+        made: since(&pod["metadata"]["creationTimestamp"]).max(removed),
+        started: since(&pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]).max(removed),
+        healthy: seconds(healthy.as_millisecond() - stopped),
+    };
+    // The folder of everything that is built: beside `debug/examples/`.
+    let file = launcher().ancestors().nth(3).unwrap_or(Path::new(".")).join("healing.svg");
+    std::fs::write(&file, draw(VICTIM, &healing)).map_err(|error| format!("{}: {error}", file.display()))?;
+    println!("\nThe picture:  {}", file.display());
+    println!("Look around:  export KUBECONFIG=$(cargo run -q --example cluster -- kubeconfig)");
     println!("              cargo run -q --example cluster -- kubectl get nhp,nrem,net -A");
     println!("Remove it:    make down");
     Ok(format!(

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     operator::{NO_REPLICAS, Operator, Passage, upstream},
     proxy::{Fault, Matcher, Record, Verb, request},
-    rig::{remediations, wait},
+    rig::{kubectl, remediations, wait},
     stage::{LATER, SILENT, Stage},
 };
 
@@ -146,6 +146,35 @@ impl Sweep {
         println!("{name:>11} at {}: healed, one removal", step.name());
     }
 
+    /// Pulls the emergency stop when the seat is taken and `Acting` is written: the act does not happen.
+    fn stop_in_time(&self, acting: &Step) {
+        let (policy, victim) = self.prepare();
+        let removed = self.stage.removals().len();
+        let annotate = |stop: &'static str, system: String| {
+            kubectl(&["-n", &system, "annotate", "configmap", "mainstay-stop", stop]).expect("a switch");
+        };
+        // Nobody is killed: the proxy lets nothing pass while this runs, which makes it that very moment.
+        let system = self.stage.system.clone();
+        self.passage.proxy.on_kill(move || {
+            let system = system.clone();
+            async move { annotate("mainstay.dev/stop=drill", system) }
+        });
+        self.passage.proxy.on(acting.matcher(), Fault::KillAfter);
+        self.stage.hang(&victim);
+        wait("the attempt to be withdrawn", LATER, || {
+            remediations(&self.stage.namespace)
+                .into_iter()
+                .find(|found| found["spec"]["policy"]["name"] == policy && found["status"]["phase"] == "Withdrawn")
+        })
+        .map(|found| assert_eq!(found["status"]["reason"], "EmergencyStop", "{found}"))
+        .expect("a withdrawn attempt");
+        self.stage.held(&policy, &victim, "EmergencyStop");
+        assert_eq!(self.stage.removals().len(), removed, "it did not happen");
+        annotate("mainstay.dev/stop-", self.stage.system.clone());
+        self.is_healed(&policy, &victim);
+        assert_eq!(self.stage.removals().len(), removed + 1);
+    }
+
     fn uid(&self, pod: &str) -> String {
         self.stage.kubectl(&["get", "pod", pod, "-o", "jsonpath={.metadata.uid}"])
     }
@@ -202,6 +231,7 @@ async fn killed_around_the_act_the_next_one_ends_it_and_repeats_nothing() {
     ] {
         sweep.survive(&steps[index], fault).await;
     }
+    sweep.stop_in_time(&steps[2]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,8 @@
 //! Nodes that hang, and how many of them are helped at once.
 
 use crate::{
-    rig::{kubectl, remediations, wait},
-    stage::{SOON, Stage},
+    rig::{audit, kubectl, remediations, wait},
+    stage::{SILENT, SOON, Stage},
 };
 
 #[test]
@@ -95,4 +95,29 @@ spec: {{maxUnavailable: 0, selector: {{matchLabels: {{app: cometbft, role: full}
     stage.kubectl(&["delete", "pdb", "full"]);
     stage.healed("full-1");
     assert_eq!(stage.removals().len(), 1);
+}
+
+/// A validator does not wait behind a disruption budget: it is deleted, with its own grace period.
+#[test]
+#[ignore = "needs the local cluster: make e2e"]
+fn a_hung_validator_is_deleted_gracefully() {
+    let stage = Stage::with("signer", &["--full-nodes", "1"], &[]);
+    let ladder = "{restart: {within: 2m, attempts: 1, cooldown: 1m}, page: {}}";
+    stage.policy_on(
+        "validators",
+        "Validator",
+        "Enforce",
+        "{app: cometbft, role: validator}",
+        SILENT,
+        ladder,
+        "{warmUp: 5s}",
+    );
+    stage.policy("full-nodes", "FullNode", "full", "Observe", "{}");
+    stage.healthy("validators", 4);
+    stage.hang("val-2");
+    stage.healed("val-2");
+    assert_eq!(stage.removals().len(), 1);
+    let deletes = audit(&stage.system).into_iter().filter(|line| line["verb"] == "delete").count();
+    assert!(deletes > 0, "an eviction would have waited for a budget");
+    assert_eq!(stage.forbidden(), Vec::<String>::new());
 }

@@ -125,13 +125,18 @@ pub fn server() -> SocketAddr {
     url.trim().trim_start_matches("https://").parse().expect("an address and a port")
 }
 
-/// The audit log's lines about one operator.
+/// The audit log's lines about the operators in the namespaces whose name begins like this.
 pub fn audit(system: &str) -> Vec<Value> {
     let log = state().join("audit.log");
-    let user = format!("system:serviceaccount:{system}:mainstay");
+    let user = format!("system:serviceaccount:{system}");
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines = text.lines().filter(|line| line.contains(&user));
-    lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    let lines = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let theirs = |line: &Value| {
+        let name = line["user"]["username"].as_str().unwrap_or_default();
+        name.starts_with(&user) && name.ends_with(":mainstay")
+    };
+    lines.filter(theirs).collect()
 }
 
 /// The removals of pods that the API server accepted from one operator: pod and time (milliseconds since the epoch).

@@ -2,7 +2,7 @@
 {{- define "mainstay.namespacedRules" -}}
 - apiGroups: [mainstay.dev]
   resources: [nodehealthpolicies]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [mainstay.dev]
   resources: [nodehealthpolicies/status]
   verbs: [patch]
@@ -23,20 +23,20 @@
   verbs: [get]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}
 
 {{/* Rights on what has no namespace. */}}
 {{- define "mainstay.clusterRules" -}}
 - apiGroups: [mainstay.dev]
   resources: [networks]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [mainstay.dev]
   resources: [networks/status]
   verbs: [patch]
 - apiGroups: [mainstay.dev]
   resources: [networkledgers]
-  verbs: [get, list, watch, create, update]
+  verbs: [get, create, update]
 # A pod on a cordoned or lost node is left alone.
 - apiGroups: [""]
   resources: [nodes]

@@ -1,5 +1,9 @@
 //! What a policy shows.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use crate::{
     api::{
         NodeHealthPolicy,
@@ -7,18 +11,21 @@ use crate::{
     },
     controller::{context::Context, policy::Decided, world::PolicySnapshot},
     judge::VerdictKind,
+    notify::{Notice, Severity, State},
     plan::{Decision, Guard, Step},
     signal::Now,
 };
 
 use super::{
     conditions::{Told, condition, time},
-    show,
+    show, timestamp,
 };
 
 /// Targets that are listed; the counts say how many more there are.
 const MOST_TARGETS: usize = 32;
 const MOST_TEXT: usize = 512;
+const BLIND: &str = "most targets cannot be judged, or all of them are unhealthy at once: suspect the telemetry, the \
+                     network or a release. Nobody is restarted until it is known which";
 
 /// The counts and the targets that are not healthy.
 #[must_use]
@@ -96,7 +103,8 @@ pub async fn policy(
     let lost = held(Guard::TelemetryLost).map(|target| target.guard_message.clone());
     let conflict = held(Guard::Conflict).map(|target| target.guard_message.clone());
     let pause = &policy.limits.pause;
-    let blind = counts.targets > 0 && counts.unknown * 2 > counts.targets;
+    let blind = is_blind(snapshot, now);
+    let lost_sight = lost.is_some() || blind;
     let told = [
         Told {
             kind: "Ready",
@@ -122,9 +130,9 @@ pub async fn policy(
         },
         Told {
             kind: "TelemetryLost",
-            holds: Some(lost.is_some() || blind),
-            reason: if lost.is_some() || blind { "Suspected" } else { "Seeing" },
-            message: lost.unwrap_or_default(),
+            holds: Some(lost_sight),
+            reason: if lost_sight { "Suspected" } else { "Seeing" },
+            message: lost.unwrap_or_else(|| if blind { BLIND.into() } else { String::new() }),
         },
         Told {
             kind: "Paused",
@@ -141,8 +149,44 @@ pub async fn policy(
         Told { kind: "Invalid", holds: Some(false), reason: "Valid", message: String::new() },
     ];
     let conditions = told.map(|told| condition(&known.conditions, told, object.metadata.generation, now.wall));
+    tell_lost_sight(ctx, snapshot, &known.conditions, lost_sight, now);
     next.conditions = conditions.into();
     show::<NodeHealthPolicy, _>(ctx, "policy", &object.metadata, object.status.as_ref(), &next).await;
+}
+
+/// Whether most targets cannot be judged, and have not been for longer than evidence lives. A policy that has just been
+/// taken up has seen nothing yet.
+fn is_blind(snapshot: &PolicySnapshot, now: Now) -> bool {
+    let unknown = snapshot.targets.iter().map(|target| &target.facts.verdict).filter(|verdict| {
+        verdict.kind == VerdictKind::Unknown
+            && now.mono.since(verdict.since) > snapshot.policy.limits.evidence_max_age
+    });
+    unknown.count() * 2 > snapshot.targets.len()
+}
+
+/// Mainstay does nothing about what it cannot see, so it calls somebody: once, and once more when it sees again.
+fn tell_lost_sight(ctx: &Context, snapshot: &PolicySnapshot, known: &[Condition], lost: bool, now: Now) {
+    let was = known.iter().any(|known| known.type_ == "TelemetryLost" && known.status == "True");
+    let policy = &snapshot.policy;
+    if was == lost || policy.sinks.is_empty() {
+        return;
+    }
+    let id = &policy.id;
+    let at = timestamp(now.wall);
+    let notice = Notice {
+        dedupe_key: format!("{}/TelemetryLost", id.uid),
+        severity: Severity::Page,
+        state: if lost { State::Firing { expires_after: Notice::DAY } } else { State::Resolved { at } },
+        title: format!("policy {}/{} cannot see its targets", id.namespace, id.name),
+        text: BLIND.into(),
+        labels: BTreeMap::from([
+            ("namespace".into(), id.namespace.clone()),
+            ("network".into(), policy.network.clone()),
+            ("policy".into(), id.name.clone()),
+        ]),
+        starts_at: at,
+    };
+    drop(ctx.notifier.send(&policy.sinks, notice));
 }
 
 /// Numbers freeze at the transition: as long as the same guard holds the same target, its first words stand.

@@ -1,0 +1,113 @@
+//! Keeps the book true: every guard and every metric is in it, and the reference of the fields is what the definitions
+//! say.
+
+use std::{env, fmt::Write, fs, path::PathBuf};
+
+use mainstay::cli::crds;
+use serde_json::Value;
+
+fn page(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(page(name)).expect("a page")
+}
+
+#[test]
+fn every_guard_is_explained() {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/guard.rs");
+    let source = fs::read_to_string(source).expect("the guards");
+    let names: Vec<_> = source
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \""))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(names.len() > 20, "{names:?}");
+    let page = read("guards.md");
+    for name in names {
+        assert!(page.contains(&format!("| `{name}`")), "docs/guards.md does not explain {name}");
+    }
+}
+
+#[test]
+fn every_metric_is_explained() {
+    let source =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/serve/metrics.rs")).expect("the metrics");
+    let (_, made) = source.split_once("fn default() -> Self").expect("where they are made");
+    let (made, _) = made.split_once("impl fmt::Debug").expect("where that ends");
+    // Every second piece is a string; names have no spaces, helps do.
+    let names = made.split('"').skip(1).step_by(2).filter(|text| !text.contains(' ') && *text != "mainstay");
+    let names: Vec<_> = names.collect();
+    assert!(names.len() > 10, "{names:?}");
+    let page = read("operations.md");
+    for name in names {
+        assert!(page.contains(&format!("| `mainstay_{name}")), "docs/operations.md does not explain {name}");
+    }
+}
+
+/// `UPDATE_DOCS=1 cargo test --test docs` writes the page anew.
+#[test]
+fn the_reference_is_fresh() {
+    let fresh = reference();
+    if env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(page("reference.md"), &fresh).expect("a page");
+    }
+    assert!(read("reference.md") == fresh, "docs/reference.md is stale: UPDATE_DOCS=1 cargo test --test docs");
+}
+
+/// Every field that people write, from the definitions.
+fn reference() -> String {
+    let mut text = "# Reference\n\nEvery field that people write. Written from the definitions by a test; `mainstay explain` \
+                    shows what the presets\nfill in where a field is left out, and `mainstay check` what is refused and what \
+                    to write instead.\n"
+        .to_owned();
+    for crd in crds::all() {
+        let kind = crd["spec"]["names"]["kind"].as_str().unwrap_or_default();
+        if !["Network", "NodeHealthPolicy"].contains(&kind) {
+            continue;
+        }
+        let scope =
+            if crd["spec"]["scope"] == "Cluster" { "one per chain, in no namespace" } else { "in a namespace" };
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let about = words(&schema["description"]);
+        let _ = write!(text, "\n## {kind}\n\n{about} ({scope})\n\n| field | type | meaning |\n|---|---|---|\n");
+        rows(&mut text, "", &schema["properties"]["spec"]);
+    }
+    text
+}
+
+fn rows(text: &mut String, prefix: &str, schema: &Value) {
+    let required: Vec<_> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{prefix}{name}");
+        let is_list = field["type"] == "array";
+        let inner = if is_list { &field["items"] } else { field };
+        let must = if required.contains(&name.as_str()) { ", required" } else { "" };
+        let default =
+            if field["default"].is_null() { String::new() } else { format!(", default `{}`", field["default"]) };
+        let _ =
+            writeln!(text, "| `{path}` | {}{must}{default} | {} |", kind_of(field), words(&field["description"]));
+        // Kubernetes' own selectors are explained elsewhere.
+        if name != "selector" {
+            rows(text, &format!("{path}{}.", if is_list { "[]" } else { "" }), inner);
+        }
+    }
+}
+
+fn kind_of(field: &Value) -> String {
+    if let Some(values) = field["enum"].as_array() {
+        let values: Vec<_> = values.iter().filter_map(Value::as_str).map(|value| format!("`{value}`")).collect();
+        return values.join(" ");
+    }
+    match field["type"].as_str() {
+        Some("array") => format!("list of {}", kind_of(&field["items"])),
+        Some(kind) => kind.to_owned(),
+        None if field["x-kubernetes-int-or-string"] == true => "integer or string".to_owned(),
+        None => "object".to_owned(),
+    }
+}
+
+fn words(description: &Value) -> String {
+    description.as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+}

@@ -1,0 +1,71 @@
+//! What the end-to-end scenarios' operators asked for, held against what the chart grants them. Runs after them, on the
+//! audit log that they have left: a right that nobody used is one too many.
+
+#![allow(clippy::disallowed_methods)]
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use grants::{Grant, grants};
+
+#[path = "chart/grants.rs"]
+mod grants;
+#[expect(dead_code, reason = "the chart's own tests use the rest of it")]
+#[path = "chart/render.rs"]
+mod render;
+#[expect(dead_code, reason = "the scenarios use the rest of it")]
+#[path = "e2e/rig.rs"]
+mod rig;
+
+/// Rights that no scenario can use, and why they are needed all the same.
+const RARE: [(&str, &str); 1] = [(
+    "watched: delete noderemediations.mainstay.dev",
+    "a journal entry is forgotten when it is seven days old and ten younger ones of its slot are there",
+)];
+
+/// Names that scenarios differ in do not matter: the namespace of the operator, and those it looks after.
+fn in_general(grant: Grant) -> Grant {
+    let namespace = grant.namespace.map(|namespace| {
+        let own = namespace == render::NAMESPACE || namespace.ends_with("-system");
+        if own { "own" } else { "watched" }.to_owned()
+    });
+    Grant { namespace, ..grant }
+}
+
+/// The right that a request needs, in general; `None` for requests that every account may make.
+fn needed(line: &Value, granted: &BTreeSet<Grant>) -> Option<Grant> {
+    let object = &line["objectRef"];
+    let text = |field: &str| object[field].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let mut grant = in_general(Grant {
+        namespace: text("namespace"),
+        group: text("apiGroup").unwrap_or_default(),
+        resource: text("resource")?,
+        subresource: text("subresource"),
+        verb: line["verb"].as_str()?.to_owned(),
+        resource_name: None,
+    });
+    if grant.group.contains("authorization") || grant.group.contains("authentication") {
+        return None;
+    }
+    let named = Grant { resource_name: text("name"), ..grant.clone() };
+    if granted.contains(&named) {
+        grant = named;
+    }
+    Some(grant)
+}
+
+#[test]
+#[ignore = "reads what the scenarios left: make e2e"]
+fn every_right_is_used_and_none_is_missing() {
+    let granted: BTreeSet<Grant> =
+        grants(&render::manifests(&json!({"namespaces": ["watched"]}))).into_iter().map(in_general).collect();
+    let lines = rig::audit("e2e-");
+    assert!(lines.len() > 100, "no scenario has run: {} lines", lines.len());
+    let used: BTreeSet<Grant> = lines.iter().filter_map(|line| needed(line, &granted)).collect();
+    let missing: Vec<_> = used.difference(&granted).map(ToString::to_string).collect();
+    assert_eq!(missing, Vec::<String>::new(), "asked for, and not granted");
+    let unused: BTreeSet<_> = granted.difference(&used).map(ToString::to_string).collect();
+    let rare: BTreeSet<_> = RARE.iter().map(|(right, _)| (*right).to_owned()).collect();
+    assert_eq!(unused, rare, "granted, and never asked for");
+}
