@@ -7,13 +7,14 @@
 mod grants;
 #[path = "chart/render.rs"]
 mod render;
+#[path = "chart/rights.rs"]
+mod rights;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
 };
 
-use grants::{Grant, grants};
 use render::{NAMESPACE, documents, manifests, profiles, template};
 use serde_json::{Value, json};
 
@@ -49,72 +50,20 @@ fn the_schema_knows_every_value_and_no_other() {
     assert_eq!(known, values.as_object().unwrap().keys().collect());
 }
 
-// ---- rights
-
-#[test]
-#[ignore = "needs helm"]
-fn nothing_is_granted_by_wildcard_and_nothing_that_leads_further() {
-    for (profile, values) in profiles() {
-        for grant in grants(&manifests(&values)) {
-            let Grant { namespace: _, group, resource, subresource, verb, resource_name: _ } = &grant;
-            for word in [group, resource, verb].into_iter().chain(subresource) {
-                assert!(!word.contains('*'), "{profile}: {grant}");
-            }
-            assert!(!["secrets", "serviceaccounts"].contains(&resource.as_str()), "{profile}: {grant}");
-            assert!(!group.contains("rbac") && !group.contains("authentication"), "{profile}: {grant}");
-            assert!(
-                !["exec", "attach", "portforward", "proxy", "ephemeralcontainers", "token"]
-                    .contains(&subresource.as_deref().unwrap_or_default()),
-                "{profile}: {grant}"
-            );
-            assert!(
-                !["escalate", "bind", "impersonate", "deletecollection"].contains(&verb.as_str()),
-                "{profile}: {grant}"
-            );
-        }
-    }
-}
-
-#[test]
-#[ignore = "needs helm"]
-fn a_namespaced_install_has_no_right_in_any_other_namespace() {
-    let granted = grants(&manifests(&json!({"namespaces": ["cosmos", "osmosis"]})));
-    for grant in &granted {
-        match grant.namespace.as_deref() {
-            None => assert!(CLUSTER_SCOPED.contains(&grant.resource.as_str()), "{grant}"),
-            Some(NAMESPACE) => assert!(["leases", "configmaps"].contains(&grant.resource.as_str()), "{grant}"),
-            Some(namespace) => assert!(["cosmos", "osmosis"].contains(&namespace), "{grant}"),
-        }
-    }
-}
-
-#[test]
-#[ignore = "needs helm"]
-fn one_namespace_and_all_namespaces_mean_the_same_rights() {
-    let on_targets = |values: Value, namespace: Option<&str>| -> BTreeSet<_> {
-        grants(&manifests(&values))
-            .into_iter()
-            .filter(|grant| grant.namespace.as_deref() == namespace)
-            .filter(|grant| !CLUSTER_SCOPED.contains(&grant.resource.as_str()))
-            .map(|grant| Grant { namespace: None, ..grant })
-            .collect()
-    };
-    let everywhere = on_targets(json!({}), None);
-    assert!(!everywhere.is_empty());
-    let namespaced = json!({"namespaces": ["cosmos", "osmosis"]});
-    assert_eq!(everywhere, on_targets(namespaced.clone(), Some("cosmos")));
-    assert_eq!(everywhere, on_targets(namespaced, Some("osmosis")));
-}
-
-/// The whole list, so that a right that is added shows up in review.
-#[test]
-#[ignore = "needs helm"]
-fn these_are_all_the_rights_there_are() {
-    let lines: Vec<_> = grants(&manifests(&json!({}))).iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(lines.join("\n"));
-}
-
 // ---- what runs
+
+/// What a wrong value would cost is an operator that does not start.
+#[test]
+#[ignore = "needs helm"]
+fn the_operator_understands_the_configuration_that_it_is_given() {
+    for (profile, values) in profiles() {
+        let all = manifests(&values);
+        let texts: Vec<_> = all.iter().filter_map(|object| object["data"]["config.yaml"].as_str()).collect();
+        assert_eq!(texts.len(), 1, "{profile}");
+        let parsed = mainstay::config::Config::parse("config.yaml".as_ref(), texts[0]);
+        parsed.unwrap_or_else(|error| panic!("{profile}: {error}"));
+    }
+}
 
 #[test]
 #[ignore = "needs helm"]

@@ -12,6 +12,8 @@ mod rule;
 mod stalled;
 mod target;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod threshold;
 mod verdict;

@@ -122,8 +122,6 @@ impl Guard {
             | Self::Rollout
             | Self::NodeUnfit
             | Self::CrashLoop
-            | Self::TelemetryLost
-            | Self::StaleCache
             | Self::Budget
             | Self::MinHealthy
             | Self::LedgerFull
@@ -134,8 +132,10 @@ impl Guard {
             | Self::Mode
             | Self::Paused
             | Self::Moved
+            | Self::TelemetryLost
             | Self::NetworkStalled
             | Self::Evidence
+            | Self::StaleCache
             | Self::WarmUp
             | Self::Progress
             | Self::Exhausted

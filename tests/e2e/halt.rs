@@ -49,3 +49,26 @@ fn a_halted_chain_restarts_nobody_tells_once_and_goes_on() {
     assert_eq!(stage.removals().len(), 1);
     assert_eq!(stage.forbidden(), Vec::<String>::new());
 }
+
+#[test]
+#[ignore = "needs the local cluster: make e2e"]
+fn everything_broken_at_once_restarts_nobody_and_calls_somebody_once() {
+    let sink = Sink::listen();
+    let stage = Stage::with("blind", &[], &["--set-json", &sink.values()]);
+    stage.full_nodes("{minHealthy: 0, maxConcurrent: 3, warmUp: 5s}");
+    let stopped = [stage.hang("full-0"), stage.hang("full-1"), stage.hang("full-2")];
+    stage.held("full-nodes", "full-0", "TelemetryLost");
+    wait("a page", SOON, || (!sink.heard("page").is_empty()).then_some(())).unwrap();
+    assert_eq!(stage.removals(), Vec::new(), "suspect what they share, not each of them");
+    for (pid, _) in stopped {
+        signal(pid, "CONT").unwrap();
+    }
+    stage.healthy("full-nodes", 3);
+    wait("the page to be over", SOON, || {
+        sink.heard("page").iter().any(|notice| notice["state"] == "resolved").then_some(())
+    })
+    .unwrap();
+    let keys: BTreeSet<_> = sink.heard("page").iter().map(|notice| notice["dedupeKey"].to_string()).collect();
+    assert_eq!(keys.len(), 1, "one page: {:?}", sink.heard("page"));
+    assert_eq!(stage.removals(), Vec::new());
+}

@@ -1,0 +1,74 @@
+//! What the chart grants: no more than the operator needs, in any profile.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::{
+    CLUSTER_SCOPED,
+    grants::{Grant, grants},
+    render::{NAMESPACE, manifests, profiles},
+};
+
+#[test]
+#[ignore = "needs helm"]
+fn nothing_is_granted_by_wildcard_and_nothing_that_leads_further() {
+    for (profile, values) in profiles() {
+        for grant in grants(&manifests(&values)) {
+            let Grant { namespace: _, group, resource, subresource, verb, resource_name: _ } = &grant;
+            for word in [group, resource, verb].into_iter().chain(subresource) {
+                assert!(!word.contains('*'), "{profile}: {grant}");
+            }
+            assert!(!["secrets", "serviceaccounts"].contains(&resource.as_str()), "{profile}: {grant}");
+            assert!(!group.contains("rbac") && !group.contains("authentication"), "{profile}: {grant}");
+            assert!(
+                !["exec", "attach", "portforward", "proxy", "ephemeralcontainers", "token"]
+                    .contains(&subresource.as_deref().unwrap_or_default()),
+                "{profile}: {grant}"
+            );
+            assert!(
+                !["escalate", "bind", "impersonate", "deletecollection"].contains(&verb.as_str()),
+                "{profile}: {grant}"
+            );
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs helm"]
+fn a_namespaced_install_has_no_right_in_any_other_namespace() {
+    let granted = grants(&manifests(&json!({"namespaces": ["cosmos", "osmosis"]})));
+    for grant in &granted {
+        match grant.namespace.as_deref() {
+            None => assert!(CLUSTER_SCOPED.contains(&grant.resource.as_str()), "{grant}"),
+            Some(NAMESPACE) => assert!(["leases", "configmaps"].contains(&grant.resource.as_str()), "{grant}"),
+            Some(namespace) => assert!(["cosmos", "osmosis"].contains(&namespace), "{grant}"),
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs helm"]
+fn one_namespace_and_all_namespaces_mean_the_same_rights() {
+    let on_targets = |values: Value, namespace: Option<&str>| -> BTreeSet<_> {
+        grants(&manifests(&values))
+            .into_iter()
+            .filter(|grant| grant.namespace.as_deref() == namespace)
+            .filter(|grant| !CLUSTER_SCOPED.contains(&grant.resource.as_str()))
+            .map(|grant| Grant { namespace: None, ..grant })
+            .collect()
+    };
+    let everywhere = on_targets(json!({}), None);
+    assert!(!everywhere.is_empty());
+    let namespaced = json!({"namespaces": ["cosmos", "osmosis"]});
+    assert_eq!(everywhere, on_targets(namespaced.clone(), Some("cosmos")));
+    assert_eq!(everywhere, on_targets(namespaced, Some("osmosis")));
+}
+
+/// The whole list, so that a right that is added shows up in review.
+#[test]
+#[ignore = "needs helm"]
+fn these_are_all_the_rights_there_are() {
+    let lines: Vec<_> = grants(&manifests(&json!({}))).iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
