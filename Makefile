@@ -17,7 +17,7 @@ THREADS   ?= 3
 IMAGE     := mainstay:dev
 IMAGE_TAR := $(CACHE)/images/mainstay-dev.tar
 
-.PHONY: help demo down test lint unit chart control-plane e2e e2e-full bench ready crds image launcher fmt
+.PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full bench ready crds image launcher fmt
 
 help: ## What there is.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -29,10 +29,15 @@ down: launcher ## Removes the local cluster and everything that runs on it.
 	$(CLUSTER) down
 
 test: lint unit chart control-plane ## Everything that needs no root.
+	@echo "skipped here: the scenarios on the local cluster, which need root (make e2e, make e2e-full)"
 
 lint: ## Format and clippy, pedantic and without mercy.
 	$(CARGO) fmt --check
 	$(CARGO) clippy --quiet --all-targets -- -D warnings
+
+deny: ## Licences, bans and sources of every dependency.
+	test -x $(CACHE)/tools/bin/cargo-deny || $(CARGO) install --quiet --locked --root $(CACHE)/tools cargo-deny
+	PATH=$(CACHE)/tools/bin:$$PATH $(CARGO) deny check bans licenses sources
 
 unit: ## The pure rooms, the adapters, the command line, the walls of the house.
 	$(CARGO) test --quiet

@@ -1,7 +1,7 @@
-//! Keeps the book true: every guard and every metric is in it, and the reference of the fields is what the definitions
-//! say.
+//! Keeps the book true: every guard and every metric is in it, the reference of the fields is what the definitions say,
+//! and the examples can be applied.
 
-use std::{env, fmt::Write, fs, path::PathBuf};
+use std::{env, fmt::Write, fs, path::PathBuf, process::Command};
 
 use mainstay::cli::crds;
 use serde_json::Value;
@@ -44,6 +44,20 @@ fn every_metric_is_explained() {
     for name in names {
         assert!(page.contains(&format!("| `mainstay_{name}")), "docs/operations.md does not explain {name}");
     }
+}
+
+#[test]
+fn every_example_is_what_the_api_server_takes() {
+    let mut files = Vec::new();
+    let examples = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples");
+    for story in fs::read_dir(examples).expect("the examples").flatten() {
+        let story = fs::read_dir(story.path()).expect("a story").flatten().map(|file| file.path());
+        files.extend(story.filter(|file| file.extension().is_some_and(|end| end == "yaml")));
+    }
+    assert!(files.len() >= 3, "{files:?}");
+    let output = Command::new(env!("CARGO_BIN_EXE_mainstay")).arg("check").args(files).output().expect("a check");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
 }
 
 /// `UPDATE_DOCS=1 cargo test --test docs` writes the page anew.

@@ -132,7 +132,8 @@ fn acted(order: &Order, moved: u8, doubt: Doubt, outcome: Outcome, now: i64) -> 
     match (order.kind, outcome) {
         (Kind::Restart { .. }, Outcome::Done) => accepted(order, now, REMOVED),
         (Kind::Page, Outcome::Done) => end(Phase::Succeeded, "Paged", "a person was called".into(), true),
-        (Kind::Page, Outcome::Refused(why)) => end(Phase::Failed, "NotDelivered", why, true),
+        // Nobody was told, so it must be tried again; withdrawn attempts are, less and less often.
+        (Kind::Page, Outcome::Refused(why)) => end(Phase::Withdrawn, "NotDelivered", why, false),
         (_, Outcome::Moved(why)) if moved + 1 >= MOVES_AT_MOST => {
             held_back(order, doubt, Guard::Moved.name(), format!("the pod kept changing: {why}"), now)
         }
