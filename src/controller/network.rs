@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    api::Phase,
+    api::{Phase, RemediationRef},
     effect::{journal, ledger as ledgers},
     plan::{ledger, ownership},
     remedy::End,
@@ -60,9 +60,13 @@ async fn owns(ctx: &Context, network: &str) -> bool {
     record.is_ok_and(|record| record.installation == ctx.installation)
 }
 
-/// A seat whose deadline has passed is given back only after a live look shows its remediation over or gone.
+/// A seat that may be nobody's is given back only after a live look shows its remediation over or gone.
 async fn reclaim(ctx: &Context, network: &str, record: &crate::api::NetworkLedgerSpec) {
-    for seat in ledger::overdue(record, ctx.now().server) {
+    let ended = |held_by: &RemediationRef| {
+        let known = ctx.stores.remediations.get(&held_by.namespace, &held_by.name);
+        known.is_some_and(|known| known.metadata.uid.as_ref() == Some(&held_by.uid) && known.phase().is_final())
+    };
+    for seat in ledger::doubtful(record, ctx.now().server, ended) {
         let held_by = &seat.remediation;
         let end = match journal::get(&ctx.clients.actuator, &held_by.namespace, &held_by.name).await {
             Ok(Some(live)) if live.metadata.uid.as_ref() == Some(&held_by.uid) => match live.phase() {

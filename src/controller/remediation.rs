@@ -24,19 +24,19 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
         return None;
     }
     let object = match cached.phase() {
-        // Nothing is done on the word of a cache: before the act only the object itself says where it stands.
-        Phase::Pending | Phase::Acting => {
-            match journal::get(&ctx.clients.actuator, &key.namespace, &key.name).await {
-                Ok(Some(live)) => live,
-                Ok(None) => return None,
-                Err(error) => {
-                    tracing::warn!(remediation = key.name, %error, "could not read a remediation");
-                    report::reconcile_error(&ctx.metrics, "remediation", "read");
-                    return Some(RETRY);
-                }
+        phase if phase.is_final() && !journal::is_held(&cached) => return None,
+        // Watched for minutes, and nothing is done before the next write, which is a compare-and-swap.
+        Phase::Verifying => NodeRemediation::clone(&cached),
+        // Nothing is done on the word of a cache: only the object itself says where it stands.
+        _ => match journal::get(&ctx.clients.actuator, &key.namespace, &key.name).await {
+            Ok(Some(live)) => live,
+            Ok(None) => return None,
+            Err(error) => {
+                tracing::warn!(remediation = key.name, %error, "could not read a remediation");
+                report::reconcile_error(&ctx.metrics, "remediation", "read");
+                return Some(RETRY);
             }
-        }
-        _ => NodeRemediation::clone(&cached),
+        },
     };
     let mut life = Life::new(&ctx, object)?;
     life.run().await

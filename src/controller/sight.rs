@@ -86,6 +86,8 @@ fn wake_remediations(ctx: &Context, changed: Vec<Key>) {
             && let Some(policy) = policy_of(&object)
         {
             ctx.queues.policies.push(policy, now);
+            // Whose seat should be free now.
+            ctx.queues.networks.push(object.spec.network.clone(), now);
         }
         ctx.queues.remediations.push(key, now);
     }

@@ -296,9 +296,17 @@ pub fn seat_refused(ledger: &NetworkLedgerSpec, policy: &Policy, network_max: u3
     None
 }
 
-/// Seats whose deadline passed long ago: their remediation is read live, and the seat is given back if it is over.
-pub fn overdue(ledger: &NetworkLedgerSpec, now: Server) -> impl Iterator<Item = &LedgerSeat> {
-    ledger.seats.iter().filter(move |seat| now > Server(seat.deadline))
+/// Seats that may be nobody's: their deadline passed long ago, or their remediation is said to have ended. It is read
+/// live then, and the seat is given back if that is so.
+///
+/// An end alone does not free a seat: of two operators at work on one remediation, one may withdraw it just before the
+/// other takes the seat for it, and then nobody comes back.
+pub fn doubtful<'a>(
+    ledger: &'a NetworkLedgerSpec,
+    now: Server,
+    ended: impl Fn(&RemediationRef) -> bool + 'a,
+) -> impl Iterator<Item = &'a LedgerSeat> {
+    ledger.seats.iter().filter(move |seat| now > Server(seat.deadline) || ended(&seat.remediation))
 }
 
 /// A span of milliseconds, for people.

@@ -125,11 +125,12 @@ fn check(world: &mut World, clean: bool, seen: &mut Seen) -> Result<(), String> 
 
     let mut reclaimed = false;
     if world.shared && world.seated() {
-        // Taken by a process that did not know that the other had ended it: overdue, and then given back.
-        world.now += 600_000;
-        let overdue: Vec<_> = ledger::overdue(&world.ledger, Server(world.now)).cloned().collect();
+        // Taken by a process that did not know that the other had ended it, and given back at the next look: nobody
+        // waits for the deadline, because the entry has ended.
+        let ended = |_: &_| entry.phase.is_final();
+        let doubtful: Vec<_> = ledger::doubtful(&world.ledger, Server(world.now), ended).cloned().collect();
         let end = End::of(entry.phase, &entry.reason, entry.acted_at);
-        for seat in &overdue {
+        for seat in &doubtful {
             let claim = ledger::Claim::of(seat);
             world.ledger = ledger::release(&world.ledger, &claim, end.acted, end.exhausted);
         }

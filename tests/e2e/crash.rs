@@ -146,8 +146,8 @@ impl Sweep {
         println!("{name:>11} at {}: healed, one removal", step.name());
     }
 
-    /// Pulls the emergency stop when the seat is taken and `Acting` is written: the act does not happen.
-    fn stop_in_time(&self, acting: &Step) {
+    /// Pulls the emergency stop when the seat is taken and the act is next: it does not happen.
+    fn stop_in_time(&self, seat: &Step) {
         let (policy, victim) = self.prepare();
         let removed = self.stage.removals().len();
         let annotate = |stop: &'static str, system: String| {
@@ -159,7 +159,7 @@ impl Sweep {
             let system = system.clone();
             async move { annotate("mainstay.dev/stop=drill", system) }
         });
-        self.passage.proxy.on(acting.matcher(), Fault::KillAfter);
+        self.passage.proxy.on(seat.matcher(), Fault::KillAfter);
         self.stage.hang(&victim);
         wait("the attempt to be withdrawn", LATER, || {
             remediations(&self.stage.namespace)
@@ -231,7 +231,7 @@ async fn killed_around_the_act_the_next_one_ends_it_and_repeats_nothing() {
     ] {
         sweep.survive(&steps[index], fault).await;
     }
-    sweep.stop_in_time(&steps[2]);
+    sweep.stop_in_time(&steps[1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

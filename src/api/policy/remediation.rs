@@ -13,7 +13,7 @@ pub struct Remediation {
     /// Let the pod be made anew by its workload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
-    /// Call a person when nothing gentler is left.
+    /// Call a person when nothing gentler is left, or when a guard has held a restart back for longer than `restart.within`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<Page>,
 }

@@ -127,7 +127,10 @@ impl Page {
             self.line(&grows, own(|restart| restart.backoff.is_some()));
         }
         if policy.ladder.page {
-            self.line("page: call a person when nothing gentler is left", ladder.is_some());
+            self.line(
+                "page: call a person when nothing gentler is left, or when a restart is held back too long",
+                ladder.is_some(),
+            );
         }
         if policy.ladder.restart.is_none() && !policy.ladder.page {
             self.line("nothing", true);
