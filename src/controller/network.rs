@@ -64,7 +64,11 @@ async fn owns(ctx: &Context, network: &str) -> bool {
 async fn reclaim(ctx: &Context, network: &str, record: &crate::api::NetworkLedgerSpec) {
     let ended = |held_by: &RemediationRef| {
         let known = ctx.stores.remediations.get(&held_by.namespace, &held_by.name);
-        known.is_some_and(|known| known.metadata.uid.as_ref() == Some(&held_by.uid) && known.phase().is_final())
+        // One that still has its finalizer has somebody who will give the seat back.
+        known.is_some_and(|known| {
+            let same = known.metadata.uid.as_ref() == Some(&held_by.uid);
+            same && known.phase().is_final() && !journal::is_held(&known)
+        })
     };
     for seat in ledger::doubtful(record, ctx.now().server, ended) {
         let held_by = &seat.remediation;

@@ -74,6 +74,8 @@ pub struct FleetFacts {
     pub unknown: u32,
     /// All targets whose verdict is `Unhealthy`.
     pub unhealthy: u32,
+    /// All targets whose verdict is `Suspect`: on the way to it.
+    pub suspect: u32,
 }
 
 /// The chain as a whole, as seen without the subject.

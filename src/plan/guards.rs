@@ -123,11 +123,13 @@ pub(super) fn telemetry_lost(facts: &Facts<'_>) -> Option<Held> {
             fleet.targets
         ));
     }
-    // One that cannot be judged does not speak for the others.
-    if fleet.unhealthy + fleet.unknown >= fleet.targets {
+    // One that cannot be judged, or whose hold is not over yet, does not speak for the others: what hits all of them at
+    // once is found out target by target, up to a poll apart.
+    if fleet.unhealthy + fleet.unknown + fleet.suspect >= fleet.targets {
         return Held::because(format!(
-            "none of {} targets is known to be well: {} are unhealthy and {} unknown; suspect what they share",
-            fleet.targets, fleet.unhealthy, fleet.unknown
+            "none of {} targets is known to be well: {} are unhealthy, {} suspect and {} unknown; suspect what they \
+             share",
+            fleet.targets, fleet.unhealthy, fleet.suspect, fleet.unknown
         ));
     }
     if fleet.unknown * 2 > fleet.targets {

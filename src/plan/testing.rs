@@ -67,7 +67,7 @@ pub fn facts() -> Given {
             by_hand: false,
             contested: false,
         },
-        fleet: FleetFacts { targets: 3, healthy_others: 2, unknown: 0, unhealthy: 1 },
+        fleet: FleetFacts { targets: 3, healthy_others: 2, unknown: 0, unhealthy: 1, suspect: 0 },
         chain: ChainFacts { known: true, risen_at: ago(2 * SECOND), patience: 30 * SECOND },
         live: Live {
             stop: Stop::Go,
@@ -175,6 +175,11 @@ impl Given {
 
     pub fn unhealthy(mut self, unhealthy: u32) -> Self {
         self.fleet.unhealthy = unhealthy;
+        self
+    }
+
+    pub fn suspect(mut self, suspect: u32) -> Self {
+        self.fleet.suspect = suspect;
         self
     }
 

@@ -134,7 +134,8 @@ impl PolicySnapshot {
                 {
                     fleet.healthy_others += 1;
                 }
-                VerdictKind::Healthy | VerdictKind::Suspect => {}
+                VerdictKind::Suspect => fleet.suspect += 1,
+                VerdictKind::Healthy => {}
             }
         }
         fleet

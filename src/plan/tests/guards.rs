@@ -127,6 +127,9 @@ fn everything_broken_at_once_is_one_fault_and_not_so_many() {
     broken(3, 2, 0).is_restarted();
     // A target that cannot be judged does not make the others a minority.
     broken(3, 2, 1).is_held_by(Guard::TelemetryLost);
+    // Nor does one that is about to be found out.
+    broken(3, 2, 0).suspect(1).is_held_by(Guard::TelemetryLost);
+    broken(3, 1, 0).suspect(1).is_restarted();
     // More than half unknown.
     broken(5, 1, 3).is_held_by(Guard::TelemetryLost);
     broken(4, 1, 2).is_restarted();
