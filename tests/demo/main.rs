@@ -46,7 +46,8 @@ fn demonstrate() -> Result<String, String> {
     say("a CometBFT chain: 4 validators, 3 full nodes, a block a second");
     cluster(&["chain", "up", "--namespace", NAMESPACE, "--chain-id", "demo-1"])?;
     say("Mainstay, from its Helm chart, and the manifests in examples/");
-    install(SYSTEM, &[], true, &[])?;
+    // The scenarios leave the definitions on the cluster, as nobody's.
+    install(SYSTEM, &[], true, &["--take-ownership"])?;
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     for file in ["full-nodes/network.yaml", "full-nodes/full-nodes.yaml", "validators/validators.yaml"] {
         let manifest = std::fs::read_to_string(examples.join(file)).map_err(|error| format!("{file}: {error}"))?;
