@@ -13,7 +13,7 @@ CACHE     ?= $(or $(MAINSTAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mains
 TARGET    := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 CLUSTER   := $(TARGET)/debug/examples/cluster
 # Scenarios at once: each waits most of its time, and runs a chain of seven nodes.
-THREADS   ?= 3
+THREADS   ?= 2
 IMAGE     := mainstay:dev
 IMAGE_TAR := $(CACHE)/images/mainstay-dev.tar
 

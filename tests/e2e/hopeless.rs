@@ -43,8 +43,9 @@ fn a_restart_that_does_not_help_is_tried_less_and_less_and_then_a_person_is_told
 
     let removed: Vec<_> = stage.removals().into_iter().map(|(_, at)| at).collect();
     assert_eq!(removed.len(), 3, "every attempt and no more: {removed:?}");
+    // A rest lasts from seat to seat, 30 s and then 60 s; the removals follow those by a moment each.
     let rests = [removed[1] - removed[0], removed[2] - removed[1]];
-    assert!(rests[0] >= 30_000 && rests[1] >= 60_000, "rests grow across generations of the pod: {rests:?}");
+    assert!(rests[0] >= 28_000 && rests[1] >= 58_000, "rests grow across generations of the pod: {rests:?}");
     let restarts: Vec<_> = remediations(&stage.namespace)
         .into_iter()
         .filter(|found| !found["spec"]["action"]["restart"].is_null())
