@@ -39,7 +39,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("cli", &["api", "config", "controller", "effect", "plan", "policy", "remedy", "signal", "telemetry"]),
+    (
+        "cli",
+        &[
+            "api",
+            "config",
+            "controller",
+            "effect",
+            "judge",
+            "network",
+            "plan",
+            "policy",
+            "remedy",
+            "signal",
+            "telemetry",
+        ],
+    ),
 ];
 
 const PURE: &[&str] = &["policy", "signal", "judge", "network", "plan", "remedy"];

@@ -10,10 +10,12 @@ use mainstay::{
         policy::Severity::{self, Critical, Warning},
     },
     judge::{TargetState, VerdictKind},
-    network::{Chain, NetworkView, ReferenceHead, Voter},
+    network::{Chain, NetworkView, ReferenceHead, Seen, Voter},
     policy::{Condition, NetworkPlan, Policy, Reference, Rule, Trigger, validate},
-    signal::{Mono, Poll, Signal, Unknown, Value},
+    signal::{Mono, Poll, Signal, Told as Facts, Unknown, Value},
 };
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -96,6 +98,7 @@ fn view(height: Option<u64>, witness: bool) -> NetworkView {
         reference: height.map(|height| ReferenceHead { height, risen_at: Mono(0), agree: 3, of: 3 }),
         witness_at: witness.then_some(Mono(1_000)),
         witness_within: 10,
+        ..NetworkView::default()
     }
 }
 
@@ -110,7 +113,12 @@ fn polls(history: &[Told]) -> (Vec<Poll>, u64) {
     let polls = history.iter().map(|told| {
         now += told.gap;
         let values = told.values.iter().map(|(signal, value)| (*signal, value.clone().map(Value::Whole)));
-        Poll { asked_at: Mono(now - told.gap.min(2)), observed_at: Mono(now), values: values.collect() }
+        Poll {
+            asked_at: Mono(now - told.gap.min(2)),
+            observed_at: Mono(now),
+            values: values.collect(),
+            ..Poll::default()
+        }
     });
     let polls = polls.collect();
     (polls, now + 60)
@@ -127,16 +135,16 @@ fn live(
     let (polls, end) = polls(history);
     let mut polls = polls.into_iter().peekable();
     let mut target = TargetState::new(policy, Mono(0));
-    target.judge(policy, view, Mono(0));
+    target.judge(view, Mono(0));
     let mut kinds = Vec::new();
     for now in (1..=end).map(Mono) {
         let told = polls.next_if(|poll| poll.observed_at == now);
         let wake = wakes(&target, now);
         if let Some(poll) = &told {
-            target.file(poll);
+            target.file(poll, 0, STALE_AFTER);
         }
         if wake || told.is_some() || now.0 == end {
-            target.judge(policy, view, now);
+            target.judge(view, now);
         }
         kinds.push(target.verdict().kind);
     }
@@ -165,7 +173,7 @@ proptest! {
         let policy = policy(rules);
         let mut last = Mono(0);
         let (_, in_time) = live(&policy, &view, &history, |target, now| {
-            let due = target.next(&policy, &view, last).is_some_and(|at| at <= now);
+            let due = target.next(&view, last).is_some_and(|at| at <= now);
             last = now;
             due
         });
@@ -181,8 +189,8 @@ proptest! {
         live(&policy, &view, &history, |target, now| {
             let judged = Mono(now.0 - 1);
             let mut target = target.clone();
-            target.judge(&policy, &view, judged);
-            assert!(target.next(&policy, &view, judged).is_none_or(|at| at > judged));
+            target.judge(&view, judged);
+            assert!(target.next(&view, judged).is_none_or(|at| at > judged));
             false
         });
     }
@@ -220,8 +228,9 @@ proptest! {
             missing %= 3;
             known.extend(told);
             let value = told.map(|breaches| Value::Whole(u64::from(!breaches))).ok_or(Unknown::NoAnswer);
-            target.file(&Poll { asked_at: now, observed_at: now, values: vec![(Signal::Peers, value)] });
-            target.judge(&policy, &view, now);
+            let poll = Poll { asked_at: now, observed_at: now, values: vec![(Signal::Peers, value)], ..Poll::default() };
+            target.file(&poll, 0, STALE_AFTER);
+            target.judge(&view, now);
             let breaches = known.iter().rev().take(of as usize).filter(|breaches| **breaches).count();
             prop_assert_eq!(target.verdict().kind == VerdictKind::Unhealthy, breaches >= samples as usize);
         }
@@ -247,9 +256,9 @@ proptest! {
             let breaches = known.and_then(|poll| poll.values[0].1.as_ref().ok()).map(|value| *value == Value::Whole(0));
             naive.tick(breaches, hold);
             if let Some(poll) = newest.filter(|poll| poll.observed_at.0 == now) {
-                target.file(poll);
+                target.file(poll, 0, STALE_AFTER);
             }
-            target.judge(&policy, &view, Mono(now));
+            target.judge(&view, Mono(now));
             prop_assert_eq!(target.verdict().kind == VerdictKind::Unhealthy, naive.firing, "at {} ms", now);
         }
     }
@@ -288,7 +297,8 @@ impl Naive {
 // === network ===
 
 fn chain(references: usize) -> Chain {
-    let reference = |index| Reference { name: format!("r{index}"), url: format!("https://r{index}.example") };
+    let reference =
+        |index| Reference { name: format!("r{index}"), url: format!("https://r{index}.example"), rest: None };
     Chain::new(&NetworkPlan {
         name: "hub".into(),
         uid: "uid".into(),
@@ -299,7 +309,22 @@ fn chain(references: usize) -> Chain {
         references: (0..references).map(reference).collect(),
         stalled_after: 120_000,
         max_concurrent: 1,
+        upgrades: true,
     })
+}
+
+/// A head and nothing else.
+fn seen(head: Result<u64, Unknown>, at: Mono) -> Seen<'static> {
+    static NOTHING: LazyLock<Facts> = LazyLock::new(Facts::default);
+    Seen {
+        answered: head.is_ok(),
+        head,
+        finalized: None,
+        skew: None,
+        told: &NOTHING,
+        observed_at: at,
+        stale_after: 15_000,
+    }
 }
 
 fn voter(policy: usize) -> Voter {
@@ -319,9 +344,9 @@ proptest! {
         let mut chain = chain(references);
         for (index, head) in votes.iter().enumerate() {
             if index < references {
-                chain.reference(&format!("r{index}"), Ok(*head), Mono(1), Mono(1));
+                chain.reference(&format!("r{index}"), &seen(Ok(*head), Mono(1)));
             } else {
-                chain.own(&voter(index), Ok(*head), true, Mono(1), Mono(1), 15_000);
+                chain.own(&voter(index), &seen(Ok(*head), Mono(1)));
             }
         }
         chain.refresh(Mono(1));
@@ -336,7 +361,7 @@ proptest! {
         let mut chain = chain(3);
         for (lie, now) in lies.into_iter().zip((0..).step_by(12_000).map(Mono)) {
             for (name, result) in [("r0", Ok(100)), ("r1", Ok(100)), ("r2", lie.ok_or(Unknown::NoAnswer))] {
-                chain.reference(name, result, now, now);
+                chain.reference(name, &seen(result, now));
                 chain.refresh(now);
             }
             prop_assert_eq!(chain.head().map(|head| (head.height, head.risen_at)), Some((100, Mono(0))));
@@ -351,11 +376,11 @@ proptest! {
         let vote = |skip: Option<usize>| {
             let mut chain = chain(references.len());
             for (index, head) in references.iter().enumerate() {
-                chain.reference(&format!("r{index}"), Ok(*head), Mono(1), Mono(1));
+                chain.reference(&format!("r{index}"), &seen(Ok(*head), Mono(1)));
             }
             for (index, (policy, head)) in heads.iter().enumerate().filter(|(index, _)| Some(*index) != skip) {
                 let voter = Voter { policy: policy.to_string(), target: index.to_string() };
-                chain.own(&voter, Ok(*head), true, Mono(1), Mono(1), 15_000);
+                chain.own(&voter, &seen(Ok(*head), Mono(1)));
             }
             chain.refresh(Mono(1));
             chain

@@ -17,6 +17,7 @@ pub use ledger::{
 };
 pub use network::{
     Family, Network, NetworkReference, NetworkSpec, NetworkStatus, ReferenceHeadStatus, ReferenceStatus,
+    UpgradeStatus, Upgrades,
 };
 pub use policy::{NodeHealthPolicy, NodeHealthPolicySpec};
 pub use remediation::{
@@ -41,4 +42,4 @@ pub const IGNORE: &str = "mainstay.dev/ignore";
 pub const SCHEMA_ANNOTATION: &str = "mainstay.dev/schema";
 
 /// The schema that this build writes. Raised with every change of a CRD.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;

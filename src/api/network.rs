@@ -19,7 +19,7 @@ use super::Duration;
     doc = "One chain as a quorum sees it: identity, pace, who may act on its nodes, and outside references.",
     status = "NetworkStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "1"),
+    annotation("mainstay.dev/schema", "2"),
     printcolumn(name = "Chain", type_ = "string", json_path = ".spec.chainId"),
     printcolumn(name = "Head", type_ = "integer", json_path = ".status.referenceHead.height"),
     printcolumn(name = "Votes", type_ = "integer", json_path = ".status.referenceHead.of"),
@@ -36,8 +36,10 @@ pub struct NetworkSpec {
     /// The family of software that the nodes run; it decides which sources and presets exist.
     pub family: Family,
     /// The chain's own name for itself, verified on every node and reference. A node of another chain is a
-    /// configuration error and never restarted.
-    #[schemars(length(min = 1, max = 64))]
+    /// configuration error and never restarted. `CometBFT`: the chain id; Ethereum execution: the chain id in decimal
+    /// digits; Ethereum consensus: the name of the configuration (`mainnet`) or the genesis validators root; Substrate:
+    /// the chain's name or its genesis hash; Solana: the genesis hash.
+    #[schemars(length(min = 1, max = 80))]
     pub chain_id: String,
     /// How often a block is expected. A network whose head rests much longer is not evidence against a node.
     #[serde(default = "default_block_time")]
@@ -54,10 +56,26 @@ pub struct NetworkSpec {
     /// After so long without a new block the network is reported as `Stalled`.
     #[serde(default = "default_stalled_after")]
     pub stalled_after: Duration,
+    /// Whether planned upgrades are read from the chain, and nobody is touched around their height. Where a chain has
+    /// none to read, nothing is held.
+    #[serde(default)]
+    pub upgrades: Upgrades,
     /// Disruptive actions at once on this chain, over all policies and namespaces. 0: none.
     #[serde(default = "default_max_concurrent")]
     #[schemars(range(min = 0, max = 1000))]
     pub max_concurrent: i32,
+}
+
+/// Where planned upgrades are learned.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum Upgrades {
+    /// From the chain's own plan, as most of those who can read it tell it.
+    #[default]
+    FromChain,
+    /// They are not looked at.
+    Ignore,
 }
 
 /// The family of software that the nodes of a network run.
@@ -65,6 +83,16 @@ pub struct NetworkSpec {
 pub enum Family {
     /// `CometBFT`, Tendermint and the Cosmos SDK.
     CometBFT,
+    /// Execution clients: geth, reth, Besu, Nethermind, Erigon, and other EVM chains.
+    EthereumExecution,
+    /// Consensus clients: Lighthouse, Prysm, Teku, Nimbus, Lodestar.
+    EthereumConsensus,
+    /// Polkadot, Kusama and other Substrate chains.
+    Substrate,
+    /// Solana (Agave).
+    Solana,
+    /// Anything else: no presets, no references; policies say what is read.
+    Other,
 }
 
 /// A node outside the cluster that is asked for the head.
@@ -78,6 +106,11 @@ pub struct NetworkReference {
     #[schemars(length(min = 8, max = 256))]
     #[x_kube(validation = Rule::new("self.matches('^https?://[^@/?#]+(/[^@?#]*)?$')").message("write http:// or https://, a host and perhaps a path; credentials belong into the operator's configuration"))]
     pub url: String,
+    /// Base address of its Cosmos REST API, for wallets and planned upgrades.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 256))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^@/?#]+(/[^@?#]*)?$')").message("write http:// or https://, a host and perhaps a path; credentials belong into the operator's configuration"))]
+    pub rest: Option<String>,
 }
 
 /// What the quorum sees. Refreshed at most once a minute, and whenever a condition changes.
@@ -90,10 +123,13 @@ pub struct NetworkStatus {
     /// The network's height as a quorum sees it; absent while there is no quorum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference_head: Option<ReferenceHeadStatus>,
+    /// The upgrade that the chain has planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStatus>,
     /// What each reference last said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<ReferenceStatus>,
-    /// `Ready`, `Stalled`, `Conflict`.
+    /// `Ready`, `Stalled`, `Diverged`, `Upgrading`, `Conflict`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -112,6 +148,16 @@ pub struct ReferenceHeadStatus {
     pub agree: i32,
     /// Votes that were counted.
     pub of: i32,
+}
+
+/// An upgrade that the chain has planned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeStatus {
+    /// Its name.
+    pub name: String,
+    /// The height at which nodes of the old version halt.
+    pub height: i64,
 }
 
 /// What a reference last said.

@@ -20,6 +20,9 @@ pub struct Args {
     /// File with the policy; `-` for stdin
     #[arg(value_name = "FILE")]
     file: String,
+    /// The family of the policy's network, where the file does not hold that network as well
+    #[arg(long, value_parser = super::family)]
+    family: Option<Family>,
     /// What to print
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -37,7 +40,7 @@ pub enum Output {
 /// Explains every policy of a file; what is wrong with it is told instead.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let text = super::read(&args.file)?;
-    let report = check::check(&[(args.file.clone(), text.clone())]);
+    let report = check::check(&[(args.file.clone(), text.clone())], args.family);
     let policies = policies(&text);
     if report.errors() > 0 || policies.is_empty() {
         print(&report.to_string())?;
@@ -46,16 +49,18 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
         }
         return Ok(ExitCode::from(1));
     }
-    let explained = policies.iter().map(|object| explain(object, args.output));
+    let explained = policies.iter().map(|object| {
+        let family = check::family_of(&text, &object.spec.network).or(args.family);
+        explain(object, family.unwrap_or(Family::CometBFT), args.output)
+    });
     let separator = if args.output == Output::Yaml { "---\n" } else { "\n" };
     print(&explained.collect::<Result<Vec<_>, _>>()?.join(separator))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// One policy, explained. It must be one that `check` finds nothing wrong with.
-pub fn explain(object: &NodeHealthPolicy, output: Output) -> Result<String, serde_yaml::Error> {
-    // There is one family today; with more, the policy's network decides.
-    match policy::validate(object, Family::CometBFT) {
+pub fn explain(object: &NodeHealthPolicy, family: Family, output: Output) -> Result<String, serde_yaml::Error> {
+    match policy::validate(object, family) {
         Ok(policy) if output == Output::Text => Ok(words::explain(object, &policy)),
         Ok(policy) => serde_yaml::to_string(&filled::object(object, &policy)),
         Err(problem) => Ok(format!("{problem}\n")),
@@ -78,9 +83,9 @@ mod tests {
     const LONG: &str = include_str!("explain/testdata/long.yaml");
 
     fn explained(text: &str, output: Output) -> String {
-        let report = check::check(&[("policy.yaml".into(), text.into())]);
+        let report = check::check(&[("policy.yaml".into(), text.into())], None);
         assert_eq!(report.errors(), 0, "{report}");
-        explain(&policies(text)[0], output).unwrap()
+        explain(&policies(text)[0], Family::CometBFT, output).unwrap()
     }
 
     #[test]

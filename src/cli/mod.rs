@@ -3,6 +3,7 @@
 pub mod check;
 pub mod crds;
 pub mod explain;
+mod probe;
 pub mod retire;
 pub mod run;
 pub mod stop;
@@ -10,6 +11,8 @@ pub mod stop;
 use std::{fs, io, io::Read, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+
+use crate::api::Family;
 
 /// Self-healing for blockchain nodes on Kubernetes.
 #[derive(Debug, Parser)]
@@ -26,6 +29,8 @@ enum Command {
     Crds(crds::Args),
     /// Check manifests as the API server would, without a cluster
     Check(check::Args),
+    /// Ask a node what it tells, and show it as signals; the first thing to try
+    Probe(probe::Args),
     /// Show a policy with every default filled in, in plain words
     Explain(explain::Args),
     /// Run the operator
@@ -70,6 +75,9 @@ pub enum CliError {
     /// Something may be left.
     #[error(transparent)]
     Retire(#[from] retire::RetireError),
+    /// Nothing could be probed.
+    #[error(transparent)]
+    Probe(#[from] probe::ProbeError),
     /// The asynchronous runtime could not start.
     #[error("failed to start the runtime: {0}")]
     Runtime(io::Error),
@@ -81,6 +89,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Crds(args) => crds::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Probe(args) => probe::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Run(args) => run::run(args),
         Command::Stop(args) => stop::run_stop(&args),
@@ -96,6 +105,26 @@ pub fn main() -> ExitCode {
         ExitCode::from(2)
     })
 }
+
+/// A family by its name, however it is spelled: `CometBFT`, `cometbft`, `ethereum-execution`.
+fn family(text: &str) -> Result<Family, String> {
+    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], "");
+    let found = FAMILIES.iter().find(|(name, _)| plain(name) == plain(text));
+    found.map(|(_, family)| *family).ok_or_else(|| {
+        let names: Vec<_> = FAMILIES.iter().map(|(name, _)| *name).collect();
+        format!("no such family: write one of {}", names.join(", "))
+    })
+}
+
+/// The families by name.
+const FAMILIES: [(&str, Family); 6] = [
+    ("CometBFT", Family::CometBFT),
+    ("EthereumExecution", Family::EthereumExecution),
+    ("EthereumConsensus", Family::EthereumConsensus),
+    ("Substrate", Family::Substrate),
+    ("Solana", Family::Solana),
+    ("Other", Family::Other),
+];
 
 /// The text of a file, or of stdin for `-`.
 fn read(name: &str) -> Result<String, CliError> {

@@ -12,13 +12,15 @@ use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Config, ConfigError, Endpoint, Heartbeat, Sink};
+use super::{Config, ConfigError, Endpoint, Heartbeat, PrometheusServer, Sink};
 
 /// Where the configuration is looked for when nobody says where.
 pub const DEFAULT_PATH: &str = "/etc/mainstay/config.yaml";
 
 const MAX_BYTES: u64 = 1024 * 1024;
 const MAX_SINKS: usize = 32;
+const MAX_QUERIES: usize = 128;
+const MAX_QUERY: usize = 4096;
 const CONCURRENCY: std::ops::RangeInclusive<u16> = 1..=64;
 const EVERY: std::ops::RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(24 * 3600);
 const ONE_OF: &str = "write exactly one of `webhook: {url: …}` and `alertmanager: {url: …}`";
@@ -29,6 +31,15 @@ struct RawConfig {
     concurrency: Option<Value>,
     sinks: Option<Value>,
     heartbeat: Option<Value>,
+    prometheus: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct RawPrometheus {
+    url: String,
+    authorization_file: Option<PathBuf>,
+    queries: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -101,14 +112,35 @@ fn read(path: &Path) -> std::io::Result<String> {
 }
 
 fn config(value: Value) -> Result<Config, Problem> {
-    let RawConfig { concurrency, sinks, heartbeat } = typed("top level", value)?;
+    let RawConfig { concurrency, sinks, heartbeat, prometheus } = typed("top level", value)?;
     let defaults = Config::default();
     let sinks = sinks.map_or(Ok(defaults.sinks), self::sinks)?;
     Ok(Config {
         concurrency: concurrency.map_or(Ok(defaults.concurrency), self::concurrency)?,
         heartbeat: heartbeat.map(|value| self::heartbeat(value, &sinks)).transpose()?,
+        prometheus: prometheus.map(self::prometheus).transpose()?,
         sinks,
     })
+}
+
+fn prometheus(value: Value) -> Result<PrometheusServer, Problem> {
+    let RawPrometheus { url, authorization_file, queries } = typed("prometheus", value)?;
+    let server = checked("prometheus", &url, authorization_file)?;
+    let queries = queries.unwrap_or_default();
+    if queries.len() > MAX_QUERIES {
+        let text = format!("{} are too many: write at most {MAX_QUERIES}", queries.len());
+        return Err(problem("prometheus.queries", text));
+    }
+    for (name, text) in &queries {
+        named("prometheus.queries", name)?;
+        if text.trim().is_empty() || text.len() > MAX_QUERY {
+            return Err(problem(
+                format!("prometheus.queries.{name}"),
+                format!("write a query of at most {MAX_QUERY} bytes"),
+            ));
+        }
+    }
+    Ok(PrometheusServer { server, queries })
 }
 
 fn concurrency(value: Value) -> Result<u16, Problem> {
@@ -124,14 +156,14 @@ fn sinks(value: Value) -> Result<BTreeMap<String, Sink>, Problem> {
     if raw.len() > MAX_SINKS {
         return Err(problem("sinks", format!("{} are too many: write at most {MAX_SINKS}", raw.len())));
     }
-    raw.into_iter().map(|(name, value)| Ok((sink_name(&name)?, sink(&name, value)?))).collect()
+    raw.into_iter().map(|(name, value)| Ok((named("sinks", &name)?, sink(&name, value)?))).collect()
 }
 
-fn sink_name(name: &str) -> Result<String, Problem> {
+fn named(place: &str, name: &str) -> Result<String, Problem> {
     let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     if name.is_empty() || name.len() > 63 || !name.bytes().all(plain) {
         let problem_text = format!("`{}` is no name: write 1 to 63 of a-z, 0-9 and -", name.escape_debug());
-        return Err(problem("sinks", problem_text));
+        return Err(problem(place, problem_text));
     }
     Ok(name.to_owned())
 }
@@ -160,6 +192,10 @@ fn sink(name: &str, value: Value) -> Result<Sink, Problem> {
 
 fn endpoint(place: &str, value: Value) -> Result<Endpoint, Problem> {
     let RawEndpoint { url, authorization_file } = typed(place, value)?;
+    checked(place, &url, authorization_file)
+}
+
+fn checked(place: &str, url: &str, authorization_file: Option<PathBuf>) -> Result<Endpoint, Problem> {
     let refuse = |text: &str| problem(format!("{place}.url"), text);
     let url: Url = url
         .parse()
@@ -178,7 +214,7 @@ fn endpoint(place: &str, value: Value) -> Result<Endpoint, Problem> {
     if authorization_file.as_ref().is_some_and(|file| !file.is_absolute()) {
         return Err(problem(
             format!("{place}.authorizationFile"),
-            "write an absolute path such as /etc/mainstay/credentials/oncall",
+            "write an absolute path such as /etc/mainstay-credentials/oncall",
         ));
     }
     Ok(Endpoint { url, authorization_file })

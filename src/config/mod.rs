@@ -6,7 +6,11 @@
 //!   oncall:
 //!     alertmanager: {url: "http://alertmanager.monitoring:9093"}
 //!   chat:
-//!     webhook: {url: "https://hooks.example.org/T0", authorizationFile: /etc/mainstay/credentials/chat}
+//!     webhook: {url: "https://hooks.example.org/T0", authorizationFile: /etc/mainstay-credentials/chat}
+//! prometheus:                   # named queries, which policies may use
+//!   url: http://prometheus.monitoring:9090
+//!   queries:
+//!     missed-blocks: 'sum by (pod) (missed_blocks{namespace="$namespace"})'
 //! heartbeat:                    # a dead man's signal: it stops when Mainstay no longer sees
 //!   every: 60s
 //!   sinks: [oncall]
@@ -32,6 +36,17 @@ pub struct Config {
     pub sinks: BTreeMap<String, Sink>,
     /// The dead man's signal, if one is wanted.
     pub heartbeat: Option<Heartbeat>,
+    /// Where named queries are asked, if there are any.
+    pub prometheus: Option<PrometheusServer>,
+}
+
+/// A Prometheus and the queries that policies may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrometheusServer {
+    /// Its base address.
+    pub server: Endpoint,
+    /// Queries by name, in `PromQL`; `$namespace` stands for the namespace of the policy that asks.
+    pub queries: BTreeMap<String, String>,
 }
 
 /// One place where notices go.
@@ -96,7 +111,7 @@ pub enum ConfigError {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { concurrency: 8, sinks: BTreeMap::new(), heartbeat: None }
+        Self { concurrency: 8, sinks: BTreeMap::new(), heartbeat: None, prometheus: None }
     }
 }
 

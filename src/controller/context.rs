@@ -18,6 +18,7 @@ use crate::{
 };
 
 use super::{
+    asks::AskBoard,
     clients::{CacheAge, Clients, ServerClock},
     observe::PodView,
     queue::Queue,
@@ -57,6 +58,8 @@ pub struct Context {
     pub queues: Queues,
     /// What this process sees.
     pub world: Mutex<World>,
+    /// What the nodes of each network are asked for.
+    pub asks: AskBoard,
     /// Who leads.
     pub lead: Leadership,
     /// People.

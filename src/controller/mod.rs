@@ -1,12 +1,14 @@
 //! Wiring. What this process sees is kept true by `sight`; `policy`, `remediation` and `network` each fit one screen
 //! and perform what the pure rooms decide; `run` starts and ends it all.
 
+mod asks;
 pub mod clients;
 pub mod context;
 mod entry;
 mod network;
 pub mod observe;
 mod policy;
+mod queries;
 mod queue;
 mod remediation;
 pub mod report;

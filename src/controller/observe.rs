@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{ObjectReference, Pod};
 use serde::{Deserialize, Deserializer};
 
 use super::watch::Kind;
+use crate::telemetry::kubernetes::{Ending, fatal};
 use crate::{api::IGNORE, signal::Server};
 
 mod raw;
@@ -62,6 +63,8 @@ pub struct PodView {
     pub waiting_reason: String,
     /// How the last container that ended did so, such as `OOMKilled (exit 137)`; empty when none did.
     pub last_exit: String,
+    /// Whether a restart after that end is no help, and the pod has not become ready since.
+    pub fatal_exit: bool,
     /// Its phase: `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
     pub phase: String,
     /// Whether all its containers have ended for good.
@@ -135,6 +138,9 @@ impl From<raw::Pod> for PodView {
         let says_ignore = |map: &BTreeMap<String, String>| map.get(IGNORE).is_some_and(|value| value == "true");
         let ports = ports(&spec);
         let grace = metadata.deletion_grace_period_seconds.or(spec.termination_grace_period_seconds);
+        let ready =
+            status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        let (last_exit, fatal) = last_exit(&status);
         Self {
             ignored: says_ignore(&metadata.labels) || says_ignore(&metadata.annotations),
             owner: metadata.owner_references.into_iter().find_map(raw::OwnerReference::workload),
@@ -150,13 +156,11 @@ impl From<raw::Pod> for PodView {
             terminating: metadata.deletion_timestamp.is_some(),
             grace: grace.map_or(DEFAULT_GRACE, |seconds| u64::try_from(seconds).unwrap_or(0)),
             started: status.start_time.map(|time| Server(time.as_millisecond())),
-            ready: status
-                .conditions
-                .iter()
-                .any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+            ready,
             restarts: status.containers().map(|container| container.restart_count).sum(),
             waiting_reason: waiting_reason(&status),
-            last_exit: last_exit(&status),
+            last_exit,
+            fatal_exit: fatal && !ready,
             finished: matches!(status.phase.as_str(), "Succeeded" | "Failed"),
             phase: status.phase,
         }
@@ -186,14 +190,20 @@ fn waiting_reason(status: &raw::Status) -> String {
 }
 
 /// An init container that did its work has ended as well, and says nothing.
-fn last_exit(status: &raw::Status) -> String {
+fn last_exit(status: &raw::Status) -> (String, bool) {
     let ends = |container: &raw::ContainerStatus| {
-        [container.state.terminated.clone(), container.last_state.terminated.clone()].into_iter().flatten()
+        let ends = [container.state.terminated.clone(), container.last_state.terminated.clone()];
+        let image = container.image.clone();
+        ends.into_iter().flatten().map(move |end| (end, image.clone()))
     };
     let main = status.container_statuses.iter().flat_map(ends);
-    let init = status.init_container_statuses.iter().flat_map(ends).filter(|end| end.exit_code != 0);
-    let last = main.chain(init).min_by_key(|end| Reverse(end.finished_at));
-    last.map(|end| format!("{} (exit {})", bounded(&end.reason), end.exit_code)).unwrap_or_default()
+    let init = status.init_container_statuses.iter().flat_map(ends).filter(|(end, _)| end.exit_code != 0);
+    let Some((end, image)) = main.chain(init).min_by_key(|(end, _)| Reverse(end.finished_at)) else {
+        return (String::new(), false);
+    };
+    let fatal = fatal(&Ending { code: end.exit_code, reason: &end.reason, message: &end.message, image: &image });
+    let text = format!("{} (exit {})", bounded(&end.reason), end.exit_code);
+    (fatal.map_or(text.clone(), |why| format!("{text}: {why}")), fatal.is_some())
 }
 
 fn bounded(reason: &str) -> String {

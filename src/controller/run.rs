@@ -147,6 +147,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         stores,
         queues: Queues { policies: Queue::new(), remediations: Queue::new(), networks: Queue::new() },
         world: std::sync::Mutex::default(),
+        asks: super::asks::AskBoard::default(),
         lead,
         metrics,
         clock,

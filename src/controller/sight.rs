@@ -1,6 +1,10 @@
 //! Keeps the world true: takes over what the caches say, runs the probes it wants, and files what they tell.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -9,11 +13,12 @@ use crate::{
     policy::{NetworkPlan, Policy, Reference, validate, validate_network},
     serve,
     signal::{Mono, Poll, Signal},
-    telemetry::{AnySource, Client, Probe, Runner, Target, reference_head},
+    telemetry::{AnySource, Client, Probe, Runner, Source, Target, reference_every},
 };
 
 use super::{
     context::Context,
+    queries::Queries,
     remediation::{Standing, policy_of},
     watch::Key,
     world::{TargetKey, Touched, Wanted},
@@ -29,8 +34,10 @@ pub const WAITING_POLLS: usize = 4096;
 /// Which probe of which target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProbeKey {
-    target: TargetKey,
-    source: String,
+    /// Which target.
+    pub target: TargetKey,
+    /// The source's name.
+    pub source: String,
 }
 
 /// Runs the probes that the world wants, and stops the others.
@@ -39,6 +46,8 @@ struct Probes {
     client: Client,
     running: HashMap<Wanted, CancellationToken>,
     references: HashMap<(NetworkPlan, Reference), CancellationToken>,
+    queries: Queries,
+    out: mpsc::Sender<(ProbeKey, Poll)>,
 }
 
 /// Takes over what the caches say, whenever they change and every few seconds, until `stop`.
@@ -50,8 +59,15 @@ pub async fn follow(
     pulse: serve::Pulse,
     stop: CancellationToken,
 ) {
-    let runner = Runner::new(Arc::clone(&ctx.clock), polls, simultaneous);
-    let mut probes = Probes { runner, client, running: HashMap::new(), references: HashMap::new() };
+    let runner = Runner::new(Arc::clone(&ctx.clock), polls.clone(), simultaneous);
+    let mut probes = Probes {
+        runner,
+        client,
+        running: HashMap::new(),
+        references: HashMap::new(),
+        queries: Queries::default(),
+        out: polls,
+    };
     let stores = &ctx.stores;
     let (mut pods, mut policies) = (stores.pods.subscribe(), stores.policies.subscribe());
     let (mut networks, mut remediations) = (stores.networks.subscribe(), stores.remediations.subscribe());
@@ -109,13 +125,15 @@ fn sync(ctx: &Arc<Context>, probes: &mut Probes, stop: &CancellationToken) {
     let now = ctx.clock.mono();
     let age = ctx.cache_age.age("pods", now).unwrap_or(0);
     let seen_at = Mono(now.0.saturating_sub(age));
-    let wanted = ctx.world().sync(networks.clone(), policies, &ctx.stores.pods.list(), seen_at, now);
-    probes.follow(wanted, stop);
+    let wanted = ctx.world().sync(networks.clone(), policies.clone(), &ctx.stores.pods.list(), seen_at, now);
+    probes.follow(ctx, wanted.into_iter().collect(), stop);
     probes.follow_references(ctx, &networks, stop);
+    let (client, out) = (probes.client.clone(), probes.out.clone());
+    probes.queries.follow(ctx, &client, &policies, &out, stop);
 }
 
 impl Probes {
-    fn follow(&mut self, wanted: Vec<Wanted>, stop: &CancellationToken) {
+    fn follow(&mut self, ctx: &Context, wanted: HashSet<Wanted>, stop: &CancellationToken) {
         self.running.retain(|probe, running| {
             let keep = wanted.contains(probe);
             if !keep {
@@ -129,10 +147,18 @@ impl Probes {
             }
             let running = stop.child_token();
             let key = ProbeKey { target: probe.target.clone(), source: probe.source.name.clone() };
-            let target = Target { ip: probe.ip, ports: &probe.ports, chain_id: &probe.chain_id };
-            let source = AnySource::at(target, &probe.source, &self.client);
+            let network = &probe.network;
+            let target = Target {
+                ip: probe.ip,
+                ports: &probe.ports,
+                chain_id: &network.chain_id,
+                family: network.family,
+                references: &network.references,
+            };
+            let Some(source) = AnySource::at(target, &probe.source, &self.client) else { continue };
             let every = Duration::from_millis(probe.source.every);
-            tokio::spawn(self.runner.run(Probe { key, source, every }, running.clone()));
+            let asks = ctx.asks.of(&network.name);
+            tokio::spawn(self.runner.run(Probe { key, source, every, asks }, running.clone()));
             self.running.insert(probe, running);
         }
     }
@@ -162,15 +188,18 @@ impl Probes {
     }
 }
 
-/// Asks one reference for the head, at twice the pace of the chain and at most every 2 s.
+/// Asks one reference what it sees, for as long as it is wanted.
 async fn watch_reference(ctx: Arc<Context>, client: Client, network: NetworkPlan, reference: Reference) {
-    let every = Duration::from_millis((network.block_time / 2).clamp(2_000, 30_000));
+    let every = reference_every(Duration::from_millis(network.block_time));
+    let timeout = every.min(Duration::from_secs(5));
+    let source = AnySource::of_reference(network.family, &network.chain_id, &reference, &client, timeout);
+    let Some(mut source) = source else { return };
+    let asks = ctx.asks.of(&network.name);
     loop {
-        let asked_at = ctx.clock.mono();
-        let timeout = every.min(Duration::from_secs(5));
-        let told = reference_head(&client, &network, &reference, timeout, ctx.clock.as_ref()).await;
+        let heights = Arc::clone(&asks.borrow());
+        let poll = source.poll(ctx.clock.as_ref(), &heights).await;
         let now = ctx.clock.mono();
-        let touched = ctx.world().file_reference(&network.name, &reference.name, told, asked_at, now);
+        let touched = ctx.world().file_reference(&network.name, &reference.name, &poll, now);
         wake(&ctx, touched);
         tokio::time::sleep(every).await;
     }
@@ -187,7 +216,7 @@ pub async fn file(ctx: Arc<Context>, mut polls: mpsc::Receiver<(ProbeKey, Poll)>
         };
         ctx.metrics.polls.get_or_create(&serve::Poll { source: "cometbft", result }).inc();
         let now = ctx.clock.mono();
-        let touched = ctx.world().file(&key.target, &poll, now);
+        let touched = ctx.world().file(&key.target, &key.source, &poll, now);
         wake(&ctx, touched);
     }
 }
@@ -198,7 +227,11 @@ pub async fn tick(ctx: Arc<Context>, pulse: serve::Pulse, stop: CancellationToke
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         pulse.beat();
         let now = ctx.clock.mono();
-        let touched = ctx.world().tick(now);
+        let (touched, asks) = {
+            let mut world = ctx.world();
+            (world.tick(now), world.asks())
+        };
+        ctx.asks.publish(asks);
         wake(&ctx, touched);
     }
 }

@@ -12,10 +12,13 @@ use std::{
 use crate::{
     api::policy::Mode,
     judge::{TargetState, VerdictKind},
-    network::{Chain, NetworkView, Voter},
-    policy::{NetworkPlan, Policy, Source},
-    signal::{Mono, Poll, Signal, Unknown},
-    telemetry::kubernetes::{self, PodHealth},
+    network::{Chain, NetworkView, Seen, Voter},
+    policy::{NetworkPlan, POD_STALE_AFTER, Policy, Source},
+    signal::{Mono, Poll, Signal, Unknown, Value},
+    telemetry::{
+        self,
+        kubernetes::{self, PodHealth},
+    },
 };
 
 use super::{observe::PodView, watch::Key};
@@ -44,8 +47,8 @@ pub struct Wanted {
     pub ip: IpAddr,
     /// The container ports that the pod declares.
     pub ports: Vec<(Option<String>, u16)>,
-    /// The chain that must answer.
-    pub chain_id: String,
+    /// The network that it belongs to.
+    pub network: Arc<NetworkPlan>,
 }
 
 /// Everything this process sees.
@@ -174,7 +177,7 @@ impl World {
                         other != key && *priority >= policy.priority && policy.mode != Mode::Observe
                     })
                 });
-                target.state.file(&kubernetes::poll(&health_of(pod), seen_at));
+                target.state.file(&kubernetes::poll(&health_of(pod), seen_at), 0, POD_STALE_AFTER);
             }
             if let Some(network) = self.networks.get_mut(&entry.policy.network) {
                 network.chain.forget(&entry.policy.id.uid, &uids);
@@ -202,13 +205,13 @@ impl World {
                 // On the host's network the pod's address is the node's: whoever answers there is not the pod.
                 let ip = target.pod.ip.as_deref().filter(|_| !target.pod.host_network);
                 let Some(ip) = ip.and_then(|ip| ip.parse().ok()) else { continue };
-                for source in &entry.policy.sources {
+                for source in entry.policy.sources.iter().filter(|source| !source.kind.is_a_query()) {
                     wanted.push(Wanted {
                         target: TargetKey { policy: key.clone(), uid: target.pod.uid.clone() },
                         source: source.clone(),
                         ip,
                         ports: target.pod.ports.clone(),
-                        chain_id: network.plan.chain_id.clone(),
+                        network: Arc::clone(&network.plan),
                     });
                 }
             }
@@ -216,24 +219,23 @@ impl World {
         wanted
     }
 
-    /// Files what a probe told, lets the target vote on its network's head, and judges it.
-    pub fn file(&mut self, key: &TargetKey, poll: &Poll, now: Mono) -> Touched {
+    /// Files what a source of a policy told of a target, lets the target vote on its network's head, and judges it.
+    pub fn file(&mut self, key: &TargetKey, source: &str, poll: &Poll, now: Mono) -> Touched {
         let mut touched = Touched::default();
         let Some(entry) = self.policies.get_mut(&key.policy) else { return touched };
         let Some(target) = entry.targets.get_mut(&key.uid) else { return touched };
-        target.state.file(poll);
-        let value = |signal| poll.values.iter().find(|(known, _)| *known == signal).map(|(_, value)| value);
-        if let Some(head) = value(Signal::Head) {
-            let head = head.clone().and_then(|head| head.whole().ok_or(Unknown::NotYet));
-            if let Ok(height) = head {
+        // A source that the policy does not have any more.
+        let (Some(rank), Some(asked)) = (entry.policy.rank(source), entry.policy.source(source)) else {
+            return touched;
+        };
+        target.state.file(poll, rank, asked.stale_after());
+        if entry.policy.votes_with(source) {
+            let seen = seen(poll, asked.stale_after());
+            if let Ok(height) = seen.head {
                 target.first_head.get_or_insert(height);
             }
             if let Some(network) = self.networks.get_mut(&entry.policy.network) {
-                let answered = value(Signal::Reachable)
-                    .is_some_and(|value| value.as_ref().is_ok_and(|value| value.whole() == Some(1)));
-                let voter = voter(&entry.policy, &key.uid);
-                let stale_after = entry.policy.stale_after(Signal::Head);
-                network.chain.own(&voter, head, answered, poll.asked_at, poll.observed_at, stale_after);
+                network.chain.own(&voter(&entry.policy, &key.uid), &seen);
                 if network.chain.refresh(now) {
                     touched.networks.insert(entry.policy.network.clone());
                 }
@@ -244,22 +246,22 @@ impl World {
     }
 
     /// Files what a reference outside the cluster told.
-    pub fn file_reference(
-        &mut self,
-        network: &str,
-        reference: &str,
-        told: Result<u64, Unknown>,
-        asked_at: Mono,
-        now: Mono,
-    ) -> Touched {
+    pub fn file_reference(&mut self, network: &str, reference: &str, poll: &Poll, now: Mono) -> Touched {
         let mut touched = Touched::default();
         if let Some(entry) = self.networks.get_mut(network) {
-            entry.chain.reference(reference, told, asked_at, now);
+            let seen = Seen { head: telemetry::reference_head(poll), ..seen(poll, 0) };
+            entry.chain.reference(reference, &seen);
             if entry.chain.refresh(now) {
                 touched.networks.insert(network.to_owned());
             }
         }
         touched
+    }
+
+    /// Heights at which the nodes of each network are compared.
+    #[must_use]
+    pub fn asks(&self) -> Vec<(String, Arc<[u64]>)> {
+        self.networks.iter().map(|(name, entry)| (name.clone(), entry.chain.asks().into())).collect()
     }
 
     /// Judges everything once more: holds expire by the clock, not by the next sample.
@@ -286,7 +288,7 @@ impl World {
         let Some(target) = entry.targets.get_mut(uid) else { return };
         let view = view(&self.networks, &entry.policy, uid, now);
         let before = target.state.verdict().kind;
-        if target.state.judge(&entry.policy, &view, now) {
+        if target.state.judge(&view, now) {
             touched.policies.insert(key.clone());
         }
         let after = target.state.verdict().kind;
@@ -320,6 +322,13 @@ impl World {
         counts
     }
 
+    /// The pods of a policy: their names and uids.
+    #[must_use]
+    pub fn pods_of(&self, policy: &Key) -> Vec<(String, String)> {
+        let targets = self.policies.get(policy).into_iter().flat_map(|entry| entry.targets.values());
+        targets.map(|target| (target.pod.name.clone(), target.pod.uid.clone())).collect()
+    }
+
     /// Every network.
     #[must_use]
     pub fn networks(&self) -> Vec<Arc<NetworkPlan>> {
@@ -341,6 +350,7 @@ fn health_of(pod: &PodView) -> PodHealth {
         restarts: pod.restarts,
         waiting_reason: pod.waiting_reason.clone(),
         last_exit: pod.last_exit.clone(),
+        fatal: pod.fatal_exit,
     }
 }
 
@@ -351,6 +361,25 @@ fn slot_of(pod: &PodView) -> String {
 
 fn voter(policy: &Policy, uid: &str) -> Voter {
     Voter { policy: policy.id.uid.clone(), target: uid.to_owned() }
+}
+
+/// What a poll says of the chain.
+fn seen(poll: &Poll, stale_after: u64) -> Seen<'_> {
+    let value = |signal| poll.values.iter().find(|(known, _)| *known == signal).map(|(_, value)| value);
+    let whole = |signal| value(signal).and_then(|value| value.as_ref().ok()).and_then(Value::whole);
+    let head = value(Signal::Head).cloned().unwrap_or(Err(Unknown::Unsupported));
+    Seen {
+        head: head.and_then(|head| head.whole().ok_or(Unknown::NotYet)),
+        answered: whole(Signal::Reachable) == Some(1),
+        finalized: whole(Signal::Finalized),
+        skew: match value(Signal::BlockTimeSkew) {
+            Some(Ok(Value::Micros(skew))) => Some(*skew),
+            _ => None,
+        },
+        told: &poll.told,
+        observed_at: poll.observed_at,
+        stale_after,
+    }
 }
 
 fn view(networks: &BTreeMap<String, NetworkEntry>, policy: &Policy, uid: &str, now: Mono) -> NetworkView {

@@ -1,7 +1,7 @@
 //! What a signal shows from one sample to the next: derived signals, the witness rule, and the lapse of time.
 
-use crate::network::NetworkView;
-use crate::signal::{Mono, Observatory, Reading, Sample, Signal, Unknown, Value};
+use crate::network::{Comparison, NetworkView};
+use crate::signal::{Latest, Mono, Observatory, Reading, Sample, Signal, Unknown, Value};
 
 /// A sample and what becomes of it by the lapse of time alone: it goes stale, and an age grows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +22,8 @@ pub(super) enum Shows {
     AgeOf(Mono),
     /// This head, while the network is there.
     Heads { own: u64, network: u64 },
+    /// How the node's block compares with the network's.
+    Compared(Comparison),
 }
 
 // === impl Course ===
@@ -33,23 +35,31 @@ impl Course {
     }
 
     /// What the newest sample of a signal shows; `None` before the first.
-    pub fn of(signal: Signal, seen: &Observatory, view: &NetworkView, stale_after: u64) -> Option<Self> {
-        let source = match signal {
-            Signal::HeadAge | Signal::HeadLag => Signal::Head,
-            other => other,
-        };
-        let observed_at = seen.observed_at(source)?;
-        // Read as of its own time: what time does to it is the course's affair.
-        let (asked_at, shows) = match seen.read(source, observed_at, stale_after) {
-            Reading::Known(sample) => (sample.asked_at, derive(signal, sample, seen, view)),
-            Reading::Unknown(why) => (observed_at, Err(why)),
+    pub fn of(signal: Signal, seen: &Observatory, view: &NetworkView) -> Option<Self> {
+        let latest = seen.latest(if signal.is_derived() { Signal::Head } else { signal })?;
+        let Latest { value, asked_at, observed_at, stale_after, .. } = latest;
+        let (asked_at, shows) = match value {
+            Ok(value) => (asked_at, derive(signal, value, &latest, view)),
+            Err(why) => (observed_at, Err(why.clone())),
         };
         Some(Self { asked_at, observed_at, stale_after, shows })
     }
 
+    /// How the node's blocks compare with the network's; `None` before the first head. Blocks do not change any more,
+    /// so the comparison is as fresh as the node's last answer.
+    pub fn of_blocks(signal: Signal, seen: &Observatory, view: &NetworkView) -> Option<Self> {
+        let course = Self::of(Signal::Head, seen, view)?;
+        let compared = if signal == Signal::AppHash { view.state } else { view.block };
+        let shows = match course.shows {
+            Ok(_) => compared.map(Shows::Compared).ok_or(Unknown::NoReference),
+            Err(why) => Err(why),
+        };
+        Some(Self { shows, ..course })
+    }
+
     /// What the newest sample of the head shows beside the network's; `None` before the first.
-    pub fn of_heads(seen: &Observatory, view: &NetworkView, stale_after: u64) -> Option<Self> {
-        let course = Self::of(Signal::Head, seen, view, stale_after)?;
+    pub fn of_heads(seen: &Observatory, view: &NetworkView) -> Option<Self> {
+        let course = Self::of(Signal::Head, seen, view)?;
         let shows = match (course.shows, view.reference) {
             (Ok(Shows::Value(Value::Whole(own))), Some(reference)) => {
                 Ok(Shows::Heads { own, network: reference.height })
@@ -101,24 +111,32 @@ impl Shows {
                 Value::Micros(i64::try_from(now.since(*since)).unwrap_or(i64::MAX).saturating_mul(1000))
             }
             Self::Heads { own, .. } => Value::Whole(*own),
+            Self::Compared(comparison) => Value::Whole(u64::from(comparison.differs())),
         }
     }
 }
 
-fn derive(signal: Signal, sample: Sample, seen: &Observatory, view: &NetworkView) -> Result<Shows, Unknown> {
+fn derive(signal: Signal, value: &Value, latest: &Latest<'_>, view: &NetworkView) -> Result<Shows, Unknown> {
     match signal {
-        Signal::HeadAge => seen.peak(Signal::Head).map(|(_, at)| Shows::AgeOf(at)).ok_or(Unknown::NotYet),
+        Signal::HeadAge => latest.peak.map(|(_, at)| Shows::AgeOf(at)).ok_or(Unknown::NotYet),
+        Signal::SyncRate => {
+            let own = value.whole().ok_or(Unknown::Unsupported)?;
+            let (before, at) = latest.before.ok_or(Unknown::NotYet)?;
+            let millis = i128::from(latest.observed_at.since(at)).max(1);
+            let rate = (i128::from(own) - i128::from(before)) * 1_000_000_000 / millis;
+            i64::try_from(rate).map(|rate| Shows::Value(Value::Micros(rate))).map_err(|_| Unknown::NotYet)
+        }
         Signal::HeadLag => {
             let reference = view.reference.ok_or(Unknown::NoReference)?;
-            let own = sample.value.whole().ok_or(Unknown::Unsupported)?;
+            let own = value.whole().ok_or(Unknown::Unsupported)?;
             let lag = (i128::from(reference.height) - i128::from(own)) * 1_000_000;
             let most = if lag < 0 { i64::MIN } else { i64::MAX };
             Ok(Shows::Value(Value::Micros(i64::try_from(lag).unwrap_or(most))))
         }
         // Silence counts against the node only while something else on the network answered: else it may be us.
-        Signal::Reachable if sample.value == Value::Whole(0) && !view.witnessed(sample.asked_at) => {
+        Signal::Reachable if *value == Value::Whole(0) && !view.witnessed(latest.asked_at) => {
             Err(Unknown::NoWitness)
         }
-        _ => Ok(Shows::Value(sample.value)),
+        _ => Ok(Shows::Value(value.clone())),
     }
 }

@@ -19,5 +19,6 @@ mod threshold;
 mod verdict;
 mod words;
 
+pub use rule::read;
 pub use target::TargetState;
 pub use verdict::{Finding, Verdict, VerdictKind};

@@ -9,7 +9,7 @@ use super::{
     verdict::Finding,
 };
 use crate::network::NetworkView;
-use crate::policy::{Condition, Policy, Rule, Trigger};
+use crate::policy::{Condition, Rule, Trigger};
 use crate::signal::{Mono, Observatory, Signal};
 
 /// One rule over one target.
@@ -61,18 +61,12 @@ impl RuleState {
     }
 
     /// What there is to see now, if that is not what was seen at the last judgement; and since when.
-    pub fn look(
-        &self,
-        seen: &Observatory,
-        policy: &Policy,
-        view: &NetworkView,
-        now: Mono,
-    ) -> Option<(Mono, Course)> {
-        let stale_after = policy.stale_after(self.rule.signal);
+    pub fn look(&self, seen: &Observatory, view: &NetworkView, now: Mono) -> Option<(Mono, Course)> {
         let course = match self.rule.condition {
-            Condition::Stalled => Course::of_heads(seen, view, stale_after),
+            Condition::Stalled => Course::of_heads(seen, view),
+            Condition::Diverged => Course::of_blocks(self.rule.signal, seen, view),
             Condition::Above(_) | Condition::Below(_) | Condition::Absent => {
-                Course::of(self.rule.signal, seen, view, stale_after)
+                Course::of(self.rule.signal, seen, view)
             }
         };
         let course = course.filter(|course| *course != self.course)?;
@@ -86,7 +80,7 @@ impl RuleState {
         let stale = shows.map(|_| self.course.stale_at());
         let since = shows.and_then(|shows| match shows {
             Shows::AgeOf(since) => Some(*since),
-            Shows::Value(_) | Shows::Heads { .. } => None,
+            Shows::Value(_) | Shows::Heads { .. } | Shows::Compared(_) => None,
         });
         let passes = since.into_iter().flat_map(|since| threshold::passes(&self.rule, since));
         let turns = passes.chain(stale).filter(|at| *at > after);
@@ -151,8 +145,15 @@ impl RuleState {
         let shows = self.course.at(now);
         match (self.rule.condition, shows) {
             (Condition::Absent, shows) => absent::stance(shows.is_some()),
-            (_, None) => Stance::Unknown,
             (Condition::Stalled, Some(_)) => self.mark.as_ref().map_or(Stance::Unknown, Mark::stance),
+            (Condition::Diverged, Some(Shows::Compared(comparison))) => {
+                if comparison.differs() {
+                    Stance::Breach
+                } else {
+                    Stance::Clear
+                }
+            }
+            (Condition::Diverged, Some(_)) | (_, None) => Stance::Unknown,
             (Condition::Above(_) | Condition::Below(_), Some(shows)) => {
                 threshold::stance(&self.rule, &shows.value(now))
             }
@@ -166,19 +167,17 @@ impl RuleState {
                 threshold::sentence(&self.rule, &shows.value(now), lasted, self.hold.breaches())
             }
             (Condition::Stalled, _, Some(mark)) => mark.sentence(now),
+            (Condition::Diverged, Ok(Shows::Compared(comparison)), _) => {
+                comparison.sentence(self.rule.signal.name())
+            }
             _ => absent::sentence(self.rule.signal, &self.course.unknown(), lasted),
         }
     }
 }
 
 /// The reading of any signal of a target, derived ones and the witness rule included.
-pub(super) fn read(
-    signal: Signal,
-    seen: &Observatory,
-    policy: &Policy,
-    view: &NetworkView,
-    now: Mono,
-) -> crate::signal::Reading {
-    let course = Course::of(signal, seen, view, policy.stale_after(signal));
+#[must_use]
+pub fn read(signal: Signal, seen: &Observatory, view: &NetworkView, now: Mono) -> crate::signal::Reading {
+    let course = Course::of(signal, seen, view);
     course.unwrap_or_else(|| Course::not_yet(now)).reading(now)
 }

@@ -50,15 +50,17 @@ impl TargetState {
     }
 
     /// Files what a poll told. Judge after each: a window of samples counts those that were judged.
-    pub fn file(&mut self, poll: &Poll) {
-        self.observatory.file(poll);
+    ///
+    /// `rank`: the place of the source among those of the policy; `stale_after` (milliseconds): for how long its
+    /// samples are known.
+    pub fn file(&mut self, poll: &Poll, rank: u8, stale_after: u64) {
+        self.observatory.file(poll, rank, stale_after);
     }
 
     /// Judges everything up to now. Returns whether the verdict's kind changed, or which rules breach or fire.
-    pub fn judge(&mut self, policy: &Policy, view: &NetworkView, now: Mono) -> bool {
+    pub fn judge(&mut self, view: &NetworkView, now: Mono) -> bool {
         let before = self.outline();
-        let mut arrivals: Vec<_> =
-            self.rules.iter().map(|rule| rule.look(&self.observatory, policy, view, now)).collect();
+        let mut arrivals: Vec<_> = self.rules.iter().map(|rule| rule.look(&self.observatory, view, now)).collect();
         while let Some(at) = self.next_event(&arrivals).filter(|at| *at <= now) {
             for (rule, arrival) in self.rules.iter_mut().zip(&mut arrivals) {
                 let arrived = arrival.take_if(|(from, _)| *from <= at).map(|(_, course)| course);
@@ -82,8 +84,8 @@ impl TargetState {
     /// The next instant at which judging again can change something although nothing new is told. Not before `now`;
     /// `now` itself when something is told that was not judged yet.
     #[must_use]
-    pub fn next(&self, policy: &Policy, view: &NetworkView, now: Mono) -> Option<Mono> {
-        let look = |rule: &RuleState| rule.look(&self.observatory, policy, view, now);
+    pub fn next(&self, view: &NetworkView, now: Mono) -> Option<Mono> {
+        let look = |rule: &RuleState| rule.look(&self.observatory, view, now);
         let arrivals: Vec<_> = self.rules.iter().map(look).collect();
         self.next_event(&arrivals).map(|at| at.max(now))
     }
@@ -96,8 +98,8 @@ impl TargetState {
 
     /// What is known of a signal now. Derived signals are computed, and a silence without a witness is not known.
     #[must_use]
-    pub fn read(&self, signal: Signal, policy: &Policy, view: &NetworkView, now: Mono) -> Reading {
-        super::rule::read(signal, &self.observatory, policy, view, now)
+    pub fn read(&self, signal: Signal, view: &NetworkView, now: Mono) -> Reading {
+        super::rule::read(signal, &self.observatory, view, now)
     }
 
     /// When the next thing happens: something that was told takes effect, or time brings a change.
@@ -109,12 +111,14 @@ impl TargetState {
 
     /// The verdict in one word, and since when.
     fn conclude(&mut self, at: Mono) {
-        let critical = || self.rules.iter().filter(|state| state.rule().severity == Severity::Critical);
+        let critical = || self.rules.iter().filter(|state| state.rule().severity >= Severity::Critical);
+        // That nobody can say whether a node is on a fork of its own is no reason to doubt the rest.
+        let blind = |state: &RuleState| state.rule().severity == Severity::Critical && state.blind();
         let kind = if critical().any(|state| matches!(state.phase(), Phase::Firing { .. })) {
             VerdictKind::Unhealthy
         } else if critical().any(|state| matches!(state.phase(), Phase::Breaching { .. })) {
             VerdictKind::Suspect
-        } else if critical().any(RuleState::blind) {
+        } else if self.rules.iter().any(blind) {
             VerdictKind::Unknown
         } else {
             VerdictKind::Healthy

@@ -90,7 +90,11 @@ impl Scene {
         values: &[(Signal, Result<u64, Unknown>)],
     ) -> VerdictKind {
         let values = values.iter().map(|(signal, value)| (*signal, value.clone().map(Value::Whole))).collect();
-        self.target.file(&Poll { asked_at: Mono(asked * 1000), observed_at: Mono(observed * 1000), values });
+        self.target.file(
+            &Poll { asked_at: Mono(asked * 1000), observed_at: Mono(observed * 1000), values, ..Poll::default() },
+            0,
+            15_000,
+        );
         self.at(observed)
     }
 
@@ -109,7 +113,7 @@ impl Scene {
 
     pub(super) fn at(&mut self, second: u64) -> VerdictKind {
         self.now = second;
-        self.target.judge(&self.policy, &self.view, Mono(second * 1000));
+        self.target.judge(&self.view, Mono(second * 1000));
         self.target.verdict().kind
     }
 
@@ -122,6 +126,6 @@ impl Scene {
     }
 
     pub(super) fn next(&self) -> Option<u64> {
-        self.target.next(&self.policy, &self.view, Mono(self.now * 1000)).map(|at| at.0)
+        self.target.next(&self.view, Mono(self.now * 1000)).map(|at| at.0)
     }
 }

@@ -31,8 +31,9 @@ fn a_node_that_started_over_from_nothing_is_catching_up_too() {
     let mut scene = Scene::new(vec![stalled()]);
     scene.network(80_000);
     scene.head(0, 79_999);
-    assert_eq!(scene.head(5, 10), Suspect);
-    assert_eq!(scene.head(10, 20), Healthy);
+    assert_eq!(scene.head(5, 10), NotKnown, "a head that falls so deep is doubted once");
+    assert_eq!(scene.head(10, 20), Suspect);
+    assert_eq!(scene.head(15, 30), Healthy);
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn silence_without_a_witness_may_be_our_own() {
     scene.head(0, 100);
     assert_eq!(scene.silent(10), Suspect, "the witness answered within two intervals");
     assert_eq!(scene.silent(15), Suspect, "a breach is remembered while samples would live");
-    assert_eq!(scene.target.read(Signal::Reachable, &scene.policy, &scene.view, Mono(17_000)).known(), None);
+    assert_eq!(scene.target.read(Signal::Reachable, &scene.view, Mono(17_000)).known(), None);
     for at in (20..300).step_by(5) {
         scene.silent(at);
     }
@@ -274,7 +275,7 @@ fn head_age_grows_by_itself_and_fires_without_a_sample() {
 #[test]
 fn derived_signals_are_as_unknown_as_the_head() {
     let mut scene = Scene::new(vec![]);
-    let read = |scene: &Scene, signal, at| scene.target.read(signal, &scene.policy, &scene.view, Mono(at)).clone();
+    let read = |scene: &Scene, signal, at| scene.target.read(signal, &scene.view, Mono(at)).clone();
     scene.head(1, 100);
     assert_eq!(read(&scene, Signal::HeadLag, 1_000), crate::signal::Reading::Unknown(Unknown::NoReference));
     scene.network(90);
@@ -306,10 +307,14 @@ fn a_changed_policy_keeps_the_memory_of_rules_that_stayed_as_they_were() {
 #[test]
 fn only_a_change_of_kind_or_of_firing_rules_is_a_change() {
     let mut scene = Scene::new(vec![silent()]);
-    let change = |scene: &mut Scene, at: u64| scene.target.judge(&scene.policy, &scene.view, Mono(at * 1000));
+    let change = |scene: &mut Scene, at: u64| scene.target.judge(&scene.view, Mono(at * 1000));
     let poll = |scene: &mut Scene, at: u64, up: u64| {
         let values = vec![(Signal::Reachable, Ok(Value::Whole(up)))];
-        scene.target.file(&Poll { asked_at: Mono(at * 1000), observed_at: Mono(at * 1000), values });
+        scene.target.file(
+            &Poll { asked_at: Mono(at * 1000), observed_at: Mono(at * 1000), values, ..Poll::default() },
+            0,
+            15_000,
+        );
         change(scene, at)
     };
     assert!(!change(&mut scene, 0));

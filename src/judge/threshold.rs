@@ -12,7 +12,7 @@ pub(super) fn stance(rule: &Rule, value: &Value) -> Stance {
     let (breaches, clears) = match rule.condition {
         Condition::Above(above) => (value > above.into(), value <= rule.clear_at.unwrap_or(above).into()),
         Condition::Below(below) => (value < below.into(), value >= rule.clear_at.unwrap_or(below).into()),
-        Condition::Stalled | Condition::Absent => (false, true),
+        Condition::Stalled | Condition::Absent | Condition::Diverged => (false, true),
     };
     match (breaches, clears) {
         (true, _) => Stance::Breach,
@@ -43,7 +43,7 @@ pub(super) fn sentence(rule: &Rule, value: &Value, lasted: Option<u64>, breaches
     let (side, limit) = match rule.condition {
         Condition::Above(above) => ("above", above),
         Condition::Below(below) => ("below", below),
-        Condition::Stalled | Condition::Absent => return String::new(),
+        Condition::Stalled | Condition::Absent | Condition::Diverged => return String::new(),
     };
     let signal = rule.signal;
     let limit = words::amount(signal, &Value::Micros(limit));

@@ -67,8 +67,14 @@ impl VerdictKind {
 }
 
 impl Verdict {
-    /// The critical findings that fire.
+    /// The findings that fire and make the target unhealthy: the critical ones, and those that quarantine.
     pub fn firing(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|finding| finding.firing && finding.severity == Severity::Critical)
+        self.findings.iter().filter(|finding| finding.firing && finding.severity >= Severity::Critical)
+    }
+
+    /// Whether the target must be kept as it is: what is wrong with it, no restart mends.
+    #[must_use]
+    pub fn quarantined(&self) -> bool {
+        self.firing().any(|finding| finding.severity == Severity::Quarantine)
     }
 }

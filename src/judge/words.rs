@@ -18,6 +18,10 @@ pub(super) fn span(millis: u64) -> String {
 pub(super) fn amount(signal: Signal, value: &Value) -> String {
     match signal.unit() {
         Unit::Seconds => format!("{value} s"),
-        Unit::Flag | Unit::Count | Unit::Height | Unit::Blocks | Unit::Text => value.to_string(),
+        Unit::PerSecond => format!("{value}/s"),
+        Unit::Coins => format!("{value} coins"),
+        Unit::Flag | Unit::Count | Unit::Height | Unit::Blocks | Unit::Ratio | Unit::Number | Unit::Text => {
+            value.to_string()
+        }
     }
 }

@@ -3,33 +3,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    NetworkView, ReferenceHead,
-    quorum::{Ballot, ENOUGH_REFERENCES, Quorum},
+    NetworkView, ReferenceHead, Seen, Split, Voter, Who,
+    blocks::Blocks,
+    quorum::{Ballot, ENOUGH_REFERENCES, Quorum, lower_median},
     record::Record,
+    vote::Vote,
 };
 use crate::{
+    api::Family,
     policy::NetworkPlan,
-    signal::{Mono, Unknown},
+    signal::{Mono, Unknown, Upgrade},
 };
-
-/// One of one's own nodes as a voter.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Voter {
-    /// Uid of the policy.
-    pub policy: String,
-    /// Uid of the pod.
-    pub target: String,
-}
 
 /// One network as a quorum sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Chain {
     id: String,
+    family: Family,
+    block_time: u64,
     stalled_after: u64,
     reference_stale_after: u64,
     /// Per reference its address and its vote.
     references: BTreeMap<String, (String, Vote)>,
     own: BTreeMap<Voter, Vote>,
+    blocks: Blocks,
     /// The head with all votes.
     whole: Record,
     /// Per own node the head without its vote.
@@ -39,22 +36,8 @@ pub struct Chain {
     refreshed_at: Mono,
     head: Option<ReferenceHead>,
     stalled: bool,
-}
-
-/// One voter. A probe that got no answer takes nothing back: the vote before it stands until it is stale, else a
-/// reference that fails now and then would come and go all the time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Vote {
-    /// The newest head that was told, and when.
-    head: Option<(u64, Mono)>,
-    /// The newest result, and when.
-    told: Result<u64, Unknown>,
-    observed_at: Mono,
-    stale_after: u64,
-    /// When the probe last succeeded, and so bore witness.
-    answered_at: Option<Mono>,
-    /// Whether it counted at the last refresh.
-    counted: bool,
+    upgrade: Option<Upgrade>,
+    split: Option<Split>,
 }
 
 /// How often a reference is asked (milliseconds): two block times, and not oftener than every five seconds.
@@ -63,121 +46,77 @@ pub fn reference_every(plan: &NetworkPlan) -> u64 {
     plan.block_time.saturating_mul(2).max(5_000)
 }
 
-// === impl Vote ===
-
-impl Vote {
-    fn none(stale_after: u64) -> Self {
-        let told = Err(Unknown::NotYet);
-        Self { head: None, told, observed_at: Mono(0), stale_after, answered_at: None, counted: false }
-    }
-
-    /// Takes the result of a probe, unless a newer one is known.
-    fn take(&mut self, told: Result<u64, Unknown>, answered: bool, observed_at: Mono) {
-        if observed_at < self.observed_at {
-            return;
-        }
-        self.head = match &told {
-            Ok(head) => Some((*head, observed_at)),
-            Err(Unknown::NoAnswer | Unknown::OurSide(_)) => self.head,
-            // Nonsense and other chains have no vote, not even a former one.
-            Err(_) => None,
-        };
-        self.told = told;
-        self.observed_at = observed_at;
-        if answered {
-            self.answered_at = Some(observed_at);
-        }
-    }
-
-    /// The head that is voted for, while it is fresh.
-    fn fresh(&self, now: Mono) -> Option<u64> {
-        self.head.filter(|(_, at)| now.since(*at) <= self.stale_after).map(|(head, _)| head)
-    }
-
-    /// Notes whether the vote counts now; returns whether that is news.
-    fn recount(&mut self, now: Mono) -> bool {
-        let counts = self.fresh(now).is_some();
-        std::mem::replace(&mut self.counted, counts) != counts
-    }
-
-    /// The first instant at which the vote is stale.
-    fn lapses_at(&self, now: Mono) -> Option<Mono> {
-        self.fresh(now)?;
-        self.head.map(|(_, at)| at.plus(self.stale_after).plus(1))
-    }
-
-    /// The last success, and for how long it bears witness: two intervals, where a sample lives for three.
-    fn witness(&self) -> Option<(Mono, u64)> {
-        self.answered_at.map(|at| (at, self.stale_after / 3 * 2))
-    }
-}
-
-// === impl Chain ===
-
 impl Chain {
     /// A network of which nothing is known yet.
     #[must_use]
     pub fn new(plan: &NetworkPlan) -> Self {
         let mut chain = Self {
             id: plan.chain_id.clone(),
+            family: plan.family,
+            block_time: plan.block_time,
             stalled_after: plan.stalled_after,
             reference_stale_after: 0,
             references: BTreeMap::new(),
             own: BTreeMap::new(),
+            blocks: Blocks::default(),
             whole: Record::default(),
             others: BTreeMap::new(),
             left: false,
             refreshed_at: Mono(0),
             head: None,
             stalled: false,
+            upgrade: None,
+            split: None,
         };
         chain.adopt(plan);
         chain
     }
 
     /// The plan changed. Votes of references that are still asked at the same address live on; with another chain id
-    /// nothing does.
+    /// or family nothing does.
     pub fn adopt(&mut self, plan: &NetworkPlan) {
-        if self.id != plan.chain_id {
+        if self.id != plan.chain_id || self.family != plan.family {
             *self = Self::new(plan);
             return;
         }
+        self.block_time = plan.block_time;
         self.stalled_after = plan.stalled_after;
         self.reference_stale_after = reference_every(plan).saturating_mul(3);
         let mut before = std::mem::take(&mut self.references);
+        let mut kept = BTreeSet::new();
         for reference in &plan.references {
             let known = before.remove(&reference.name).filter(|(url, _)| *url == reference.url);
-            let vote = known.map_or_else(|| Vote::none(0), |(_, vote)| vote);
-            let vote = Vote { stale_after: self.reference_stale_after, ..vote };
+            kept.extend(known.is_some().then(|| reference.name.clone()));
+            let mut vote = known.map_or_else(|| Vote::none(0), |(_, vote)| vote);
+            vote.stale_after = self.reference_stale_after;
             self.references.insert(reference.name.clone(), (reference.url.clone(), vote));
         }
+        self.blocks.retain(|who| match who {
+            Who::Reference(name) => kept.contains(name),
+            Who::Own(_) => true,
+        });
         self.left = true;
     }
 
-    /// A reference was asked for its head. One that is not in the plan any more is ignored.
-    pub fn reference(&mut self, name: &str, result: Result<u64, Unknown>, _asked_at: Mono, observed_at: Mono) {
+    /// A reference was asked. One that is not in the plan any more is ignored.
+    pub fn reference(&mut self, name: &str, seen: &Seen<'_>) {
+        let stale_after = self.reference_stale_after;
         if let Some((_, vote)) = self.references.get_mut(name) {
-            let answered = result.is_ok();
-            vote.take(result, answered, observed_at);
+            vote.take(&Seen { stale_after, ..seen.clone() });
+            self.blocks.take(&Who::Reference(name.to_owned()), seen.told);
         }
     }
 
-    /// An own node was asked. `reachable`: it answered correctly. `stale_after` in milliseconds.
-    pub fn own(
-        &mut self,
-        voter: &Voter,
-        head: Result<u64, Unknown>,
-        reachable: bool,
-        _asked_at: Mono,
-        observed_at: Mono,
-        stale_after: u64,
-    ) {
+    /// An own node was asked.
+    pub fn own(&mut self, voter: &Voter, seen: &Seen<'_>) {
         let vote = match self.own.get_mut(voter) {
             Some(vote) => vote,
-            None => self.own.entry(voter.clone()).or_insert_with(|| Vote::none(stale_after)),
+            None => self.own.entry(voter.clone()).or_insert_with(|| Vote::none(seen.stale_after)),
         };
-        vote.stale_after = stale_after;
-        vote.take(head, reachable, observed_at);
+        vote.take(seen);
+        if !seen.told.blocks.is_empty() || seen.told.state.is_some() {
+            self.blocks.take(&Who::Own(voter.clone()), seen.told);
+        }
     }
 
     /// Targets of a policy are gone, all but those in `keep`.
@@ -186,11 +125,17 @@ impl Chain {
         self.left |= self.own.iter().any(|(voter, vote)| vote.counted && !stays(voter));
         self.own.retain(|voter, _| stays(voter));
         self.others.retain(|voter, _| stays(voter));
+        self.blocks.retain(|who| match who {
+            Who::Reference(_) => true,
+            Who::Own(voter) => stays(voter),
+        });
     }
 
     /// Counts the votes anew. To be called after every result, so that a rise is told from a vote that joined.
-    /// Returns whether the network began or ceased to stand still, or a quorum came or went.
+    /// Returns whether the network began or ceased to stand still or to be split, a quorum came or went, or an upgrade
+    /// was planned or is over.
     pub fn refresh(&mut self, now: Mono) -> bool {
+        self.expel();
         let regrouped = self.regroup(now);
         let ballot = ballot(&self.references, &self.own, now);
         for (voter, vote) in &self.own {
@@ -205,11 +150,55 @@ impl Chain {
         let quorum = ballot.count(None);
         self.whole.note(quorum.map(|quorum| quorum.height), regrouped, self.stalled_after, now);
 
-        let before = (self.head.is_some(), self.stalled);
+        let before = (self.head.is_some(), self.stalled, self.upgrade.clone(), self.split.is_some());
         self.head = quorum.map(|quorum| quorum.with(&self.whole));
         self.refreshed_at = now;
         self.stalled = self.stalled_since(now).is_some();
-        before != (self.head.is_some(), self.stalled)
+        self.upgrade = self.planned(now);
+        self.split = self.blocks.split(|who| match who {
+            Who::Reference(name) => name.clone(),
+            Who::Own(voter) => voter.target.clone(),
+        });
+        self.ask(now);
+        before != (self.head.is_some(), self.stalled, self.upgrade.clone(), self.split.is_some())
+    }
+
+    /// A reference whose block most others do not have speaks of another chain, whatever it calls it.
+    fn expel(&mut self) {
+        for (name, (_, vote)) in &mut self.references {
+            let compared = self.blocks.block(&Who::Reference(name.clone()));
+            vote.elsewhere = compared.is_some_and(|compared| compared.differs());
+        }
+    }
+
+    /// Decides at which heights the voters are compared next.
+    fn ask(&mut self, now: Mono) {
+        let Some(head) = self.head else { return };
+        let votes = || self.references.values().map(|(_, vote)| vote).chain(self.own.values());
+        let finalized = lower_median(votes().filter_map(|vote| vote.finalized(now)).collect());
+        let (last, lowest) = match self.family {
+            // Consensus clients tell their finalized checkpoints unasked.
+            Family::EthereumConsensus | Family::Other => return,
+            // A block with its commit is final, and the next header tells what the application made of it.
+            Family::CometBFT => (head.height.saturating_sub(2), votes().filter_map(|vote| vote.fresh(now)).min()),
+            Family::EthereumExecution => (finalized.unwrap_or(head.height.saturating_sub(64)), None),
+            Family::Substrate | Family::Solana => (finalized.unwrap_or(head.height.saturating_sub(32)), None),
+        };
+        // One comparison in half a minute.
+        let spacing = 30_000 / self.block_time.max(1);
+        self.blocks.ask(last.min(head.height), spacing, lowest);
+    }
+
+    /// The upgrade that most of those who can tell say is planned.
+    fn planned(&self, now: Mono) -> Option<Upgrade> {
+        let votes = self.references.values().map(|(_, vote)| vote).chain(self.own.values());
+        let mut plans = BTreeMap::<Option<(u64, &str)>, usize>::new();
+        for plan in votes.filter_map(|vote| vote.upgrade(now)) {
+            *plans.entry(plan.as_ref().map(|plan| (plan.height, plan.name.as_str()))).or_default() += 1;
+        }
+        // Of two opinions with as many votes the one that holds still counts.
+        let (plan, _) = plans.into_iter().max_by_key(|(plan, votes)| (*votes, plan.is_some()))?;
+        plan.map(|(height, name)| Upgrade { name: name.to_owned(), height })
     }
 
     /// Whether a vote that counts joined or lapsed since the last refresh.
@@ -231,29 +220,71 @@ impl Chain {
         self.head
     }
 
+    /// Heights at which every voter should tell its block.
+    #[must_use]
+    pub fn asks(&self) -> &[u64] {
+        self.blocks.asked()
+    }
+
+    /// The upgrade that the chain has planned, as of the last refresh.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<&Upgrade> {
+        self.upgrade.as_ref()
+    }
+
+    /// Two chains under one name, as of the last refresh.
+    #[must_use]
+    pub fn split(&self) -> Option<&Split> {
+        self.split.as_ref()
+    }
+
     /// What a target may know of the others: the head without its own vote, and when another probe last succeeded.
     #[must_use]
     pub fn view(&self, subject: &Voter, now: Mono) -> NetworkView {
-        let its = self.own.get(subject).and_then(|vote| vote.fresh(now));
+        let own = self.own.get(subject);
+        let its = own.and_then(|vote| vote.fresh(now));
         let quorum =
             ballot(&self.references, &self.own, now).count(its.map(|head| (subject.policy.as_str(), head)));
         let record = self.others.get(subject).unwrap_or(&self.whole);
         let others = self.own.iter().filter(|(voter, _)| *voter != subject).map(|(_, vote)| vote);
         let probes = self.references.values().map(|(_, vote)| vote).chain(others);
         let witness = probes.filter_map(Vote::witness).max_by_key(|(at, within)| (at.plus(*within), *at));
+        let mut reference = quorum.map(|quorum| quorum.with(record));
+        if let (Some(reference), Some(its), Some(vote)) = (&mut reference, its, own) {
+            reference.height = self.plausible(reference.height, its, vote);
+        }
+        let who = Who::Own(subject.clone());
         NetworkView {
-            reference: quorum.map(|quorum| quorum.with(record)),
+            reference,
             witness_at: witness.map(|(at, _)| at),
             witness_within: witness.map_or(0, |(_, within)| within),
+            block: self.blocks.block(&who),
+            state: self.blocks.state(&who),
+            upgrade: own
+                .and_then(|vote| vote.upgrade(now))
+                .and_then(Clone::clone)
+                .or_else(|| self.upgrade.clone()),
+            split: self.split.as_ref().is_some_and(|split| !split.decided),
         }
     }
 
+    /// A node whose newest block is no older than three block times cannot be far behind: a head that says so is a
+    /// liar's, and counts as the node's own. Far: more than a chain ten times as fast as announced makes meanwhile.
+    fn plausible(&self, reference: u64, its: u64, vote: &Vote) -> u64 {
+        let within = self.block_time.saturating_mul(3).max(10_000);
+        let most = within.saturating_mul(10) / self.block_time.max(1);
+        if vote.is_current(within) && reference > its.saturating_add(most) { its } else { reference }
+    }
+
     /// Since when the network stands still, once that has lasted for `stalledAfter`. Without a quorum it is not known
-    /// to.
+    /// to; and of fewer than three votes one that stands still may be the one that is broken.
     #[must_use]
     pub fn stalled_since(&self, now: Mono) -> Option<Mono> {
         let since = self.whole.stands_since();
-        (self.head.is_some() && now.since(since) >= self.stalled_after).then_some(since)
+        let head = self.head.filter(|_| now.since(since) >= self.stalled_after)?;
+        let mut votes = self.references.values().map(|(_, vote)| vote).chain(self.own.values());
+        let refuted = head.of < 3 && votes.any(|vote| vote.rose_within(now, self.stalled_after));
+        (!refuted).then_some(since)
     }
 
     /// The next instant at which a refresh can change something without a new result.
@@ -269,8 +300,14 @@ impl Chain {
     pub fn references(&self) -> impl Iterator<Item = (&str, Result<u64, Unknown>)> {
         self.references.iter().map(|(name, (_, vote))| {
             let age = self.refreshed_at.since(vote.observed_at);
-            let stale = vote.told.is_ok() && age > vote.stale_after;
-            (name.as_str(), if stale { Err(Unknown::Stale(age)) } else { vote.told.clone() })
+            let told = match &vote.told {
+                Ok(_) if vote.elsewhere => {
+                    Err(Unknown::Invalid("its block differs from that of most others: it has no vote".into()))
+                }
+                Ok(_) if age > vote.stale_after => Err(Unknown::Stale(age)),
+                told => told.clone(),
+            };
+            (name.as_str(), told)
         })
     }
 }

@@ -10,15 +10,37 @@
 //! that a frozen vote hides lag and fakes a stalled chain; with one there is nothing to compare it with. The first
 //! errs to doing nothing; the second is good for lag only, and [`ReferenceHead::of`] says so.
 
+mod blocks;
 mod chain;
 mod quorum;
 mod record;
 #[cfg(test)]
 mod tests;
+mod vote;
 
-pub use chain::{Chain, Voter, reference_every};
+pub use blocks::{Comparison, Split};
+pub use chain::{Chain, reference_every};
+pub use vote::Seen;
 
-use crate::signal::Mono;
+use crate::signal::{Mono, Upgrade};
+
+/// One of one's own nodes as a voter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Voter {
+    /// Uid of the policy.
+    pub policy: String,
+    /// Uid of the pod.
+    pub target: String,
+}
+
+/// Whose block it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Who {
+    /// A reference's, by name.
+    Reference(String),
+    /// One of one's own nodes'.
+    Own(Voter),
+}
 
 /// What a target needs to know of the rest of its network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,6 +51,14 @@ pub struct NetworkView {
     pub witness_at: Option<Mono>,
     /// For how long that success bears witness (milliseconds): two of its own intervals.
     pub witness_within: u64,
+    /// How its newest comparable block compares with the others'.
+    pub block: Option<Comparison>,
+    /// How its application's state compares with what the others' next header says.
+    pub state: Option<Comparison>,
+    /// The upgrade that the chain has planned: the target's own word first, then what most say.
+    pub upgrade: Option<Upgrade>,
+    /// Voters disagree about the chain, and nobody can say who is right.
+    pub split: bool,
 }
 
 /// The network's head as a quorum sees it.

@@ -22,7 +22,7 @@ pub(super) struct Quorum {
 }
 
 /// The lower median: sorted from high to low, the one at index n/2.
-fn lower_median(mut heads: Vec<u64>) -> Option<u64> {
+pub(super) fn lower_median(mut heads: Vec<u64>) -> Option<u64> {
     heads.sort_unstable_by(|a, b| b.cmp(a));
     heads.get(heads.len() / 2).copied()
 }

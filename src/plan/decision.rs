@@ -55,6 +55,7 @@ struct Record<'a> {
     target: super::TargetFacts,
     fleet: &'a super::FleetFacts,
     chain: &'a super::ChainFacts,
+    joined: &'a [super::JoinedFacts],
     live: &'a super::Live,
     now: &'a crate::signal::Now,
     guards: &'a [GuardResult],
@@ -120,14 +121,15 @@ fn write_down(facts: &Facts<'_>, step: Step, guards: &[GuardResult]) -> String {
             finding.evidence = bounded(&finding.evidence, sentence);
         }
         if sentence == 0 {
-            target.verdict.findings.retain(|finding| finding.firing && finding.severity == Severity::Critical);
+            target.verdict.findings.retain(|finding| finding.firing && finding.severity >= Severity::Critical);
         }
         let record = Record {
             engine: env!("CARGO_PKG_VERSION"),
             step,
             target: target.clone(),
             fleet: facts.fleet,
-            chain: &facts.chain,
+            chain: facts.chain,
+            joined: facts.joined,
             live: facts.live,
             now: &facts.now,
             guards,

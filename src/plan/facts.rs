@@ -25,7 +25,9 @@ pub struct Facts<'a> {
     /// The other targets of the policy.
     pub fleet: &'a FleetFacts,
     /// The chain as a whole.
-    pub chain: ChainFacts,
+    pub chain: &'a ChainFacts,
+    /// The other networks that it needs.
+    pub joined: &'a [JoinedFacts],
     /// What was read live, or, while proposing, what the cache says.
     pub live: &'a Live,
     /// What this process knows about itself.
@@ -79,7 +81,7 @@ pub struct FleetFacts {
 }
 
 /// The chain as a whole, as seen without the subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChainFacts {
     /// Whether there is a reference head at all.
@@ -88,6 +90,22 @@ pub struct ChainFacts {
     pub risen_at: Mono,
     /// For how long (milliseconds) a resting head is still a moving chain: several blocks, and several polls.
     pub patience: u64,
+    /// An upgrade whose height is near or passed: its name and height. The target's own word first, then what most say.
+    pub upgrade: Option<(String, u64)>,
+    /// The nodes disagree about the chain, and nobody can say who is right.
+    pub split: bool,
+}
+
+/// Another network that a relayer or an oracle needs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JoinedFacts {
+    /// Its name.
+    pub network: String,
+    /// Whether its head is known.
+    pub known: bool,
+    /// Whether its head rises.
+    pub moves: bool,
 }
 
 /// What this process knows about itself.

@@ -31,6 +31,10 @@ pub enum Guard {
     CrashLoop,
     /// What we see may be what is wrong with us.
     TelemetryLost,
+    /// The chain is about to be upgraded, or waits for it.
+    Upgrading,
+    /// There are two chains under one name.
+    Diverged,
     /// The chain as a whole does not move.
     NetworkStalled,
     /// The target is not unhealthy on fresh evidence.
@@ -95,6 +99,8 @@ impl Guard {
             Self::NodeUnfit => "NodeUnfit",
             Self::CrashLoop => "CrashLoop",
             Self::TelemetryLost => "TelemetryLost",
+            Self::Upgrading => "Upgrading",
+            Self::Diverged => "Diverged",
             Self::NetworkStalled => "NetworkStalled",
             Self::Evidence => "Evidence",
             Self::StaleCache => "StaleCache",
@@ -133,6 +139,8 @@ impl Guard {
             | Self::Paused
             | Self::Moved
             | Self::TelemetryLost
+            | Self::Upgrading
+            | Self::Diverged
             | Self::NetworkStalled
             | Self::Evidence
             | Self::StaleCache
@@ -180,6 +188,8 @@ pub fn all(facts: &Facts<'_>, step: Step) -> Vec<GuardResult> {
             (Guard::NodeUnfit, guards::node_unfit),
             (Guard::CrashLoop, guards::crash_loop),
             (Guard::TelemetryLost, guards::telemetry_lost),
+            (Guard::Upgrading, guards::upgrading),
+            (Guard::Diverged, guards::diverged),
             (Guard::NetworkStalled, guards::network_stalled),
             (Guard::Evidence, guards::evidence),
             (Guard::StaleCache, guards::stale_cache),

@@ -157,7 +157,24 @@ pub(super) fn network_stalled(facts: &Facts<'_>) -> Option<Held> {
     if rest > chain.patience {
         return Held::because(format!("the network's head has rested for {} s", rest / 1000));
     }
-    None
+    // A relayer that is restarted while one of its chains is away gives that chain up, or ends at once.
+    let away = facts.joined.iter().find(|joined| !joined.known || !joined.moves)?;
+    let what = if away.known { "stands still" } else { "is not known to move" };
+    Held::because(format!("network {}, which it needs, {what}", away.network))
+}
+
+/// Nodes halt at the height of an upgrade on purpose, and wait for their new software: no restart brings that.
+pub(super) fn upgrading(facts: &Facts<'_>) -> Option<Held> {
+    let (name, height) = facts.chain.upgrade.as_ref()?;
+    Held::because(format!("the chain upgrades to {name} at height {height}: nodes halt there until they run it"))
+}
+
+/// Two chains under one name: which of them is the network's is for a person to say.
+pub(super) fn diverged(facts: &Facts<'_>) -> Option<Held> {
+    if !facts.chain.split {
+        return None;
+    }
+    Held::because("the network's nodes disagree about the chain, and none of the sides has a majority")
 }
 
 /// The target is unhealthy, and the newest sample of a firing rule is fresh.

@@ -39,7 +39,8 @@ pub fn current_record(facts: &Facts<'_>) -> SlotRecord {
 #[must_use]
 pub fn next_step(facts: &Facts<'_>) -> Option<Step> {
     let record = current_record(facts);
-    let restart = facts.policy.ladder.restart;
+    // What no restart mends must not be made worse by one: a person decides.
+    let restart = facts.policy.ladder.restart.filter(|_| !facts.target.verdict.quarantined());
     if restart.is_some_and(|step| !ledger::used_up(&record, &step)) {
         Some(Step::Restart)
     } else if facts.policy.ladder.page && !record.paged {

@@ -16,8 +16,8 @@ mod tests;
 
 pub use decision::{Decision, Proposal, Refusal, propose};
 pub use facts::{
-    ChainFacts, Facts, FleetFacts, Live, NodeFacts, OwnFacts, PodFacts, PodPresent, Stop, TargetFacts,
-    WorkloadFacts,
+    ChainFacts, Facts, FleetFacts, JoinedFacts, Live, NodeFacts, OwnFacts, PodFacts, PodPresent, Stop,
+    TargetFacts, WorkloadFacts,
 };
 pub use guard::{Guard, GuardResult, Held, all};
 pub use ladder::{Step, current_record, next_step};

@@ -11,8 +11,8 @@ use crate::{
 };
 
 use super::{
-    ChainFacts, Decision, Facts, FleetFacts, Guard, Held, Live, NodeFacts, OwnFacts, PodFacts, PodPresent,
-    Refusal, Step, Stop, TargetFacts, WorkloadFacts, all, propose,
+    ChainFacts, Decision, Facts, FleetFacts, Guard, Held, JoinedFacts, Live, NodeFacts, OwnFacts, PodFacts,
+    PodPresent, Refusal, Step, Stop, TargetFacts, WorkloadFacts, all, propose,
 };
 
 pub const SECOND: u64 = 1000;
@@ -38,6 +38,7 @@ pub struct Given {
     pub target: TargetFacts,
     pub fleet: FleetFacts,
     pub chain: ChainFacts,
+    pub joined: Vec<JoinedFacts>,
     pub live: Live,
     pub own: OwnFacts,
     pub now: Now,
@@ -68,7 +69,14 @@ pub fn facts() -> Given {
             contested: false,
         },
         fleet: FleetFacts { targets: 3, healthy_others: 2, unknown: 0, unhealthy: 1, suspect: 0 },
-        chain: ChainFacts { known: true, risen_at: ago(2 * SECOND), patience: 30 * SECOND },
+        chain: ChainFacts {
+            known: true,
+            risen_at: ago(2 * SECOND),
+            patience: 30 * SECOND,
+            upgrade: None,
+            split: false,
+        },
+        joined: Vec::new(),
         live: Live {
             stop: Stop::Go,
             pod: PodFacts::Present(PodPresent {
@@ -98,13 +106,14 @@ pub fn policy() -> Policy {
         id: PolicyRef { namespace: "cosmos".into(), name: "rpc".into(), uid: "policy-1".into() },
         generation: 1,
         network: "hub".into(),
+        joins: Vec::new(),
         family: Family::CometBFT,
         role: Role::FullNode,
         mode: Mode::Enforce,
         priority: 0,
         selector: serde_json::from_str::<Selector>(r#"{"terms": []}"#).expect("a selector"),
         sources: preset.sources,
-        rules: preset.rules,
+        rules: preset.rules.into_iter().map(|(rule, _)| rule).collect(),
         ladder: preset.ladder,
         limits: preset.limits,
         sinks: Vec::new(),
@@ -122,6 +131,7 @@ pub fn network() -> NetworkPlan {
         references: Vec::new(),
         stalled_after: 120 * SECOND,
         max_concurrent: 1,
+        upgrades: true,
     }
 }
 
@@ -278,7 +288,8 @@ impl Given {
             installation: US,
             target: &self.target,
             fleet: &self.fleet,
-            chain: self.chain,
+            chain: &self.chain,
+            joined: &self.joined,
             live: &self.live,
             own: self.own,
             now: self.now,

@@ -4,12 +4,18 @@ mod network;
 mod preset;
 mod selector;
 mod share;
+mod source;
+mod sources;
 mod validate;
 
 pub use network::{NetworkPlan, NetworkProblem, Reference, validate_network};
-pub use preset::{PRESET_SOURCE, Preset, preset};
+pub use preset::{Preset, preset};
 pub use selector::Selector;
 pub use share::required_healthy;
+pub use source::{
+    CHAINLINK, COMETBFT, CONSENSUS, EXECUTION, FAILING_CHECKS, FEED, HERMES, Pick, SOLANA, SUBSTRATE, Source,
+    SourceKind, WALLET, WEB3SIGNER,
+};
 pub use validate::{Problem, validate};
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{
         Family, HealthyShare, PolicyRef, RestartMethod,
-        policy::{Mode, PortName, Role, Severity},
+        policy::{Mode, Role, Severity},
     },
     signal::Signal,
 };
@@ -32,6 +38,8 @@ pub struct Policy {
     pub generation: i64,
     /// Name of its network.
     pub network: String,
+    /// Other networks that it needs.
+    pub joins: Vec<String>,
     /// The family of that network.
     pub family: Family,
     /// What the pods do.
@@ -52,28 +60,6 @@ pub struct Policy {
     pub limits: Limits,
     /// Sinks that hear of remediations and pages.
     pub sinks: Vec<String>,
-}
-
-/// One thing that is asked of each target.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Source {
-    /// Its name.
-    pub name: String,
-    /// What is asked.
-    pub kind: SourceKind,
-    /// How often.
-    pub every: u64,
-    /// How long an answer may take, in all.
-    pub timeout: u64,
-}
-
-/// What is asked of a target.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum SourceKind {
-    /// The RPC of a `CometBFT` node at this container port.
-    CometBft(PortName),
 }
 
 /// A condition on a signal with a hold time.
@@ -106,6 +92,8 @@ pub enum Condition {
     Below(i64),
     /// The head does not rise although the network's head is ahead.
     Stalled,
+    /// The node's block or state differs from the network's.
+    Diverged,
     /// There is no reading.
     Absent,
 }
@@ -185,41 +173,40 @@ pub struct BudgetLimit {
     pub per: u64,
 }
 
-// === impl Source ===
-
-impl Source {
-    /// A sample older than this is not known any more: three intervals, and at least one whole poll.
-    #[must_use]
-    pub fn stale_after(&self) -> u64 {
-        (3 * self.every).max(self.every + self.timeout)
-    }
-}
-
 // === impl Policy ===
 
 impl Policy {
-    /// How long a sample of this signal stays known (milliseconds). What the kubelet says lives as long as the
-    /// pod watch is fresh; the rest as long as the slowest source allows.
+    /// The place of a source among the policy's; what the kubelet says comes before them all.
     #[must_use]
-    pub fn stale_after(&self, signal: Signal) -> u64 {
-        match signal {
-            Signal::Ready | Signal::Restarts | Signal::WaitingReason | Signal::LastExit => 90_000,
-            Signal::Reachable
-            | Signal::RpcLatency
-            | Signal::Head
-            | Signal::HeadAge
-            | Signal::HeadLag
-            | Signal::BlockTimeSkew
-            | Signal::Syncing
-            | Signal::Peers
-            | Signal::Signing => self.sources.iter().map(Source::stale_after).max().unwrap_or(15_000),
-        }
+    pub fn rank(&self, source: &str) -> Option<u8> {
+        let place = self.sources.iter().position(|known| known.name == source)?;
+        u8::try_from(place + 1).ok()
+    }
+
+    /// The source of this name.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Option<&Source> {
+        self.sources.iter().find(|source| source.name == name)
+    }
+
+    /// Whether what this source tells is its targets' vote on the network's head: that of the first that knows a head,
+    /// and only where the targets follow the chain themselves.
+    #[must_use]
+    pub fn votes_with(&self, source: &str) -> bool {
+        let knows = |source: &&Source| source.kind.signals().contains(&Signal::Head);
+        self.follows_the_chain() && self.sources.iter().find(knows).is_some_and(|first| first.name == source)
+    }
+
+    /// Whether its targets follow the chain, and so have a head of their own.
+    #[must_use]
+    pub const fn follows_the_chain(&self) -> bool {
+        matches!(self.role, Role::FullNode | Role::Sentry | Role::Validator)
     }
 
     /// The longest time that a target must have been healthy to count as healed, over its critical rules.
     #[must_use]
     pub fn clear_for(&self) -> u64 {
-        let longest = self.rules.iter().filter(|rule| rule.severity == Severity::Critical);
+        let longest = self.rules.iter().filter(|rule| rule.severity >= Severity::Critical);
         longest.map(|rule| rule.clear_for).max().unwrap_or(0).max(MIN_CLEAR)
     }
 
@@ -229,6 +216,9 @@ impl Policy {
         self.limits.budget.iter().map(|limit| limit.per).max().unwrap_or(0)
     }
 }
+
+/// What the kubelet says lives as long as the pod watch is fresh (milliseconds).
+pub const POD_STALE_AFTER: u64 = 90_000;
 
 /// A healed target must have been healthy for at least this long (milliseconds): one good sample is not health.
 pub const MIN_CLEAR: u64 = 5_000;

@@ -1,6 +1,6 @@
 //! A network after validation.
 
-use crate::api::{Family, Network};
+use crate::api::{Family, Network, Upgrades};
 
 /// A validated network. All times in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +23,8 @@ pub struct NetworkPlan {
     pub stalled_after: u64,
     /// Disruptive actions at once, over all policies.
     pub max_concurrent: u32,
+    /// Whether planned upgrades are read from the chain.
+    pub upgrades: bool,
 }
 
 /// A node outside the cluster that is asked for the head.
@@ -32,6 +34,8 @@ pub struct Reference {
     pub name: String,
     /// Base address of its RPC.
     pub url: String,
+    /// Base address of its Cosmos REST API.
+    pub rest: Option<String>,
 }
 
 /// What is wrong with a network.
@@ -48,6 +52,11 @@ pub enum NetworkProblem {
     MaxConcurrent,
 }
 
+fn is_plain(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['@', '?', '#']))
+}
+
 /// Validates a network. Stored objects may be older than the rules of the API server.
 pub fn validate_network(network: &Network) -> Result<NetworkPlan, NetworkProblem> {
     let spec = &network.spec;
@@ -56,12 +65,15 @@ pub fn validate_network(network: &Network) -> Result<NetworkPlan, NetworkProblem
     }
     let mut references = Vec::new();
     for reference in &spec.references {
-        let rest = reference.url.strip_prefix("https://").or_else(|| reference.url.strip_prefix("http://"));
-        if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || rest.contains(['@', '?', '#'])) {
+        if ![Some(&reference.url), reference.rest.as_ref()].into_iter().flatten().all(|url| is_plain(url)) {
             return Err(NetworkProblem::Url(reference.name.clone()));
         }
-        references
-            .push(Reference { name: reference.name.clone(), url: reference.url.trim_end_matches('/').to_owned() });
+        let base = |url: &String| url.trim_end_matches('/').to_owned();
+        references.push(Reference {
+            name: reference.name.clone(),
+            url: base(&reference.url),
+            rest: reference.rest.as_ref().map(base),
+        });
     }
     Ok(NetworkPlan {
         name: network.metadata.name.clone().unwrap_or_default(),
@@ -72,6 +84,7 @@ pub fn validate_network(network: &Network) -> Result<NetworkPlan, NetworkProblem
         allowed_namespaces: spec.allowed_namespaces.clone(),
         references,
         stalled_after: spec.stalled_after.as_millis(),
+        upgrades: spec.upgrades == Upgrades::FromChain,
         max_concurrent: u32::try_from(spec.max_concurrent).map_err(|_| NetworkProblem::MaxConcurrent)?,
     })
 }

@@ -5,14 +5,18 @@ use std::collections::BTreeSet;
 
 use crate::api::{
     Duration, Family, NodeHealthPolicy, PolicyRef, Threshold,
-    policy::{Guard, HealthRule, Remediation, RuleSignal, Severity, TelemetrySource},
+    policy::{Guard, HealthRule, Remediation, Severity},
 };
 use crate::signal::{Signal, Unit};
 
 use super::{
-    BudgetLimit, Condition, Ladder, Limits, Policy, RestartStep, Rule, Selector, Source, SourceKind, Trigger,
-    preset, selector::Term,
+    BudgetLimit, Condition, Ladder, Limits, Policy, RestartStep, Rule, Selector, Source, Trigger, preset,
+    selector::Term, sources,
 };
+
+/// What the kubelet says of every pod.
+pub(super) const POD_SIGNALS: [Signal; 5] =
+    [Signal::Ready, Signal::Restarts, Signal::WaitingReason, Signal::LastExit, Signal::FatalExit];
 
 /// What is wrong with a policy, where, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +29,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(place: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(super) fn new(place: impl Into<String>, help: impl Into<String>) -> Self {
         Self { place: place.into(), help: help.into() }
     }
 }
@@ -34,8 +38,8 @@ impl Problem {
 pub fn validate(object: &NodeHealthPolicy, family: Family) -> Result<Policy, Problem> {
     let spec = &object.spec;
     let base = preset(family, spec.role);
-    let sources = sources(&spec.telemetry, base.sources)?;
-    let rules = rules(&spec.rules, base.rules)?;
+    let sources = sources::compile(&spec.telemetry, base.sources, family, spec.role)?;
+    let rules = rules(&spec.rules, base.rules.into_iter().map(|(rule, _)| rule).collect(), &sources)?;
     let ladder = ladder(spec.remediation.as_ref(), base.ladder)?;
     let limits = limits(&spec.guard, base.limits)?;
     for source in &sources {
@@ -57,6 +61,7 @@ pub fn validate(object: &NodeHealthPolicy, family: Family) -> Result<Policy, Pro
         },
         generation: object.metadata.generation.unwrap_or_default(),
         network: spec.network.clone(),
+        joins: spec.joins.clone(),
         family,
         role: spec.role,
         mode: spec.mode,
@@ -98,35 +103,8 @@ fn selector(object: &NodeHealthPolicy) -> Result<Selector, Problem> {
     Ok(Selector { terms })
 }
 
-fn sources(written: &[TelemetrySource], mut sources: Vec<Source>) -> Result<Vec<Source>, Problem> {
-    let (every, timeout) = sources.first().map_or((5_000, 2_000), |base| (base.every, base.timeout));
-    for source in written {
-        let place = format!("spec.telemetry[{}]", source.name);
-        let Some(cometbft) = &source.cometbft else {
-            return Err(Problem::new(place, "name one source, such as cometbft: {port: rpc}"));
-        };
-        let known = sources.iter().position(|known| known.name == source.name);
-        let made = Source {
-            name: source.name.clone(),
-            kind: SourceKind::CometBft(cometbft.port.clone()),
-            every: source.every.map_or(every, Duration::as_millis),
-            timeout: source.timeout.map_or(timeout, Duration::as_millis),
-        };
-        if !(500..=300_000).contains(&made.every) {
-            return Err(Problem::new(format!("{place}.every"), "write 500ms to 5m"));
-        }
-        if !(100..=30_000).contains(&made.timeout) {
-            return Err(Problem::new(format!("{place}.timeout"), "write 100ms to 30s"));
-        }
-        match known {
-            Some(index) => sources[index] = made,
-            None => sources.push(made),
-        }
-    }
-    Ok(sources)
-}
-
-fn rules(written: &[HealthRule], mut rules: Vec<Rule>) -> Result<Vec<Rule>, Problem> {
+/// Rules of the preset on what no source of the policy offers could never be judged, and are left out.
+fn rules(written: &[HealthRule], mut rules: Vec<Rule>, sources: &[Source]) -> Result<Vec<Rule>, Problem> {
     let mut seen = BTreeSet::new();
     for rule in written {
         let place = format!("spec.rules[{}]", rule.name);
@@ -146,24 +124,41 @@ fn rules(written: &[HealthRule], mut rules: Vec<Rule>) -> Result<Vec<Rule>, Prob
             (None, false) => rules.push(compile(rule, &place)?),
         }
     }
+    rules.retain(|rule| seen.contains(&rule.name) || offered(rule.signal, sources));
     Ok(rules)
+}
+
+/// Whether a source of the policy, or the kubelet, can tell the signal.
+fn offered(signal: Signal, sources: &[Source]) -> bool {
+    let of = if signal.is_derived() { Signal::Head } else { signal };
+    POD_SIGNALS.contains(&of) || sources.iter().any(|source| source.kind.signals().contains(&of))
 }
 
 fn compile(rule: &HealthRule, place: &str) -> Result<Rule, Problem> {
     let refuse = |field: &str, help: &str| Err(Problem::new(format!("{place}{field}"), help));
-    let Some(signal) = rule.signal else {
-        return refuse("", "name the signal that is judged");
+    let Some(signal) = rule.signal.as_ref().and_then(|name| Signal::named(&name.0)) else {
+        return refuse(".signal", "name the signal that is judged, such as head_lag or custom/mine");
     };
-    let condition = match (&rule.above, &rule.below, &rule.stalled, &rule.absent) {
-        (Some(above), None, None, None) => Condition::Above(threshold(above, signal, place)?),
-        (None, Some(below), None, None) => Condition::Below(threshold(below, signal, place)?),
-        (None, None, Some(_), None) if signal == RuleSignal::Head => Condition::Stalled,
-        (None, None, Some(_), None) => return refuse(".stalled", "stalled judges the signal head"),
-        (None, None, None, Some(_)) if rule.severity == Severity::Warning => Condition::Absent,
-        (None, None, None, Some(_)) => {
+    let hash = matches!(signal, Signal::BlockHash | Signal::AppHash);
+    let conditions = (&rule.above, &rule.below, &rule.stalled, &rule.diverged, &rule.absent);
+    let condition = match conditions {
+        (Some(above), None, None, None, None) if !hash => Condition::Above(threshold(above, signal, place)?),
+        (None, Some(below), None, None, None) if !hash => Condition::Below(threshold(below, signal, place)?),
+        (None, None, Some(_), None, None) if signal == Signal::Head => Condition::Stalled,
+        (None, None, Some(_), None, None) => return refuse(".stalled", "stalled judges the signal head"),
+        (None, None, None, Some(_), None) if !hash => {
+            return refuse(".diverged", "diverged compares block_hash or app_hash with the network's");
+        }
+        (None, None, None, Some(_), None) if rule.severity == Severity::Critical => {
+            return refuse(".severity", "diverged needs Quarantine or Warning: no restart mends it");
+        }
+        (None, None, None, Some(_), None) => Condition::Diverged,
+        (None, None, None, None, Some(_)) if rule.severity == Severity::Warning => Condition::Absent,
+        (None, None, None, None, Some(_)) => {
             return refuse(".severity", "absent needs Warning: what is not known is never a reason to act");
         }
-        _ => return refuse("", "exactly one of above, below, stalled and absent"),
+        _ if hash => return refuse("", "hashes are only compared: write diverged: {}"),
+        _ => return refuse("", "exactly one of above, below, stalled, diverged and absent"),
     };
     let trigger = match (rule.hold, &rule.breaching) {
         (Some(_), Some(_)) => return refuse("", "for or breaching, not both"),
@@ -189,7 +184,7 @@ fn compile(rule: &HealthRule, place: &str) -> Result<Rule, Problem> {
     }
     Ok(Rule {
         name: rule.name.clone(),
-        signal: signal.into(),
+        signal,
         condition,
         trigger,
         clear_at,
@@ -198,9 +193,9 @@ fn compile(rule: &HealthRule, place: &str) -> Result<Rule, Problem> {
     })
 }
 
-fn threshold(written: &Threshold, signal: RuleSignal, place: &str) -> Result<i64, Problem> {
-    if written.is_time() && Signal::from(signal).unit() != Unit::Seconds {
-        let help = format!("{} is not a time: write a plain number", Signal::from(signal).name());
+fn threshold(written: &Threshold, signal: Signal, place: &str) -> Result<i64, Problem> {
+    if written.is_time() && !matches!(signal.unit(), Unit::Seconds | Unit::Number) {
+        let help = format!("{} is not a time: write a plain number", signal.name());
         return Err(Problem::new(place, help));
     }
     Ok(written.micros())

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Mono, Signal};
+use super::{Mono, Signal, Told};
 
 /// A value in its signal's unit, exact.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,6 +61,9 @@ pub enum Unknown {
     /// There is no quorum for the network's head.
     #[error("the network's head is not known")]
     NoReference,
+    /// Two sources of this signal contradict each other.
+    #[error("two sources of it contradict each other")]
+    Disagree,
 }
 
 /// What is known of a signal now.
@@ -74,7 +77,7 @@ pub enum Reading {
 }
 
 /// What one poll of one source told about one target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Poll {
     /// When the request was sent.
     pub asked_at: Mono,
@@ -82,6 +85,8 @@ pub struct Poll {
     pub observed_at: Mono,
     /// A value or a reason for each signal the source offers.
     pub values: Vec<(Signal, Result<Value, Unknown>)>,
+    /// What it told about the chain.
+    pub told: Told,
 }
 
 /// Milliseconds, for people.

@@ -1,4 +1,4 @@
-//! The one HTTP client for probes. It carries no credential of any kind, follows nothing, and believes nothing.
+//! The one HTTP client for probes. It carries no credential to any target, follows nothing, and believes nothing.
 
 use std::{
     fmt,
@@ -54,6 +54,14 @@ pub struct Answer {
     pub latency: Duration,
 }
 
+/// A piece of an answer.
+pub(super) enum Piece<'a> {
+    /// What it says it is.
+    ContentType(&'a str),
+    /// Some of its body.
+    Body(&'a [u8]),
+}
+
 /// The client could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to set up the HTTP client of the probes")]
@@ -106,8 +114,77 @@ impl Client {
     /// be over before the deadline.
     pub async fn get(&self, url: &str, deadline: Deadline, cap: usize) -> Result<Answer, Failure> {
         let url = address::parse(url, self.reach, &self.denied)?;
+        self.send(self.http.get(url), deadline, cap).await
+    }
+
+    /// The same, with an `Authorization` header: for servers of the operator's own configuration, never for a target.
+    pub(super) async fn get_as(
+        &self,
+        url: &str,
+        authorization: Option<&str>,
+        deadline: Deadline,
+        cap: usize,
+    ) -> Result<Answer, Failure> {
+        let url = address::parse(url, self.reach, &self.denied)?;
+        let mut request = self.http.get(url);
+        if let Some(authorization) = authorization {
+            request = request.header(http::header::AUTHORIZATION, authorization);
+        }
+        self.send(request, deadline, cap).await
+    }
+
+    /// The same, with a JSON document as the question.
+    pub async fn post(
+        &self,
+        url: &str,
+        question: &serde_json::Value,
+        deadline: Deadline,
+        cap: usize,
+    ) -> Result<Answer, Failure> {
+        let url = address::parse(url, self.reach, &self.denied)?;
+        self.send(self.http.post(url).json(question), deadline, cap).await
+    }
+
+    /// Asks `url`, and hands on what it says piece by piece, so that a large page needs no room. Before the first piece
+    /// comes its content type.
+    pub(super) async fn stream(
+        &self,
+        url: &str,
+        accept: &str,
+        deadline: Deadline,
+        cap: usize,
+        on: &mut (impl FnMut(Piece<'_>) + Send),
+    ) -> Result<(u16, Duration), Failure> {
+        let url = address::parse(url, self.reach, &self.denied)?;
+        let request = self.http.get(url).header(http::header::ACCEPT, accept);
+        self.receive(request, deadline, cap, on).await
+    }
+
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+        deadline: Deadline,
+        cap: usize,
+    ) -> Result<Answer, Failure> {
+        let mut body = Vec::new();
+        let mut keep = |piece: Piece<'_>| {
+            if let Piece::Body(bytes) = piece {
+                body.extend_from_slice(bytes);
+            }
+        };
+        let (status, latency) = self.receive(request, deadline, cap, &mut keep).await?;
+        Ok(Answer { status, body, latency })
+    }
+
+    async fn receive(
+        &self,
+        request: reqwest::RequestBuilder,
+        deadline: Deadline,
+        cap: usize,
+        on: &mut (impl FnMut(Piece<'_>) + Send),
+    ) -> Result<(u16, Duration), Failure> {
         let sent = Instant::now();
-        let begun = timeout_at(deadline.at, self.http.get(url).send()).await;
+        let begun = timeout_at(deadline.at, request.send()).await;
         let mut response = begun.map_err(|_| Failure::Silent)?.map_err(|error| no_answer(&error))?;
         let status = response.status();
         if status.is_redirection() {
@@ -117,17 +194,22 @@ impl Client {
         if usize::try_from(announced).map_or(true, |announced| announced > cap) {
             return Err(Failure::TooLarge(cap));
         }
-        let mut body = Vec::new();
+        let content_type = response.headers().get(http::header::CONTENT_TYPE);
+        on(Piece::ContentType(content_type.and_then(|value| value.to_str().ok()).unwrap_or_default()));
+        let mut read = 0;
         loop {
             // From here on the target has begun to answer: running out of time is no longer silence.
             let next = timeout_at(deadline.at, response.chunk()).await;
             match next.map_err(|_| Failure::Unfinished(deadline))?.map_err(|error| no_end(&error))? {
                 None => break,
-                Some(chunk) if body.len() + chunk.len() > cap => return Err(Failure::TooLarge(cap)),
-                Some(chunk) => body.extend_from_slice(&chunk),
+                Some(chunk) if read + chunk.len() > cap => return Err(Failure::TooLarge(cap)),
+                Some(chunk) => {
+                    read += chunk.len();
+                    on(Piece::Body(&chunk));
+                }
             }
         }
-        Ok(Answer { status: status.as_u16(), body, latency: sent.elapsed() })
+        Ok((status.as_u16(), sent.elapsed()))
     }
 }
 
@@ -138,6 +220,13 @@ impl Deadline {
     #[must_use]
     pub fn within(within: Duration) -> Self {
         Self { at: Instant::now() + within, within }
+    }
+}
+
+impl Deadline {
+    /// Whether half of the time is still to come.
+    pub(super) fn has_half(&self) -> bool {
+        Instant::now() + self.within / 2 <= self.at
     }
 }
 

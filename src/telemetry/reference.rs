@@ -2,36 +2,25 @@
 
 use std::time::Duration;
 
-use super::{
-    client::{Client, Deadline},
-    clock::Clock,
-    cometbft,
-};
-use crate::{
-    api::Family,
-    policy::{NetworkPlan, Reference},
-    signal::Unknown,
-};
+use crate::signal::{Poll, Signal, Unknown};
 
-/// The head of `network` as one of its references sees it. Within `timeout`, and of the right chain, or nothing.
-///
-/// A reference that is still catching up knows that its head is not the network's: it has no vote.
-pub async fn reference_head(
-    client: &Client,
-    network: &NetworkPlan,
-    reference: &Reference,
-    timeout: Duration,
-    clock: &dyn Clock,
-) -> Result<u64, Unknown> {
-    let deadline = Deadline::within(timeout);
-    match network.family {
-        Family::CometBFT => {
-            let answer = cometbft::status(client, &reference.url, &network.chain_id, deadline, clock).await;
-            let (status, _) = answer.map_err(|no_status| no_status.unknown())?;
-            if status.syncing {
-                return Err(Unknown::Invalid("the reference itself is catching up".into()));
-            }
-            Ok(status.head)
-        }
+/// The head that a poll of a reference tells. One that is still catching up knows that its head is not the network's:
+/// it has no vote.
+pub fn reference_head(poll: &Poll) -> Result<u64, Unknown> {
+    let value = |signal| poll.values.iter().find(|(known, _)| *known == signal).map(|(_, value)| value);
+    let head = match value(Signal::Head) {
+        Some(Ok(value)) => value.whole().ok_or(Unknown::Unsupported)?,
+        Some(Err(why)) => return Err(why.clone()),
+        None => return Err(Unknown::Unsupported),
+    };
+    if value(Signal::Syncing).is_some_and(|value| value.as_ref().is_ok_and(|value| value.whole() == Some(1))) {
+        return Err(Unknown::Invalid("the reference itself is catching up".into()));
     }
+    Ok(head)
+}
+
+/// How often a reference is asked: twice in a block, at most every two seconds and at least every thirty.
+#[must_use]
+pub fn reference_every(block_time: Duration) -> Duration {
+    (block_time / 2).clamp(Duration::from_secs(2), Duration::from_secs(30))
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::FutureExt;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{clock::Clock, source::Source, text::excerpt};
@@ -19,8 +19,11 @@ use crate::signal::{Mono, Poll, Unknown};
 /// How many polls may be under way at once, over all targets. Each costs a socket and at most one answer in memory.
 pub const SIMULTANEOUS_POLLS: usize = 256;
 
+/// Heights at which the nodes of a network are compared; they change as its head rises.
+pub type Asks = watch::Receiver<Arc<[u64]>>;
+
 /// One source of one target.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Probe<K, S> {
     /// Whom the polls are about. Its hash decides when within the interval the source is asked, so it should also
     /// name the source if a target has several.
@@ -29,6 +32,8 @@ pub struct Probe<K, S> {
     pub source: S,
     /// How often.
     pub every: Duration,
+    /// Heights at which it should tell its block.
+    pub asks: Asks,
 }
 
 /// What all probes share.
@@ -55,7 +60,7 @@ impl<K: Clone + Hash + Send + Sync + 'static> Runner<K> {
     /// one failed poll.
     pub fn run<S: Source + 'static>(
         &self,
-        probe: Probe<K, S>,
+        mut probe: Probe<K, S>,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (clock, out, permits) = (Arc::clone(&self.clock), self.out.clone(), Arc::clone(&self.permits));
@@ -67,7 +72,8 @@ impl<K: Clone + Hash + Send + Sync + 'static> Runner<K> {
                     tokio::time::sleep(Duration::from_millis(until_next(clock.mono(), every, phase))).await;
                     // The target's deadline starts in the poll: a queue on our side is not its silence.
                     let Ok(permit) = permits.acquire().await else { return };
-                    let poll = guarded(&probe.source, clock.as_ref()).await;
+                    let asks = Arc::clone(&probe.asks.borrow());
+                    let poll = guarded(&mut probe.source, clock.as_ref(), &asks).await;
                     drop(permit);
                     if out.send((probe.key.clone(), poll)).await.is_err() {
                         return;
@@ -80,14 +86,14 @@ impl<K: Clone + Hash + Send + Sync + 'static> Runner<K> {
 }
 
 /// One poll; a panic in it becomes a failure on our side.
-async fn guarded<S: Source>(source: &S, clock: &dyn Clock) -> Poll {
+async fn guarded<S: Source>(source: &mut S, clock: &dyn Clock, asks: &[u64]) -> Poll {
     let asked_at = clock.mono();
-    match AssertUnwindSafe(source.poll(clock)).catch_unwind().await {
+    match AssertUnwindSafe(source.poll(clock, asks)).catch_unwind().await {
         Ok(poll) => poll,
         Err(panic) => {
             let why = Unknown::OurSide(format!("the probe panicked: {}", message(panic.as_ref())));
             let values = source.signals().iter().map(|signal| (*signal, Err(why.clone()))).collect();
-            Poll { asked_at, observed_at: clock.mono(), values }
+            Poll { asked_at, observed_at: clock.mono(), values, ..Poll::default() }
         }
     }
 }

@@ -28,7 +28,7 @@ fn the_rules_know_the_presets() {
     let text = serde_json::to_string(&crds::all()).unwrap();
     for role in [Role::FullNode, Role::Sentry, Role::Validator] {
         let preset = preset(Family::CometBFT, role);
-        for rule in &preset.rules {
+        for (rule, _) in &preset.rules {
             assert!(text.contains(&format!("'{}'", rule.name)), "{}", rule.name);
         }
         let source = &preset.sources[0];

@@ -9,7 +9,7 @@ use crate::refusals::{accepted, refused};
 
 /// What `check` says of one object.
 pub fn checked(object: &Value) -> Report {
-    check(&[("object.yaml".into(), serde_yaml::to_string(object).unwrap())])
+    check(&[("object.yaml".into(), serde_yaml::to_string(object).unwrap())], None)
 }
 
 /// The fields that `check` refuses.

@@ -76,6 +76,26 @@ fn merge(base: &mut Value, patch: &Value) {
 
 const DURATION: &str = "write a whole number and one unit";
 
+/// Ways to be wrong about what is read.
+#[rustfmt::skip]
+fn refused_sources() -> Vec<(&'static str, Value, &'static str, &'static str)> {
+    let rule = |rule: Value| json!({"rules": [rule]});
+    vec![
+        ("two kinds of source", json!({"telemetry": [{"name": "rpc", "cometbft": {"port": 1}, "solana": {"port": 1}}]}), "spec.telemetry[0]", "exactly one of cometbft, execution"),
+        ("httpJson without signals", json!({"telemetry": [{"name": "x", "httpJson": {"port": 1, "path": "/"}}]}), "spec.telemetry[0].signals", "httpJson needs signals"),
+        ("a metric for httpJson", json!({"telemetry": [{"name": "x", "httpJson": {"port": 1, "path": "/"}, "signals": [{"signal": "head", "metric": "h"}]}]}), "spec.telemetry[0].signals", "httpJson needs signals"),
+        ("a query without a signal", json!({"telemetry": [{"name": "x", "prometheus": {"query": "q"}}]}), "spec.telemetry[0].signals", "prometheus needs one signal"),
+        ("signals for a source that knows them", json!({"telemetry": [{"name": "x", "solana": {"port": 1}, "signals": [{"signal": "head", "metric": "h"}]}]}), "spec.telemetry[0].signals", "signals goes with scrape"),
+        ("a path that is none", json!({"telemetry": [{"name": "x", "scrape": {"port": 1, "path": "http://evil"}}]}), "spec.telemetry[0].scrape.path", "a path begins with a slash"),
+        ("a contract that is none", json!({"telemetry": [{"name": "x", "feed": {"contract": "0x1", "heartbeat": "1h"}}]}), "spec.telemetry[0].feed.contract", "at least 42"),
+        ("a wallet that asks for more", json!({"telemetry": [{"name": "x", "wallet": {"address": "cosmos1a/../../x"}}]}), "spec.telemetry[0].wallet.address", "letters and digits only"),
+        ("a fork that is restarted", rule(json!({"name": "a", "signal": "block_hash", "diverged": {}})), "spec.rules[0]", "no restart brings a node back"),
+        ("a hash above a number", rule(json!({"name": "a", "signal": "block_hash", "above": 3})), "spec.rules[0]", "hashes are only compared"),
+        ("a custom signal with a long name", rule(json!({"name": "a", "signal": "custom/abcdefghijklmnopqrstuvwxyz", "above": 3})), "spec.rules[0].signal", "31"),
+        ("joins of a node", json!({"joins": ["osmosis"]}), "spec.joins", "Relayer and Oracle"),
+    ]
+}
+
 /// Every way to be wrong.
 #[rustfmt::skip]
 pub fn refused() -> Vec<Refusal> {
@@ -102,10 +122,10 @@ pub fn refused() -> Vec<Refusal> {
         ("an unknown operator", json!({"selector": {"matchExpressions": [{"key": "app", "operator": "Is"}]}}), "spec.selector.matchExpressions[0].operator", "supported values: \"In\""),
 
         ("two rules of one name", json!({"rules": [{"name": "a", "signal": "peers", "below": 3}, {"name": "a", "signal": "peers", "below": 2}]}), "spec.rules[1]", "Duplicate value"),
-        ("an unknown signal", rule(json!({"name": "a", "signal": "hed_lag", "above": 3})), "spec.rules[0].signal", "supported values: \"reachable\""),
+        ("an unknown signal", rule(json!({"name": "a", "signal": "hed_lag", "above": 3})), "spec.rules[0].signal", "name a standard signal (reachable, "),
         ("a rule without a signal", rule(json!({"name": "a", "above": 3})), "spec.rules[0]", "name the signal that is judged"),
-        ("a rule without a condition", rule(json!({"name": "a", "signal": "peers"})), "spec.rules[0]", "exactly one of above, below, stalled and absent"),
-        ("a rule with two conditions", rule(json!({"name": "a", "signal": "peers", "above": 3, "below": 9})), "spec.rules[0]", "exactly one of above, below, stalled and absent"),
+        ("a rule without a condition", rule(json!({"name": "a", "signal": "peers"})), "spec.rules[0]", "exactly one of above, below, stalled, diverged and absent"),
+        ("a rule with two conditions", rule(json!({"name": "a", "signal": "peers", "above": 3, "below": 9})), "spec.rules[0]", "exactly one of above, below, stalled, diverged and absent"),
         ("a rule name in capitals", rule(json!({"name": "Slow", "signal": "peers", "below": 3})), "spec.rules[0].name", "a lower-case name such as slow-rpc"),
         ("an unknown preset rule", rule(json!({"name": "preset/slow", "disabled": true})), "spec.rules[0].name", "one of preset/silent"),
         ("a rule of one's own disabled", rule(json!({"name": "slow", "disabled": true})), "spec.rules[0]", "beside the name of a preset rule"),
@@ -121,18 +141,18 @@ pub fn refused() -> Vec<Refusal> {
         ("more samples than are kept", rule(json!({"name": "a", "signal": "peers", "below": 3, "breaching": {"samples": 20, "of": 65}})), "spec.rules[0].breaching.of", "should be less than or equal to 64"),
         ("stalled peers", rule(json!({"name": "a", "signal": "peers", "stalled": {}})), "spec.rules[0]", "stalled judges the signal head"),
         ("an absence that is critical", rule(json!({"name": "a", "signal": "peers", "absent": {}})), "spec.rules[0]", "absent needs severity: Warning"),
-        ("an unknown severity", rule(json!({"name": "a", "signal": "peers", "below": 3, "severity": "Quarantine"})), "spec.rules[0].severity", "supported values: \"Warning\", \"Critical\""),
+        ("an unknown severity", rule(json!({"name": "a", "signal": "peers", "below": 3, "severity": "Fatal"})), "spec.rules[0].severity", "supported values: \"Warning\", \"Critical\", \"Quarantine\""),
         ("hysteresis on the wrong side", rule(json!({"name": "a", "signal": "peers", "below": 3, "clear": {"below": 2}})), "spec.rules[0].clear", "clear.below goes with above"),
         ("inverted hysteresis of numbers", rule(json!({"name": "a", "signal": "head_lag", "above": 9, "clear": {"below": 10}})), "spec.rules[0].clear", "inverted hysteresis: clear.below must be at most above"),
         ("inverted hysteresis of decimals", rule(json!({"name": "a", "signal": "rpc_latency", "above": "0.9", "clear": {"below": "0.95"}})), "spec.rules[0].clear", "inverted hysteresis: clear.below must be at most above"),
         ("inverted hysteresis of durations", rule(json!({"name": "a", "signal": "rpc_latency", "above": "900ms", "clear": {"below": "1s"}})), "spec.rules[0].clear", "inverted hysteresis: clear.below must be at most above"),
         ("inverted hysteresis below", rule(json!({"name": "a", "signal": "peers", "below": 3, "clear": {"above": 2}})), "spec.rules[0].clear", "inverted hysteresis: clear.above must be at least below"),
         ("hysteresis in two units", rule(json!({"name": "a", "signal": "rpc_latency", "above": "3s", "clear": {"below": 1}})), "spec.rules[0].clear", "written in the same unit"),
-        ("a duration of peers", rule(json!({"name": "a", "signal": "peers", "below": "3s"})), "spec.rules[0]", "a duration fits only rpc_latency, head_age and block_time_skew"),
+        ("a duration of peers", rule(json!({"name": "a", "signal": "peers", "below": "3s"})), "spec.rules[0]", "this signal is not a time: write a plain number"),
         ("a threshold in words", rule(json!({"name": "a", "signal": "peers", "below": "three"})), "spec.rules[0].below", "write a whole number (10), a decimal in quotes (\"0.95\")"),
         ("a decimal without quotes", rule(json!({"name": "a", "signal": "rpc_latency", "above": 0.5})), "spec.rules[0].above", "must be of type integer"),
 
-        ("a source without a kind", json!({"telemetry": [{"name": "rpc"}]}), "spec.telemetry[0]", "name one source, such as cometbft: {port: rpc}"),
+        ("a source without a kind", json!({"telemetry": [{"name": "rpc"}]}), "spec.telemetry[0]", "exactly one of cometbft, execution"),
         ("a source without a port", json!({"telemetry": [{"name": "rpc", "cometbft": {}}]}), "spec.telemetry[0].cometbft.port", "Required value"),
         ("a port out of range", json!({"telemetry": [{"name": "rpc", "cometbft": {"port": 65536}}]}), "spec.telemetry[0].cometbft.port", "should be less than or equal to 65535"),
         ("polling too often", json!({"telemetry": [{"name": "rpc", "cometbft": {"port": 1}, "every": "100ms"}]}), "spec.telemetry[0].every", "every: between 500ms and 5m"),
@@ -169,7 +189,7 @@ pub fn refused() -> Vec<Refusal> {
         ("two actions", json!({"action": {"restart": {"method": "Delete", "within": "5m", "clear": "5s"}}}), "spec.action", "exactly one of restart and page"),
         ("attempt zero", json!({"attempt": 0}), "spec.attempt", "should be greater than or equal to 1"),
     ];
-    let policies = policies.into_iter().map(of(policy));
+    let policies = policies.into_iter().chain(refused_sources()).map(of(policy));
     policies.chain(networks.into_iter().map(of(network))).chain(remediations.into_iter().map(of(remediation))).collect()
 }
 

@@ -3,10 +3,10 @@
 use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use mainstay::{
-    api::policy::PortName,
-    policy::{self, SourceKind},
+    api::{Family, policy::PortName},
+    policy::{self, COMETBFT, SourceKind},
     signal::{Signal, Unknown, Value},
-    telemetry::{AnySource, Source, Target, cometbft::SIGNALS},
+    telemetry::{AnySource, Source, Target},
 };
 
 use crate::{
@@ -21,8 +21,8 @@ const SHORT: Duration = Duration::from_millis(500);
 #[tokio::test]
 async fn a_healthy_node_tells_everything_over_one_connection() {
     let server = Server::healthy().await;
-    let poll = node(server.address, LONG).poll(&clock()).await;
-    assert_eq!(poll.values.iter().map(|(signal, _)| *signal).collect::<Vec<_>>(), SIGNALS);
+    let poll = node(server.address, LONG).poll(&clock(), &[]).await;
+    assert_eq!(poll.values.iter().map(|(signal, _)| *signal).collect::<Vec<_>>(), COMETBFT);
     assert_eq!(of(&poll, Signal::Reachable), &Ok(Value::Whole(1)));
     assert!(matches!(of(&poll, Signal::RpcLatency), Ok(Value::Micros(1..=20_000_000))));
     assert_eq!(of(&poll, Signal::Head), &Ok(Value::Whole(1_262_196)));
@@ -39,7 +39,7 @@ async fn a_healthy_node_tells_everything_over_one_connection() {
 async fn hung_peers_cost_neither_the_head_nor_its_date() {
     let server = Server::start(|path| if path == "/net_info" { Act::Hang } else { healthy(path) }).await;
     let (clock, before) = (clock(), std::time::Instant::now());
-    let poll = node(server.address, 4 * SHORT).poll(&clock).await;
+    let poll = node(server.address, 4 * SHORT).poll(&clock, &[]).await;
     assert!(before.elapsed() >= 4 * SHORT);
     assert_eq!(of(&poll, Signal::Head), &Ok(Value::Whole(1_262_196)));
     assert_eq!(of(&poll, Signal::Peers), &Err(Unknown::NoAnswer));
@@ -52,7 +52,7 @@ async fn peers_that_make_no_sense_cost_only_themselves() {
         let act = Act::Say(peers);
         let server =
             Server::start(move |path| if path == "/net_info" { act.clone() } else { healthy(path) }).await;
-        let poll = node(server.address, LONG).poll(&clock()).await;
+        let poll = node(server.address, LONG).poll(&clock(), &[]).await;
         assert_eq!(of(&poll, Signal::Reachable), &Ok(Value::Whole(1)));
         assert!(matches!(of(&poll, Signal::Peers), Err(Unknown::Invalid(_))), "{poll:?}");
     }
@@ -61,8 +61,8 @@ async fn peers_that_make_no_sense_cost_only_themselves() {
 #[tokio::test]
 async fn a_node_of_another_chain_is_not_judged_at_all() {
     let server = Server::start(|_| Act::Say(ok(STATUS.replace(CHAIN, "osmosis-1")))).await;
-    let poll = node(server.address, LONG).poll(&clock()).await;
-    for signal in SIGNALS {
+    let poll = node(server.address, LONG).poll(&clock(), &[]).await;
+    for signal in COMETBFT.iter().copied() {
         assert_eq!(of(&poll, signal), &Err(Unknown::WrongChain("osmosis-1".into())));
     }
 }
@@ -71,17 +71,23 @@ async fn a_node_of_another_chain_is_not_judged_at_all() {
 async fn a_policys_source_asks_the_declared_port_or_says_why_not() {
     let server = Server::healthy().await;
     let ports = [(Some("rpc".to_owned()), server.address.port())];
-    let target = Target { ip: server.address.ip(), ports: &ports, chain_id: CHAIN };
+    let target = Target {
+        ip: server.address.ip(),
+        ports: &ports,
+        chain_id: CHAIN,
+        family: Family::CometBFT,
+        references: &[],
+    };
     let source = |port: &str| policy::Source {
         name: "rpc".into(),
-        kind: SourceKind::CometBft(PortName::Name(port.into())),
+        kind: SourceKind::CometBft { port: PortName::Name(port.into()), rest: None },
         every: 5_000,
         timeout: 20_000,
     };
-    let poll = AnySource::at(target, &source("rpc"), &client()).poll(&clock()).await;
+    let poll = AnySource::at(target, &source("rpc"), &client()).unwrap().poll(&clock(), &[]).await;
     assert_eq!(of(&poll, Signal::Head), &Ok(Value::Whole(1_262_196)));
-    let poll = AnySource::at(target, &source("http"), &client()).poll(&clock()).await;
-    for signal in SIGNALS {
+    let poll = AnySource::at(target, &source("http"), &client()).unwrap().poll(&clock(), &[]).await;
+    for signal in COMETBFT.iter().copied() {
         assert!(
             matches!(of(&poll, signal), Err(Unknown::OurSide(why)) if why.contains("no container port \"http\""))
         );

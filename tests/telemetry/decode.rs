@@ -20,7 +20,16 @@ fn changed(from: &str, to: &str) -> Result<Status, Unknown> {
 
 #[test]
 fn the_recorded_answers_are_understood() {
-    let expected = Status { head: 1_262_196, block_time_skew: Ok(2_499_238), syncing: false, signing: false };
+    let expected = Status {
+        chain: CHAIN.into(),
+        version: "0.38.25".into(),
+        head: 1_262_196,
+        hash: "790BA84C3545FCCC49A5C629CEE6EA58A6E875C3862175BDC11EE7AF54703501".into(),
+        block_time_skew: Ok(2_499_238),
+        syncing: false,
+        signing: false,
+        address: "5D6A51A8E9899C44079C6AF90618BA0369070E6E".into(),
+    };
     assert_eq!(status(STATUS.as_bytes()), Ok(expected));
     assert_eq!(peers(NET_INFO.as_bytes()), Ok(1));
     assert!(changed("\"voting_power\":\"0\"", "\"voting_power\":\"12\"").unwrap().signing);

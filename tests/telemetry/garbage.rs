@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use mainstay::{
     signal::{Signal, Unknown, Value},
-    telemetry::{Source, cometbft::SIGNALS},
+    telemetry::Source,
 };
 
 use crate::{
-    ERROR, STATUS, clock,
+    ERROR, STATUS, clock, contracts,
     hostile::{Act, Server, answer, ok},
-    node, of,
+    of,
 };
 
 const TIMEOUT: Duration = Duration::from_millis(700);
@@ -57,20 +57,32 @@ fn gzip() -> Vec<u8> {
     bytes
 }
 
-#[tokio::test]
+/// Every row against every kind of source that asks a target.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_refusal_and_silence_speak_against_a_node() {
     for (row, act, against) in table() {
-        let server = Server::start(move |_| act.clone()).await;
-        let poll = node(server.address, TIMEOUT).poll(&clock()).await;
-        assert_eq!(poll.values.len(), SIGNALS.len(), "{row}");
-        for signal in SIGNALS {
-            match of(&poll, signal) {
-                Ok(Value::Whole(0)) if against && signal == Signal::Reachable => {}
-                Err(Unknown::NoAnswer) if against && signal != Signal::Reachable => {}
-                Err(Unknown::Invalid(why)) if !against => {
-                    assert!(why.chars().count() <= 230 && !why.contains(char::is_control), "{row}: {why}");
+        let mut polls = tokio::task::JoinSet::new();
+        for kind in contracts::kinds() {
+            let act = act.clone();
+            polls.spawn(async move {
+                let server = Server::start(move |_| act.clone()).await;
+                let mut source = contracts::source(&kind, server.address, TIMEOUT, None);
+                let signals = source.signals().to_vec();
+                (kind.name(), signals, source.poll(&clock(), &[1, 2]).await)
+            });
+        }
+        while let Some(polled) = polls.join_next().await {
+            let (kind, signals, poll) = polled.unwrap();
+            assert_eq!(poll.values.len(), signals.len(), "{row}, {kind}");
+            for signal in signals {
+                match of(&poll, signal) {
+                    Ok(Value::Whole(0)) if against && signal == Signal::Reachable => {}
+                    Err(Unknown::NoAnswer) if against && signal != Signal::Reachable => {}
+                    Err(Unknown::Invalid(why)) if !against => {
+                        assert!(why.chars().count() <= 230 && !why.contains(char::is_control), "{row}: {why}");
+                    }
+                    other => panic!("{row}, {kind}: {signal:?} is {other:?}"),
                 }
-                other => panic!("{row}: {signal:?} is {other:?}"),
             }
         }
     }

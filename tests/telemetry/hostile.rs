@@ -80,7 +80,7 @@ impl Server {
                     (Arc::clone(&act), Arc::clone(&sent), Arc::clone(&abandoned), Arc::clone(&requests));
                 tokio::spawn(async move {
                     while let Some(head) = request(&mut stream).await {
-                        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+                        let path = question(&head);
                         requests.lock().unwrap().push(head);
                         if !perform(act(&path), &mut stream, &sent, &abandoned).await {
                             return;
@@ -121,12 +121,33 @@ pub fn healthy(path: &str) -> Act {
     }
 }
 
+/// A request, head and body.
 async fn request(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
-    String::from_utf8(head).ok()
+    let text = String::from_utf8(head).ok()?;
+    let length = text.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(text + &String::from_utf8(body).ok()?)
+}
+
+/// What is asked: the path of a GET, or the method of a JSON-RPC call and its first parameter, if that is plain.
+fn question(request: &str) -> String {
+    let (head, body) = request.split_once("\r\n\r\n").unwrap_or((request, ""));
+    let Ok(call) = serde_json::from_str::<serde_json::Value>(body) else {
+        return head.split(' ').nth(1).unwrap_or_default().to_owned();
+    };
+    let method = call["method"].as_str().unwrap_or_default();
+    let first = &call["params"][0];
+    let first = match first {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Number(number) => number.to_string(),
+        other => other["commitment"].as_str().unwrap_or_default().to_owned(),
+    };
+    if first.is_empty() { method.to_owned() } else { format!("{method} {first}") }
 }
 
 /// Says whether another request may follow.

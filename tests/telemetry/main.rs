@@ -6,15 +6,17 @@
 
 mod client;
 mod cometbft;
+mod contracts;
 mod decode;
 mod garbage;
 mod hostile;
+mod pages;
 mod reference;
 mod runner;
 
 use mainstay::{
     signal::{Poll, Signal, Unknown, Value, Wall},
-    telemetry::{Client, Clock, SystemClock, address::Reach, cometbft::CometBft},
+    telemetry::{Client, Clock, Endpoint, Expected, SystemClock, address::Reach, cometbft::CometBft},
 };
 use std::{net::SocketAddr, time::Duration};
 
@@ -49,7 +51,8 @@ fn client() -> Client {
 
 /// The RPC of the node at `address`, on the chain of the recording.
 fn node(address: SocketAddr, timeout: Duration) -> CometBft {
-    CometBft::new(client(), Ok(format!("http://{address}")), CHAIN, timeout)
+    let endpoint = Endpoint::new(client(), Ok(format!("http://{address}")), timeout);
+    CometBft::new(endpoint, Expected::exactly(CHAIN), None)
 }
 
 fn of(poll: &Poll, signal: Signal) -> &Result<Value, Unknown> {

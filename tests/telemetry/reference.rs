@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use mainstay::{
     api::Family,
-    policy::{NetworkPlan, Reference},
+    policy::Reference,
     signal::Unknown,
-    telemetry::{Client, address::Reach, reference_head},
+    telemetry::{AnySource, Client, Source, address::Reach, reference_head},
 };
 
 use crate::{
@@ -14,23 +14,11 @@ use crate::{
     hostile::{Act, Server, ok},
 };
 
-fn network() -> NetworkPlan {
-    NetworkPlan {
-        name: "hub".into(),
-        uid: String::new(),
-        family: Family::CometBFT,
-        chain_id: CHAIN.into(),
-        block_time: 6_000,
-        allowed_namespaces: Vec::new(),
-        references: Vec::new(),
-        stalled_after: 120_000,
-        max_concurrent: 1,
-    }
-}
-
 async fn head(client: &Client, url: String) -> Result<u64, Unknown> {
-    let reference = Reference { name: "outside".into(), url };
-    reference_head(client, &network(), &reference, Duration::from_secs(20), &clock()).await
+    let reference = Reference { name: "outside".into(), url, rest: None };
+    let timeout = Duration::from_secs(20);
+    let mut source = AnySource::of_reference(Family::CometBFT, CHAIN, &reference, client, timeout).unwrap();
+    reference_head(&source.poll(&clock(), &[]).await)
 }
 
 #[tokio::test]

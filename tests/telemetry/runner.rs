@@ -11,9 +11,12 @@ use std::{
 
 use mainstay::{
     signal::{Mono, Poll, Signal, Unknown, Value, Wall},
-    telemetry::{Clock, Probe, Runner, SIMULTANEOUS_POLLS, Source},
+    telemetry::{Asks, Clock, Probe, Runner, SIMULTANEOUS_POLLS, Source},
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{clock, garbage, hostile::Server, node, of};
@@ -59,17 +62,27 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Source for Toy {
-    fn signals(&self) -> &'static [Signal] {
+    fn signals(&self) -> &[Signal] {
         &[Signal::Head]
     }
 
-    async fn poll(&self, clock: &dyn Clock) -> Poll {
+    async fn poll(&mut self, clock: &dyn Clock, _asks: &[u64]) -> Poll {
         let asked_at = clock.mono();
         let _under_way = UnderWay::begin(self);
         assert!(!self.panics, "as told");
         tokio::time::sleep(self.takes).await;
-        Poll { asked_at, observed_at: clock.mono(), values: vec![(Signal::Head, Ok(Value::Whole(7)))] }
+        Poll {
+            asked_at,
+            observed_at: clock.mono(),
+            values: vec![(Signal::Head, Ok(Value::Whole(7)))],
+            ..Poll::default()
+        }
     }
+}
+
+/// Nobody asks for blocks.
+fn asks() -> Asks {
+    watch::channel(Arc::from([])).1
 }
 
 /// Runs toys for so many virtual seconds; the polls of each.
@@ -78,7 +91,7 @@ async fn run(toys: Vec<Toy>, simultaneous: usize, seconds: u64) -> BTreeMap<usiz
     let runner = Runner::new(Arc::new(Virtual(Instant::now())), out, simultaneous);
     let stop = CancellationToken::new();
     for (key, source) in toys.into_iter().enumerate() {
-        tokio::spawn(runner.run(Probe { key, source, every: EVERY }, stop.clone()));
+        tokio::spawn(runner.run(Probe { key, source, every: EVERY, asks: asks() }, stop.clone()));
     }
     drop(runner);
     tokio::spawn(async move {
@@ -144,7 +157,7 @@ async fn waiting_for_a_turn_is_not_held_against_the_target() {
 async fn probes_end_when_nobody_listens() {
     let (out, polls) = mpsc::channel(1);
     let runner = Runner::new(Arc::new(Virtual(Instant::now())), out, 1);
-    let probe = Probe { key: 0, source: Toy::default(), every: EVERY };
+    let probe = Probe { key: 0, source: Toy::default(), every: EVERY, asks: asks() };
     drop(polls);
     tokio::time::timeout(10 * EVERY, runner.run(probe, CancellationToken::new())).await.unwrap();
 }
@@ -177,9 +190,10 @@ async fn hostile_neighbours_cost_only_themselves() {
         // Only the hostile ones may run out of time, however busy the machine of the test is.
         let timeout = if key.starts_with("healthy") { 20_000 } else { 400 };
         let source = node(server.address, Duration::from_millis(timeout));
-        tokio::spawn(
-            runner.run(Probe { key: key.clone(), source, every: Duration::from_millis(500) }, stop.clone()),
-        );
+        tokio::spawn(runner.run(
+            Probe { key: key.clone(), source, every: Duration::from_millis(500), asks: asks() },
+            stop.clone(),
+        ));
     }
     let mut told: BTreeMap<String, usize> = BTreeMap::new();
     let rounds = async {

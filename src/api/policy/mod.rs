@@ -3,6 +3,7 @@
 mod guard;
 mod remediation;
 mod rules;
+mod signals;
 mod status;
 mod telemetry;
 
@@ -13,9 +14,13 @@ use serde::{Deserialize, Serialize};
 
 pub use guard::{Budget, Guard, ProgressGuard};
 pub use remediation::{Backoff, Page, Remediation, Restart};
-pub use rules::{Absent, Breaching, Clear, HealthRule, RuleSignal, Severity, Stalled};
+pub use rules::{Absent, Breaching, Clear, Diverged, HealthRule, Severity, Stalled};
+pub use signals::{Combine, PRESET_RULES, SIGNAL_NAMES, SignalName, SignalSource, TIME_SIGNALS};
 pub use status::{Counts, NodeHealthPolicyStatus, TargetStatus};
-pub use telemetry::{CometBftSource, PortName, TelemetrySource};
+pub use telemetry::{
+    CometBftSource, Exporter, FeedSource, HttpJsonSource, PortName, PortSource, PrometheusSource, ScrapeSource,
+    SolanaSource, TelemetrySource, WalletSource,
+};
 
 /// What CEL's `duration()` reads without an error; whether it is a duration of ours has its own rule.
 const TIME: &str = "^[0-9]{1,6}(ms|s|m|h)$";
@@ -33,7 +38,7 @@ const TIME: &str = "^[0-9]{1,6}(ms|s|m|h)$";
     doc = "What healthy means for a set of blockchain nodes, and what Mainstay may do about one that is not.",
     status = "NodeHealthPolicyStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "1"),
+    annotation("mainstay.dev/schema", "2"),
     printcolumn(name = "Network", type_ = "string", json_path = ".spec.network"),
     printcolumn(name = "Role", type_ = "string", json_path = ".spec.role"),
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
@@ -45,11 +50,16 @@ const TIME: &str = "^[0-9]{1,6}(ms|s|m|h)$";
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.joins) || size(self.joins) == 0 || self.role in ['Relayer', 'Oracle']").message("joins is for the roles Relayer and Oracle: a node belongs to one network").field_path(".joins"))]
 #[x_kube(validation = Rule::new(fresh_enough()).message("every and timeout of a source (the preset's: 5s and 2s) must together not exceed guard.evidenceMaxAge (the preset's: 30s), or no evidence would ever be fresh: write a smaller every or a larger evidenceMaxAge"))]
 pub struct NodeHealthPolicySpec {
     /// Name of the `Network` whose nodes these are. It must admit this namespace.
     #[schemars(length(min = 1, max = 253))]
     pub network: String,
+    /// For a relayer or an oracle: other networks that it needs. It is left alone while one of them stands still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 253)))]
+    pub joins: Vec<String>,
     /// What the pods do on that network; it decides the preset.
     pub role: Role,
     /// The pods of this namespace. It needs at least one label that a pod must carry.
@@ -94,6 +104,12 @@ pub enum Role {
     Sentry,
     /// Holds a consensus key and signs.
     Validator,
+    /// Keeps a key and signs for a validator.
+    Signer,
+    /// Carries messages between networks.
+    Relayer,
+    /// Publishes facts about the world on a network.
+    Oracle,
 }
 
 /// How far Mainstay may go.

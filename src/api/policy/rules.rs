@@ -4,6 +4,10 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    SignalName,
+    signals::{known_rule, known_signal, time_signals, unknown_rule, unknown_signal},
+};
 use crate::api::{Duration, Threshold};
 
 /// A threshold that is a number, and one that is a time.
@@ -14,20 +18,23 @@ const TIME: &str = "^[1-9][0-9]{0,5}(ms|s|m|h)$";
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(description = "One condition on one signal.")]
-#[x_kube(validation = Rule::new("!(has(self.disabled) && self.disabled) || (self.name.startsWith('preset/') && ![has(self.signal), has(self.above), has(self.below), has(self.stalled), has(self.absent), has(self.__for__), has(self.breaching), has(self.clear)].exists(x, x))").message("disabled: true stands alone beside the name of a preset rule, such as {name: preset/lonely, disabled: true}"))]
+#[x_kube(validation = Rule::new("!(has(self.disabled) && self.disabled) || (self.name.startsWith('preset/') && ![has(self.signal), has(self.above), has(self.below), has(self.stalled), has(self.diverged), has(self.absent), has(self.__for__), has(self.breaching), has(self.clear)].exists(x, x))").message("disabled: true stands alone beside the name of a preset rule, such as {name: preset/lonely, disabled: true}"))]
 #[x_kube(validation = Rule::new("(has(self.disabled) && self.disabled) || has(self.signal)").message("name the signal that is judged, such as signal: head_lag"))]
-#[x_kube(validation = Rule::new("(has(self.disabled) && self.disabled) || [has(self.above), has(self.below), has(self.stalled), has(self.absent)].filter(x, x).size() == 1").message("exactly one of above, below, stalled and absent"))]
+#[x_kube(validation = Rule::new("(has(self.disabled) && self.disabled) || [has(self.above), has(self.below), has(self.stalled), has(self.diverged), has(self.absent)].filter(x, x).size() == 1").message("exactly one of above, below, stalled, diverged and absent"))]
 #[x_kube(validation = Rule::new("!(has(self.__for__) && has(self.breaching))").message("for or breaching, not both: for is a time without a break, breaching counts samples"))]
 #[x_kube(validation = Rule::new("!has(self.stalled) || (has(self.signal) && self.signal == 'head')").message("stalled judges the signal head: write signal: head"))]
+#[x_kube(validation = Rule::new("!has(self.diverged) || (has(self.signal) && self.signal in ['block_hash', 'app_hash'])").message("diverged compares block_hash or app_hash with the network's: write signal: block_hash"))]
+#[x_kube(validation = Rule::new("has(self.diverged) || !has(self.signal) || !(self.signal in ['block_hash', 'app_hash'])").message("hashes are only compared: write diverged: {}"))]
+#[x_kube(validation = Rule::new("!has(self.diverged) || self.severity != 'Critical'").message("diverged needs severity: Quarantine or Warning: no restart brings a node back to the network's chain"))]
 #[x_kube(validation = Rule::new("!has(self.absent) || self.severity == 'Warning'").message("absent needs severity: Warning, since what is not known is never a reason to act"))]
 #[x_kube(validation = Rule::new("!has(self.clear) || ((!has(self.clear.below) || has(self.above)) && (!has(self.clear.above) || has(self.below)))").message("clear.below goes with above, and clear.above with below").field_path(".clear"))]
 #[x_kube(validation = Rule::new(hysteresis("above", "below", "<=")).message("inverted hysteresis: clear.below must be at most above, and written in the same unit").field_path(".clear"))]
 #[x_kube(validation = Rule::new(hysteresis("below", "above", ">=")).message("inverted hysteresis: clear.above must be at least below, and written in the same unit").field_path(".clear"))]
-#[x_kube(validation = Rule::new(format!("!has(self.signal) || self.signal in ['rpc_latency', 'head_age', 'block_time_skew'] || ((!has(self.above) || !string(self.above).matches('{TIME}')) && (!has(self.below) || !string(self.below).matches('{TIME}')))")).message("a duration fits only rpc_latency, head_age and block_time_skew: write a plain number for the other signals"))]
+#[x_kube(validation = Rule::new(format!("!has(self.signal) || self.signal in {} || self.signal.startsWith('custom/') || ((!has(self.above) || !string(self.above).matches('{TIME}')) && (!has(self.below) || !string(self.below).matches('{TIME}')))", time_signals())).message("this signal is not a time: write a plain number"))]
 pub struct HealthRule {
     /// Name of the rule, unique in the policy. `preset/NAME` replaces that rule of the preset.
     #[schemars(length(min = 1, max = 63))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') || self in ['preset/silent', 'preset/stalled', 'preset/behind', 'preset/lagging', 'preset/lonely']").message("a lower-case name such as slow-rpc, or one of preset/silent, preset/stalled, preset/behind, preset/lagging and preset/lonely"))]
+    #[x_kube(validation = Rule::new(known_rule()).message(unknown_rule().as_str()))]
     pub name: String,
     /// Remove the preset rule of this name. (Not `off`: to kubectl that is YAML 1.1 for `false`, even as a key.)
     #[serde(default, skip_serializing_if = "is_false")]
@@ -35,7 +42,8 @@ pub struct HealthRule {
     pub disabled: bool,
     /// The signal that is judged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub signal: Option<RuleSignal>,
+    #[x_kube(validation = Rule::new(known_signal()).message(unknown_signal().as_str()))]
+    pub signal: Option<SignalName>,
     /// Breach: the reading is greater than this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub above: Option<Threshold>,
@@ -45,6 +53,9 @@ pub struct HealthRule {
     /// Breach: the head does not rise although the network's head is ahead and rises.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stalled: Option<Stalled>,
+    /// Breach: the node's block, or its application's state, differs from the network's at a height that is final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diverged: Option<Diverged>,
     /// Breach: there is no reading at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub absent: Option<Absent>,
@@ -62,38 +73,15 @@ pub struct HealthRule {
     pub severity: Severity,
 }
 
-/// A standard signal that a rule can judge; see the documentation for meaning and unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RuleSignal {
-    /// 1: the endpoint answered correctly within its timeout; 0: its own port refused or kept silent.
-    Reachable,
-    /// Round trip of the cheapest call (seconds).
-    RpcLatency,
-    /// 1: the kubelet says that the pod is ready.
-    Ready,
-    /// Container restarts (count).
-    Restarts,
-    /// Latest block of this node (height).
-    Head,
-    /// Time since `head` last rose (seconds).
-    HeadAge,
-    /// The network's head minus `head` (blocks).
-    HeadLag,
-    /// Now minus the latest block's own time (seconds).
-    BlockTimeSkew,
-    /// 1: the node says that it is catching up.
-    Syncing,
-    /// Connected peers (count).
-    Peers,
-    /// 1: the key this node runs with is in the active set.
-    Signing,
-}
-
 /// The head does not rise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stalled {}
+
+/// The node follows another chain than the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Diverged {}
 
 /// There is no reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -138,6 +126,8 @@ pub enum Severity {
     /// The target is unhealthy and the ladder begins.
     #[default]
     Critical,
+    /// The target is unhealthy, a person is called, and it is never restarted.
+    Quarantine,
 }
 
 /// A firing rule must be easier to keep quiet than to start: `clear.INNER` lies on the healthy side of `OUTER`.

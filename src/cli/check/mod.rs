@@ -6,9 +6,14 @@ mod rules;
 mod schema;
 mod warnings;
 
-use std::{collections::BTreeSet, fmt, process::ExitCode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    process::ExitCode,
+};
 
 use super::{CliError, print};
+use crate::api::Family;
 use object::{Kinds, Object};
 
 pub use read::{Document, SyntaxError, documents, without_nulls};
@@ -19,6 +24,22 @@ pub struct Args {
     /// Files to check: YAML with one or more documents, or JSON; `-` for stdin
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
+    /// The family of networks that are not in these files
+    #[arg(long, value_parser = super::family)]
+    family: Option<Family>,
+}
+
+/// The families of networks: those that are known, and one for the others.
+#[derive(Clone, Debug)]
+pub struct Families {
+    known: BTreeMap<String, Family>,
+    others: Family,
+}
+
+impl Families {
+    fn of(&self, network: &str) -> Family {
+        self.known.get(network).copied().unwrap_or(self.others)
+    }
 }
 
 /// How bad a finding is.
@@ -61,14 +82,22 @@ pub struct Report {
 /// Checks files and prints what was found.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let files = args.files.iter().map(|name| Ok((name.clone(), super::read(name)?)));
-    let report = check(&files.collect::<Result<Vec<_>, CliError>>()?);
+    let report = check(&files.collect::<Result<Vec<_>, CliError>>()?, args.family);
     print(&report.to_string())?;
     Ok(if report.errors() == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
+/// The family of a network that stands in a text.
+#[must_use]
+pub fn family_of(text: &str, network: &str) -> Option<Family> {
+    let objects = documents(text).0.into_iter().flat_map(unfold);
+    let mut known = objects.filter_map(|document| Object::new("", document).ok()?.network_family());
+    known.find(|(name, _)| name == network).map(|(_, family)| family)
+}
+
 /// Checks texts, each with the name of its file; networks and policies may be in different ones.
 #[must_use]
-pub fn check(files: &[(String, String)]) -> Report {
+pub fn check(files: &[(String, String)], family: Option<Family>) -> Report {
     let kinds = Kinds::new();
     let mut findings = Vec::new();
     let mut objects: Vec<Object> = Vec::new();
@@ -101,8 +130,12 @@ pub fn check(files: &[(String, String)]) -> Report {
             ));
         }
     }
+    let families = Families {
+        known: objects.iter().filter_map(Object::network_family).collect(),
+        others: family.unwrap_or(Family::CometBFT),
+    };
     for object in &mut objects {
-        findings.extend(object.check(&kinds));
+        findings.extend(object.check(&kinds, &families));
     }
     findings.extend(warnings::find(&objects));
     let order = |finding: &Finding| files.iter().position(|(name, _)| *name == finding.file);
@@ -178,7 +211,7 @@ mod tests {
 
     fn said(files: &[(&str, &str)]) -> String {
         let files: Vec<_> = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        check(&files).to_string()
+        check(&files, None).to_string()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Document, Finding, Weight, read::without_nulls, rules::Rules, schema};
+use super::{Document, Families, Finding, Weight, read::without_nulls, rules::Rules, schema};
 use crate::{
     api::{Family, GROUP, Network, NodeHealthPolicy, VERSION},
     cli::crds,
@@ -53,8 +53,15 @@ impl Object {
         Err(if kind.is_empty() { "something without a kind".into() } else { kind.to_owned() })
     }
 
-    /// Everything that would be refused.
-    pub fn check(&mut self, kinds: &Kinds) -> Vec<Finding> {
+    /// The name of a network and its family, if that is what it is.
+    pub fn network_family(&self) -> Option<(String, Family)> {
+        let value = &self.document.value;
+        let family = serde_json::from_value(value["spec"]["family"].clone()).ok()?;
+        (text(value, "/kind") == "Network").then(|| (text(value, "/metadata/name").to_owned(), family))
+    }
+
+    /// Everything that would be refused. `families`: those of the networks that are known.
+    pub fn check(&mut self, kinds: &Kinds, families: &Families) -> Vec<Finding> {
         let value = &self.document.value;
         let known = || kinds.0.iter().map(|kind| kind.name.as_str()).collect::<Vec<_>>().join(", ");
         if text(value, "/apiVersion") != format!("{GROUP}/{VERSION}") {
@@ -73,7 +80,7 @@ impl Object {
         let broken = kind.rules.broken(&without_nulls(value.clone())).into_iter();
         findings.extend(broken.map(|(path, message)| self.error(&path, message)));
         if findings.is_empty() {
-            findings.extend(self.compile());
+            findings.extend(self.compile(families));
         }
         findings
     }
@@ -113,12 +120,11 @@ impl Object {
     }
 
     /// What the operator itself would refuse; on the way, the object is kept for the warnings.
-    fn compile(&mut self) -> Option<Finding> {
+    fn compile(&mut self, families: &Families) -> Option<Finding> {
         let value = without_nulls(self.document.value.clone());
         match text(&value, "/kind") {
             "NodeHealthPolicy" => match serde_json::from_value::<NodeHealthPolicy>(value) {
-                // There is one family today; with more, the policy's network decides.
-                Ok(object) => match policy::validate(&object, Family::CometBFT) {
+                Ok(object) => match policy::validate(&object, families.of(&object.spec.network)) {
                     Ok(policy) => self.policy = Some((object, policy)),
                     Err(problem) => return Some(self.error(&problem.place, problem.help)),
                 },
@@ -174,13 +180,13 @@ metadata:
 spec: {family: CometBFT, chainId: hub-4, allowedNamespaces: [x], bogus: null, blockTime: null}
 ";
         assert_eq!(
-            check(&[("n.yaml".into(), text.into())]).to_string(),
+            check(&[("n.yaml".into(), text.into())], None).to_string(),
             "n.yaml:5: Network/hub: metadata.labels.a: must be of type string: \"integer\"\n\
              n.yaml:6: Network/hub: metadata.lables: unknown field \"metadata.lables\": here may stand annotations, \
              creationTimestamp, deletionGracePeriodSeconds, deletionTimestamp, finalizers, generateName, generation, \
              labels, managedFields, name, namespace, ownerReferences, resourceVersion, selfLink, uid\n\
              n.yaml:7: Network/hub: spec.bogus: unknown field \"spec.bogus\": here may stand allowedNamespaces, \
-             blockTime, chainId, family, maxConcurrent, references, stalledAfter\n\
+             blockTime, chainId, family, maxConcurrent, references, stalledAfter, upgrades\n\
              1 object checked: 3 findings, 0 warnings\n"
         );
     }

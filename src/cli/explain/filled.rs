@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::words::{duration, threshold};
 use crate::{
     api::{GROUP, NodeHealthPolicy, VERSION},
-    policy::{Condition, Limits, Policy, RestartStep, Rule, Source, SourceKind, Trigger, preset},
+    policy::{Condition, Limits, Pick, Policy, RestartStep, Rule, Source, SourceKind, Trigger, preset},
 };
 
 /// The object, with its spec filled in.
@@ -14,6 +14,7 @@ pub fn object(object: &NodeHealthPolicy, policy: &Policy) -> Value {
         id,
         generation: _,
         network,
+        joins,
         family,
         role,
         mode,
@@ -25,8 +26,10 @@ pub fn object(object: &NodeHealthPolicy, policy: &Policy) -> Value {
         limits,
         sinks,
     } = policy;
-    let disabled =
-        preset(*family, *role).rules.into_iter().filter(|of| rules.iter().all(|rule| rule.name != of.name));
+    let disabled = preset(*family, *role).rules.into_iter().map(|(rule, _)| rule).filter(|of| {
+        let written = object.spec.rules.iter().any(|rule| rule.name == of.name && rule.disabled);
+        written && rules.iter().all(|rule| rule.name != of.name)
+    });
     let disabled = disabled.map(|of| json!({"name": of.name, "disabled": true}));
     let mut remediation = json!({});
     if let Some(step) = &ladder.restart {
@@ -39,11 +42,7 @@ pub fn object(object: &NodeHealthPolicy, policy: &Policy) -> Value {
     if !id.namespace.is_empty() {
         metadata["namespace"] = json!(id.namespace);
     }
-    json!({
-        "apiVersion": format!("{GROUP}/{VERSION}"),
-        "kind": "NodeHealthPolicy",
-        "metadata": metadata,
-        "spec": {
+    let mut spec = json!({
             "network": network,
             "role": role,
             "selector": object.spec.selector,
@@ -54,13 +53,77 @@ pub fn object(object: &NodeHealthPolicy, policy: &Policy) -> Value {
             "remediation": remediation,
             "guard": guard(limits),
             "notify": sinks,
-        },
+    });
+    if !joins.is_empty() {
+        spec["joins"] = json!(joins);
+    }
+    json!({
+        "apiVersion": format!("{GROUP}/{VERSION}"),
+        "kind": "NodeHealthPolicy",
+        "metadata": metadata,
+        "spec": spec,
     })
 }
 
 fn source(source: &Source) -> Value {
-    let Source { name, kind: SourceKind::CometBft(port), every, timeout } = source;
-    json!({"name": name, "cometbft": {"port": port}, "every": duration(*every), "timeout": duration(*timeout)})
+    let Source { name, kind, every, timeout } = source;
+    let mut signals = Vec::new();
+    let body = match kind {
+        SourceKind::CometBft { port, rest: None }
+        | SourceKind::Execution(port)
+        | SourceKind::Consensus(port)
+        | SourceKind::Substrate(port)
+        | SourceKind::Solana { port, vote_account: None }
+        | SourceKind::Web3Signer(port)
+        | SourceKind::Hermes(port)
+        | SourceKind::Chainlink(port) => json!({"port": port}),
+        SourceKind::CometBft { port, rest } => json!({"port": port, "rest": rest}),
+        SourceKind::Solana { port, vote_account } => json!({"port": port, "voteAccount": vote_account}),
+        SourceKind::Feed { contract, heartbeat } => {
+            json!({"contract": contract, "heartbeat": duration(*heartbeat)})
+        }
+        SourceKind::Wallet { address, denom, decimals } => {
+            let mut wallet = json!({"address": address, "decimals": decimals});
+            if !denom.is_empty() {
+                wallet["denom"] = json!(denom);
+            }
+            wallet
+        }
+        SourceKind::Scrape { port, path, reads, picks } => {
+            signals = picks.iter().map(|of| pick(of, "metric")).collect();
+            let mut scrape = json!({"port": port, "path": path});
+            if let Some(reads) = reads {
+                scrape["reads"] = json!(reads);
+            }
+            scrape
+        }
+        SourceKind::HttpJson { port, path, picks } => {
+            signals = picks.iter().map(|of| pick(of, "pointer")).collect();
+            json!({"port": port, "path": path})
+        }
+        SourceKind::Prometheus { query, target_label, signal } => {
+            signals = vec![json!({"signal": signal})];
+            json!({"query": query, "targetLabel": target_label})
+        }
+    };
+    let mut source = json!({"name": name, "every": duration(*every), "timeout": duration(*timeout)});
+    source[kind.name()] = body;
+    if !signals.is_empty() {
+        source["signals"] = json!(signals);
+    }
+    source
+}
+
+fn pick(pick: &Pick, place: &str) -> Value {
+    let Pick { signal, at, labels, combine } = pick;
+    let mut value = json!({"signal": signal, place: at});
+    if !labels.is_empty() {
+        value["labels"] = labels.iter().map(|(name, is)| (name.clone(), json!(is))).collect();
+    }
+    if let Some(combine) = combine {
+        value["combine"] = json!(combine);
+    }
+    value
 }
 
 fn rule(rule: &Rule) -> Value {
@@ -71,6 +134,7 @@ fn rule(rule: &Rule) -> Value {
         Condition::Above(at) => value["above"] = threshold(*at),
         Condition::Below(at) => value["below"] = threshold(*at),
         Condition::Stalled => value["stalled"] = json!({}),
+        Condition::Diverged => value["diverged"] = json!({}),
         Condition::Absent => value["absent"] = json!({}),
     }
     match (condition, clear_at) {

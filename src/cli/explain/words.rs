@@ -33,7 +33,10 @@ impl Page {
 
     /// A line with its origin in a column of its own.
     fn line(&mut self, text: &str, own: bool) {
-        let origin = if own { "policy" } else { "preset" };
+        self.origin(text, if own { "policy" } else { "preset" });
+    }
+
+    fn origin(&mut self, text: &str, origin: &str) {
         let _ = writeln!(self.0, "  {text:<96}  {origin}");
     }
 
@@ -42,6 +45,9 @@ impl Page {
             Role::FullNode => "full node",
             Role::Sentry => "sentry",
             Role::Validator => "validator",
+            Role::Signer => "signer",
+            Role::Relayer => "relayer",
+            Role::Oracle => "oracle",
         };
         let mode = match policy.mode {
             Mode::Observe => "Mainstay gives verdicts and does nothing (mode Observe).",
@@ -71,14 +77,11 @@ impl Page {
     fn sources(&mut self, object: &NodeHealthPolicy, policy: &Policy) {
         self.title("What is asked");
         for source in &policy.sources {
-            let Source { name, kind: SourceKind::CometBft(port), every, timeout } = source;
-            let port = match port {
-                PortName::Number(number) => number.to_string(),
-                PortName::Name(name) => name.clone(),
-            };
+            let Source { name, kind, every, timeout } = source;
             let own = object.spec.telemetry.iter().any(|written| written.name == *name);
             let text = format!(
-                "{name}: CometBFT RPC on port {port} every {}, answer within {}; known for {}",
+                "{name}: {} every {}, answer within {}; known for {}",
+                asked(kind),
                 duration(*every),
                 duration(*timeout),
                 duration(source.stale_after())
@@ -90,14 +93,21 @@ impl Page {
     fn rules(&mut self, object: &NodeHealthPolicy, policy: &Policy) {
         self.title("When a target is not healthy");
         let own = |name: &str| object.spec.rules.iter().any(|rule| rule.name == name);
-        for severity in [Severity::Critical, Severity::Warning] {
+        let preset = preset(policy.family, policy.role).rules;
+        for severity in [Severity::Critical, Severity::Quarantine, Severity::Warning] {
             for rule in policy.rules.iter().filter(|rule| rule.severity == severity) {
-                self.line(&sentence(rule), own(&rule.name));
+                match preset.iter().find(|(of, _)| of.name == rule.name && !own(&rule.name)) {
+                    Some((_, why)) => self.origin(&sentence(rule), &format!("preset: {why}")),
+                    None => self.line(&sentence(rule), true),
+                }
             }
         }
-        for rule in preset(policy.family, policy.role).rules {
-            if policy.rules.iter().all(|kept| kept.name != rule.name) {
+        for (rule, _) in preset.iter().filter(|(of, _)| policy.rules.iter().all(|kept| kept.name != of.name)) {
+            if own(&rule.name) {
                 self.line(&format!("{}: disabled", rule.name), true);
+            } else {
+                let why = format!("{}: not judged, no source offers {}", rule.name, rule.signal.name());
+                self.line(&why, false);
             }
         }
     }
@@ -196,6 +206,7 @@ fn sentence(rule: &Rule) -> String {
         Condition::Above(at) => format!("{signal} above {}", value(at)),
         Condition::Below(at) => format!("{signal} below {}", value(at)),
         Condition::Stalled => "head does not rise while the network's does".into(),
+        Condition::Diverged => format!("{signal} differs from the network's at a height that is final"),
         Condition::Absent => format!("{signal} is not known"),
     };
     let trigger = match rule.trigger {
@@ -216,6 +227,7 @@ fn sentence(rule: &Rule) -> String {
     };
     let severity = match rule.severity {
         Severity::Critical => "",
+        Severity::Quarantine => " (a person is called, no restart)",
         Severity::Warning => " (told only)",
     };
     format!("{name}: {condition}{trigger}{clear}{severity}")
@@ -225,7 +237,41 @@ fn unit(unit: Unit) -> &'static str {
     match unit {
         Unit::Seconds => " s",
         Unit::Blocks => " blocks",
-        Unit::Flag | Unit::Count | Unit::Height | Unit::Text => "",
+        Unit::PerSecond => "/s",
+        Unit::Coins => " coins",
+        Unit::Flag | Unit::Count | Unit::Height | Unit::Ratio | Unit::Number | Unit::Text => "",
+    }
+}
+
+/// What a source asks, in words.
+fn asked(kind: &SourceKind) -> String {
+    let port = |port: &PortName| match port {
+        PortName::Number(number) => number.to_string(),
+        PortName::Name(name) => name.clone(),
+    };
+    match kind {
+        SourceKind::CometBft { port: of, rest: None } => format!("CometBFT RPC on port {}", port(of)),
+        SourceKind::CometBft { port: of, rest: Some(rest) } => {
+            format!("CometBFT RPC on port {} and Cosmos REST on port {}", port(of), port(rest))
+        }
+        SourceKind::Execution(of) => format!("Ethereum JSON-RPC on port {}", port(of)),
+        SourceKind::Consensus(of) => format!("Beacon API on port {}", port(of)),
+        SourceKind::Substrate(of) => format!("Substrate JSON-RPC on port {}", port(of)),
+        SourceKind::Solana { port: of, .. } => format!("Solana JSON-RPC on port {}", port(of)),
+        SourceKind::Web3Signer(of) => format!("Web3Signer on port {}", port(of)),
+        SourceKind::Hermes(of) => format!("Hermes REST on port {}", port(of)),
+        SourceKind::Chainlink(of) => format!("Chainlink health on port {}", port(of)),
+        SourceKind::Feed { contract, heartbeat } => {
+            format!("feed {contract}, heartbeat {}, through the references,", duration(*heartbeat))
+        }
+        SourceKind::Wallet { address, .. } => format!("wallet {address}, through the references,"),
+        SourceKind::Scrape { port: of, path, reads, picks } => {
+            let known = reads.map(|reads| format!(" of {reads:?}")).unwrap_or_default();
+            let more = if picks.is_empty() { String::new() } else { format!(" and {} more", picks.len()) };
+            format!("metrics{known}{more} on port {}{path}", port(of))
+        }
+        SourceKind::HttpJson { port: of, path, .. } => format!("JSON on port {}{path}", port(of)),
+        SourceKind::Prometheus { query, .. } => format!("query {query}, once for all targets,"),
     }
 }
 

@@ -104,6 +104,7 @@ pub(super) struct Condition {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ContainerStatus {
     pub restart_count: u64,
+    pub image: String,
     #[serde(deserialize_with = "or_default")]
     pub state: State,
     #[serde(deserialize_with = "or_default")]
@@ -128,6 +129,8 @@ pub(super) struct Waiting {
 pub(super) struct Terminated {
     pub reason: String,
     pub exit_code: i32,
+    #[serde(deserialize_with = "or_default")]
+    pub message: String,
     pub finished_at: Option<Timestamp>,
 }
 

@@ -9,11 +9,14 @@ use super::{NetworkEntry, PolicyEntry, TargetEntry, World, slot_of, view};
 use crate::{
     controller::{observe::PodView, watch::Key},
     judge::VerdictKind,
-    network::ReferenceHead,
-    plan::{ChainFacts, FleetFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts, WorkloadFacts},
+    network::{ReferenceHead, Split},
+    plan::{
+        ChainFacts, FleetFacts, JoinedFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts,
+        WorkloadFacts,
+    },
     policy::{NetworkPlan, Policy},
     remedy::Observation,
-    signal::{Mono, Server, Signal, Unknown},
+    signal::{Mono, Server, Signal, Unknown, Upgrade},
 };
 
 /// A policy with its targets, frozen at one instant.
@@ -36,6 +39,8 @@ pub struct TargetSnapshot {
     pub live: Live,
     /// The chain as seen without it.
     pub chain: ChainFacts,
+    /// The other networks that the policy needs.
+    pub joined: Vec<JoinedFacts>,
 }
 
 /// A network, frozen at one instant.
@@ -49,6 +54,10 @@ pub struct NetworkSnapshot {
     pub stalled_since: Option<Mono>,
     /// What each reference last said.
     pub references: Vec<(String, Result<u64, Unknown>)>,
+    /// The upgrade that the chain has planned, and whether its height is near or passed.
+    pub upgrade: Option<(Upgrade, bool)>,
+    /// Two chains under one name.
+    pub split: Option<Split>,
 }
 
 impl World {
@@ -64,6 +73,7 @@ impl World {
                 facts: target_facts(entry, target, &self.networks, now),
                 live: cached(&target.pod, server),
                 chain: chain_facts(&self.networks, &entry.policy, &target.pod.uid, now),
+                joined: joined(&self.networks, &entry.policy, now),
             })
             .collect();
         targets.sort_by(|a, b| a.facts.pod.cmp(&b.facts.pod));
@@ -78,6 +88,11 @@ impl World {
             plan: Arc::clone(&entry.plan),
             head: entry.chain.head(),
             stalled_since: entry.chain.stalled_since(now),
+            upgrade: entry.chain.upgrade().map(|upgrade| {
+                let head = entry.chain.head().map_or(0, |head| head.height);
+                (upgrade.clone(), is_near(upgrade, head, &entry.plan))
+            }),
+            split: entry.chain.split().cloned(),
             references: entry.chain.references().map(|(name, told)| (name.to_owned(), told)).collect(),
         })
     }
@@ -100,11 +115,13 @@ impl World {
         };
         let verdict = target.state.verdict();
         let pod = target.pod.name.clone();
-        let rose = target
-            .state
-            .observatory
-            .peak(Signal::Head)
-            .is_some_and(|(height, _)| target.first_head.is_some_and(|first| height > first));
+        // A relayer or a signer has no head of its own to show for it.
+        let rose = !entry.policy.follows_the_chain()
+            || target
+                .state
+                .observatory
+                .peak(Signal::Head)
+                .is_some_and(|(height, _)| target.first_head.is_some_and(|first| height > first));
         match (verdict.kind, target.state.healthy_since()) {
             (VerdictKind::Healthy, Some(since)) if rose => Observation::Healthy { pod, lasted: now.since(since) },
             (VerdictKind::Healthy, _) => Observation::NotYet(format!("{pod}: its head has not risen yet")),
@@ -151,13 +168,39 @@ fn terminating(live: &Live) -> bool {
 
 fn chain_facts(networks: &BTreeMap<String, NetworkEntry>, policy: &Policy, uid: &str, now: Mono) -> ChainFacts {
     let view = view(networks, policy, uid, now);
-    let block_time = networks.get(&policy.network).map_or(0, |network| network.plan.block_time);
+    let network = networks.get(&policy.network);
+    let block_time = network.map_or(0, |network| network.plan.block_time);
     let every = policy.sources.iter().map(|source| source.every).max().unwrap_or(0);
+    let head = view.reference.map_or(0, |head| head.height);
+    let near = |upgrade: &Upgrade| network.is_some_and(|network| is_near(upgrade, head, &network.plan));
     ChainFacts {
         known: view.reference.is_some(),
         risen_at: view.reference.map_or(Mono(0), |head| head.risen_at),
         patience: (5 * block_time).max(3 * every).max(5_000),
+        upgrade: view.upgrade.filter(near).map(|upgrade| (upgrade.name, upgrade.height)),
+        split: view.split,
     }
+}
+
+/// The other networks that a policy needs, as everybody sees them.
+fn joined(networks: &BTreeMap<String, NetworkEntry>, policy: &Policy, now: Mono) -> Vec<JoinedFacts> {
+    let facts = policy.joins.iter().map(|name| {
+        let head = networks.get(name).and_then(|entry| entry.chain.head());
+        let patience = networks.get(name).map_or(0, |entry| (5 * entry.plan.block_time).max(15_000));
+        JoinedFacts {
+            network: name.clone(),
+            known: head.is_some(),
+            moves: head.is_some_and(|head| now.since(head.risen_at) <= patience),
+        }
+    });
+    facts.collect()
+}
+
+/// Nobody is touched from two minutes of blocks before the height on, and at least ten blocks. After the height the plan
+/// is gone from the chain, and with it the hold: only a node that waits for its new software still tells of it.
+fn is_near(upgrade: &Upgrade, head: u64, plan: &NetworkPlan) -> bool {
+    let ahead = (120_000 / plan.block_time.max(1)).max(10);
+    plan.upgrades && head.saturating_add(ahead) >= upgrade.height
 }
 
 fn target_facts(
@@ -174,7 +217,7 @@ fn target_facts(
         pod: target.pod.name.clone(),
         uid: target.pod.uid.clone(),
         verdict: target.state.verdict().clone(),
-        syncing: target.state.read(Signal::Syncing, policy, &view, now).whole() == Some(1),
+        syncing: target.state.read(Signal::Syncing, &view, now).whole() == Some(1),
         head_risen_at: target
             .state
             .observatory

@@ -1,7 +1,9 @@
-//! `CometBFT`, Tendermint and the Cosmos SDK. So far their RPC (port 26657).
+//! `CometBFT`, Tendermint and the Cosmos SDK: their RPC (port 26657) and the Cosmos REST API (port 1317). Their metrics
+//! are read by a `scrape` source.
 
 pub mod decode;
+mod rest;
 mod rpc;
 
-pub(super) use rpc::status;
-pub use rpc::{CometBft, SIGNALS};
+pub use rest::Rest;
+pub use rpc::CometBft;

@@ -1,141 +1,210 @@
-//! One poll of a node's RPC: `/status`, then `/net_info`.
+//! One poll of a node: its RPC, and the Cosmos REST API beside it where that is named.
+//!
+//! `/status` decides; `/net_info`, `/num_unconfirmed_txs`, `/abci_info` and `/consensus_state` follow, and now and then
+//! `/blockchain`. `/consensus_state` comes last: it hangs on a node whose remote signer keeps silent, and that is how
+//! one is told.
 
 use std::time::Duration;
 
-use super::decode::{self, Status};
+use super::{
+    decode::{self, Status},
+    rest::Rest,
+};
 use crate::{
-    signal::{Poll, Signal, Unknown, Value},
+    policy::COMETBFT,
+    signal::{Identity, Mono, Poll, Signal, Unknown, Value},
     telemetry::{
-        client::{Answer, BODY_CAP, Client, Deadline, Failure},
+        ask::{Endpoint, Session, Trouble},
         clock::Clock,
-        source::Source,
+        execution::ratio,
+        report::{Report, flag},
+        source::{Expected, Source},
+        support::Support,
     },
 };
 
-/// What the RPC tells, in the order of [`Poll::values`].
-pub const SIGNALS: [Signal; 7] = [
-    Signal::Reachable,
-    Signal::RpcLatency,
-    Signal::Head,
-    Signal::BlockTimeSkew,
-    Signal::Syncing,
-    Signal::Peers,
-    Signal::Signing,
-];
+/// Pace and load are measured over so many blocks.
+const MEASURED: u64 = 20;
 
 /// The RPC of one node.
 #[derive(Clone, Debug)]
 pub struct CometBft {
-    client: Client,
-    base: Result<String, Unknown>,
-    chain_id: String,
-    timeout: Duration,
-}
-
-/// A `/status` that makes no sense, or that did not come.
-pub(in crate::telemetry) enum NoStatus {
-    /// It did not come.
-    Failed(Failure),
-    /// It makes no sense.
-    Unusable(Unknown),
+    endpoint: Endpoint,
+    chain: Expected,
+    rest: Option<Rest>,
+    support: Support,
+    /// Height, round and step as last seen, and since when.
+    round: Option<(String, Mono)>,
+    /// The head up to which the pace was measured, and the time between blocks and transactions a second.
+    pace: Option<(u64, Value, Value)>,
+    answered: Vec<u64>,
 }
 
 impl CometBft {
-    /// The RPC at `base`, of a node of `chain_id`; both requests of a poll together take at most `timeout`.
-    ///
-    /// A node that may not be asked is asked nothing, but still tells why at every poll: its readings then carry the
-    /// reason, where otherwise they would read "not observed yet" for ever.
+    /// The RPC at an endpoint, of a node of this chain, and its REST API.
     #[must_use]
-    pub fn new(client: Client, base: Result<String, Unknown>, chain_id: &str, timeout: Duration) -> Self {
-        Self { client, base, chain_id: chain_id.to_owned(), timeout }
+    pub const fn new(endpoint: Endpoint, chain: Expected, rest: Option<Rest>) -> Self {
+        Self { endpoint, chain, rest, support: Support::new(), round: None, pace: None, answered: Vec::new() }
     }
 
-    async fn peers(&self, base: &str, deadline: Deadline) -> Result<Value, Unknown> {
-        let answer = self.client.get(&format!("{base}/net_info"), deadline, BODY_CAP).await;
-        let answer = answer.map_err(|failure| failure.unknown())?;
-        if answer.status != 200 {
-            return Err(decode::complaint(answer.status, &answer.body));
+    /// What one further path of the RPC says.
+    async fn told<T>(
+        &mut self,
+        session: &Session<'_>,
+        path: &'static str,
+        read: impl FnOnce(&[u8]) -> Result<T, Unknown>,
+    ) -> Result<T, Trouble> {
+        if !self.support.offers(path) {
+            return Err(Trouble::unsupported());
         }
-        decode::peers(&answer.body).map(Value::Whole)
+        let answer = fetch(session, path).await.and_then(|body| Ok(read(&body)?));
+        self.support.learn(path, answer)
+    }
+
+    /// Blocks at the heights that are asked for, each once.
+    async fn blocks(&mut self, session: &Session<'_>, asks: &[u64], head: u64, report: &mut Report<'_>) {
+        self.answered.retain(|height| asks.contains(height));
+        for height in asks.iter().copied().filter(|height| *height <= head) {
+            if self.answered.contains(&height) {
+                continue;
+            }
+            let path = format!("/blockchain?minHeight={height}&maxHeight={height}");
+            let metas = fetch(session, &path).await.and_then(|body| Ok(decode::metas(&body)?));
+            if let Ok(metas) = metas
+                && let Some(block) = metas.blocks.into_iter().find(|block| block.height == height)
+            {
+                report.told.blocks.push(block);
+                self.answered.push(height);
+            }
+        }
+    }
+
+    /// Mean time between the last blocks, and what they carry. Measured anew when half of them are new.
+    async fn pace(&mut self, session: &Session<'_>, head: u64, report: &mut Report<'_>) {
+        let due = self.pace.as_ref().is_none_or(|(at, ..)| head >= at + MEASURED / 2 || head < *at);
+        if due && head > 1 {
+            let from = head.saturating_sub(MEASURED - 1).max(1);
+            let path = format!("/blockchain?minHeight={from}&maxHeight={head}");
+            let metas = fetch(session, &path).await.and_then(|body| Ok(decode::metas(&body)?));
+            match metas {
+                Ok(metas) if metas.span > 0 && metas.blocks.len() > 1 => {
+                    let blocks = metas.blocks.len() as u64 - 1;
+                    let interval = Value::Micros(i64::try_from(metas.span / blocks).unwrap_or(i64::MAX));
+                    let throughput = ratio(metas.transactions.saturating_mul(1_000_000), metas.span);
+                    self.pace = Some((head, interval, throughput));
+                }
+                Ok(_) => {}
+                Err(trouble) => {
+                    report.put(Signal::BlockInterval, Err(trouble.unknown()));
+                    report.put(Signal::TxThroughput, Err(trouble.unknown()));
+                }
+            }
+        }
+        let known = self.pace.clone().map(|(_, interval, throughput)| (interval, throughput));
+        let (interval, throughput) = known.map_or((None, None), |(one, other)| (Some(one), Some(other)));
+        report.put(Signal::BlockInterval, interval.ok_or(Unknown::NotYet));
+        report.put(Signal::TxThroughput, throughput.ok_or(Unknown::NotYet));
+    }
+
+    async fn consensus(&mut self, session: &Session<'_>, signs: bool, clock: &dyn Clock, report: &mut Report<'_>) {
+        let in_time = session.has_half();
+        let told = self.told(session, "/consensus_state", decode::round).await;
+        // The RPC answers, and the state of consensus does not, although there was time: it is being held, most likely
+        // by a signer that keeps silent.
+        if signs {
+            let answers = match &told {
+                Ok(_) => Ok(flag(true)),
+                Err(trouble) if trouble.is_silence() && in_time => Ok(flag(false)),
+                Err(trouble) => Err(trouble.unknown()),
+            };
+            report.put(Signal::SignerAnswers, answers);
+        }
+        match told {
+            Ok((at, round)) => {
+                let now = clock.mono();
+                let since = match self.round.take() {
+                    Some((known, since)) if known == at => since,
+                    _ => now,
+                };
+                self.round = Some((at, since));
+                report.set(Signal::Round, Value::Whole(round));
+                let age = i64::try_from(now.since(since)).unwrap_or(i64::MAX);
+                report.set(Signal::RoundAge, Value::Micros(age.saturating_mul(1000)));
+            }
+            Err(trouble) => {
+                report.put(Signal::Round, Err(trouble.unknown()));
+                report.put(Signal::RoundAge, Err(trouble.unknown()));
+            }
+        }
     }
 }
 
 impl Source for CometBft {
-    fn signals(&self) -> &'static [Signal] {
-        &SIGNALS
+    fn signals(&self) -> &[Signal] {
+        COMETBFT
     }
 
-    async fn poll(&self, clock: &dyn Clock) -> Poll {
-        let asked_at = clock.mono();
-        let base = match &self.base {
-            Ok(base) => base,
-            Err(why) => return Poll { asked_at, observed_at: asked_at, values: nothing(Err(why.clone()), why) },
+    async fn poll(&mut self, clock: &dyn Clock, asks: &[u64]) -> Poll {
+        let mut report = Report::begin(COMETBFT, clock);
+        let endpoint = self.endpoint.clone();
+        let session = match endpoint.session() {
+            Ok(session) => session,
+            Err(why) => return report.unasked(&why),
         };
-        let deadline = Deadline::within(self.timeout);
-        let status = status(&self.client, base, &self.chain_id, deadline, clock).await;
-        // The head is dated by its own answer: a slow /net_info must not make it look fresher than it is.
-        let observed_at = clock.mono();
-        let values = match status {
-            Ok((status, latency)) => values(status, latency, self.peers(base, deadline).await),
-            Err(NoStatus::Failed(failure)) if failure.is_silence() => {
-                nothing(Ok(Value::Whole(0)), &failure.unknown())
-            }
-            Err(no_status) => {
-                let why = no_status.unknown();
-                nothing(Err(why.clone()), &why)
+        let (status, latency) = match status(&session, &self.chain, clock).await {
+            Ok(told) => told,
+            Err(trouble) => {
+                self.answered.clear();
+                return report.failed(&trouble, clock);
             }
         };
-        Poll { asked_at, observed_at, values }
-    }
-}
-
-impl NoStatus {
-    /// Why nothing is known.
-    pub(in crate::telemetry) fn unknown(&self) -> Unknown {
-        match self {
-            Self::Failed(failure) => failure.unknown(),
-            Self::Unusable(why) => why.clone(),
+        report.answered(latency, clock);
+        let Status { chain, version, head, hash, block_time_skew, syncing, signing, address } = status;
+        self.support.version(&version);
+        report.told.identity = Some(Identity { chain, version });
+        report.set(Signal::Head, Value::Whole(head));
+        report.set(Signal::BlockHash, Value::Text(hash));
+        report.put(Signal::BlockTimeSkew, block_time_skew.map(Value::Micros));
+        report.set(Signal::Syncing, flag(syncing));
+        report.set(Signal::Signing, flag(signing));
+        let peers = self.told(&session, "/net_info", decode::peers).await;
+        report.tell(Signal::Peers, peers, Value::Whole);
+        let pool = self.told(&session, "/num_unconfirmed_txs", decode::mempool).await;
+        report.tell(Signal::Mempool, pool, Value::Whole);
+        let state = self.told(&session, "/abci_info", decode::state).await;
+        report.told.state = state.as_ref().ok().copied().flatten();
+        match state {
+            Ok(Some(state)) => report.set(Signal::AppHash, Value::Text(state.hash.to_string())),
+            Ok(None) => report.put(Signal::AppHash, Err(Unknown::Unsupported)),
+            Err(trouble) => report.put(Signal::AppHash, Err(trouble.unknown())),
         }
+        self.pace(&session, head, &mut report).await;
+        self.blocks(&session, asks, head, &mut report).await;
+        if let Some(rest) = &mut self.rest {
+            rest.poll(&address, signing, clock.mono(), clock.wall().0, &mut report).await;
+        }
+        self.consensus(&session, signing, clock, &mut report).await;
+        report.end()
     }
 }
 
-/// Asks for `/status`, and says how long that took.
-pub(in crate::telemetry) async fn status(
-    client: &Client,
-    base: &str,
-    chain_id: &str,
-    deadline: Deadline,
+async fn status(
+    session: &Session<'_>,
+    chain: &Expected,
     clock: &dyn Clock,
-) -> Result<(Status, Duration), NoStatus> {
-    let answer = client.get(&format!("{base}/status"), deadline, BODY_CAP).await;
-    let Answer { status, body, latency } = answer.map_err(NoStatus::Failed)?;
-    if status != 200 {
-        return Err(NoStatus::Unusable(decode::complaint(status, &body)));
+) -> Result<(Status, Duration), Trouble> {
+    let answer = session.fetch("/status").await?;
+    if answer.status != 200 {
+        return Err(Trouble::Unusable(decode::complaint(answer.status, &answer.body)));
     }
-    let status = decode::status(&body, chain_id, clock.wall()).map_err(NoStatus::Unusable)?;
-    Ok((status, latency))
+    Ok((decode::read_status(&answer.body, chain, clock.wall())?, answer.latency))
 }
 
-fn values(
-    status: Status,
-    latency: Duration,
-    peers: Result<Value, Unknown>,
-) -> Vec<(Signal, Result<Value, Unknown>)> {
-    let Status { head, block_time_skew, syncing, signing } = status;
-    let latency = i64::try_from(latency.as_micros()).unwrap_or(i64::MAX);
-    vec![
-        (Signal::Reachable, Ok(Value::Whole(1))),
-        (Signal::RpcLatency, Ok(Value::Micros(latency))),
-        (Signal::Head, Ok(Value::Whole(head))),
-        (Signal::BlockTimeSkew, block_time_skew.map(Value::Micros)),
-        (Signal::Syncing, Ok(Value::Whole(syncing.into()))),
-        (Signal::Peers, peers),
-        (Signal::Signing, Ok(Value::Whole(signing.into()))),
-    ]
-}
-
-/// Nothing but what is to be said of `reachable`.
-fn nothing(reachable: Result<Value, Unknown>, why: &Unknown) -> Vec<(Signal, Result<Value, Unknown>)> {
-    let rest = SIGNALS.into_iter().filter(|signal| *signal != Signal::Reachable);
-    std::iter::once((Signal::Reachable, reachable)).chain(rest.map(|signal| (signal, Err(why.clone())))).collect()
+async fn fetch(session: &Session<'_>, path: &str) -> Result<Vec<u8>, Trouble> {
+    let answer = session.fetch(path).await?;
+    match answer.status {
+        200 => Ok(answer.body),
+        404 => Err(Trouble::unsupported()),
+        status => Err(Trouble::Unusable(decode::complaint(status, &answer.body))),
+    }
 }

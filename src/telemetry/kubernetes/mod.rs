@@ -1,5 +1,9 @@
 //! PURE. What the kubelet says of a pod, as a poll. The watch itself belongs to the controller.
 
+mod exits;
+
+pub use exits::{Ending, fatal};
+
 use super::text::excerpt;
 use crate::signal::{Mono, Poll, Signal, Value};
 
@@ -14,12 +18,14 @@ pub struct PodHealth {
     pub waiting_reason: String,
     /// How the last container that ended did so, such as `Error (exit 1)`; empty when none did.
     pub last_exit: String,
+    /// A restart after that is no help, and the pod has not become ready since.
+    pub fatal: bool,
 }
 
 /// What the pod's status told, seen at `at`: a watch has no request, so it was asked when it was observed.
 #[must_use]
 pub fn poll(health: &PodHealth, at: Mono) -> Poll {
-    let PodHealth { ready, restarts, waiting_reason, last_exit } = health;
+    let PodHealth { ready, restarts, waiting_reason, last_exit, fatal } = health;
     Poll {
         asked_at: at,
         observed_at: at,
@@ -28,7 +34,9 @@ pub fn poll(health: &PodHealth, at: Mono) -> Poll {
             (Signal::Restarts, Ok(Value::Whole(*restarts))),
             (Signal::WaitingReason, Ok(Value::Text(excerpt(waiting_reason.as_bytes())))),
             (Signal::LastExit, Ok(Value::Text(excerpt(last_exit.as_bytes())))),
+            (Signal::FatalExit, Ok(Value::Whole(u64::from(*fatal)))),
         ],
+        ..Poll::default()
     }
 }
 
@@ -43,6 +51,7 @@ mod tests {
             restarts: 7,
             waiting_reason: "CrashLoopBackOff".into(),
             last_exit: "Error (exit 1)".into(),
+            fatal: false,
         };
         let poll = poll(&health, Mono(5));
         assert_eq!((poll.asked_at, poll.observed_at), (Mono(5), Mono(5)));
@@ -53,6 +62,7 @@ mod tests {
                 (Signal::Restarts, Ok(Value::Whole(7))),
                 (Signal::WaitingReason, Ok(Value::Text("CrashLoopBackOff".into()))),
                 (Signal::LastExit, Ok(Value::Text("Error (exit 1)".into()))),
+                (Signal::FatalExit, Ok(Value::Whole(0))),
             ]
         );
     }

@@ -1,0 +1,127 @@
+//! Named queries: one task per policy and source, which asks about all of its targets at once.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config,
+    policy::{Policy, Source, SourceKind},
+    signal::{Poll, Unknown},
+    telemetry::{Client, Prometheus, Query},
+};
+
+use super::{context::Context, sight::ProbeKey, watch::Key, world::TargetKey};
+
+/// One source of one policy that is a query.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Wanted {
+    policy: Key,
+    source: Source,
+}
+
+/// The running queries.
+#[derive(Default)]
+pub(super) struct Queries {
+    running: HashMap<Wanted, CancellationToken>,
+}
+
+impl Queries {
+    /// Starts what these policies want, and stops the rest.
+    pub fn follow(
+        &mut self,
+        ctx: &Arc<Context>,
+        client: &Client,
+        policies: &[Policy],
+        out: &mpsc::Sender<(ProbeKey, Poll)>,
+        stop: &CancellationToken,
+    ) {
+        let wanted: HashSet<Wanted> = policies.iter().flat_map(wanted).collect();
+        self.running.retain(|query, running| {
+            let keep = wanted.contains(query);
+            if !keep {
+                running.cancel();
+            }
+            keep
+        });
+        for query in wanted {
+            if self.running.contains_key(&query) {
+                continue;
+            }
+            let running = stop.child_token();
+            let task = ask(Arc::clone(ctx), client.clone(), query.clone(), out.clone());
+            tokio::spawn(running.clone().run_until_cancelled_owned(task));
+            self.running.insert(query, running);
+        }
+    }
+}
+
+fn wanted(policy: &Policy) -> impl Iterator<Item = Wanted> {
+    let key = Key { namespace: policy.id.namespace.clone(), name: policy.id.name.clone() };
+    let queries = policy.sources.iter().filter(|source| source.kind.is_a_query()).cloned();
+    queries.map(move |source| Wanted { policy: key.clone(), source }).collect::<Vec<_>>().into_iter()
+}
+
+/// Asks until it is stopped.
+async fn ask(ctx: Arc<Context>, client: Client, wanted: Wanted, out: mpsc::Sender<(ProbeKey, Poll)>) {
+    let Wanted { policy, source } = wanted;
+    let SourceKind::Prometheus { query: name, target_label, signal } = &source.kind else { return };
+    let query = |text: String| Query {
+        text,
+        namespace: policy.namespace.clone(),
+        target_label: target_label.clone(),
+        signal: *signal,
+        stale_after: source.stale_after(),
+        timeout: Duration::from_millis(source.timeout),
+    };
+    loop {
+        let targets = ctx.world().pods_of(&policy);
+        let names: Vec<String> = targets.iter().map(|(name, _)| name.clone()).collect();
+        let told = match server(&ctx.config, &client, name).await {
+            Ok((server, text)) => server.ask(&query(text), &names, ctx.clock.as_ref()).await,
+            Err(why) => {
+                let now = ctx.clock.mono();
+                let poll = Poll {
+                    asked_at: now,
+                    observed_at: now,
+                    values: vec![(*signal, Err(Unknown::OurSide(why)))],
+                    ..Poll::default()
+                };
+                names.iter().map(|name| (name.clone(), poll.clone())).collect()
+            }
+        };
+        for ((_, uid), (_, poll)) in targets.into_iter().zip(told) {
+            let target = TargetKey { policy: policy.clone(), uid };
+            if out.send((ProbeKey { target, source: source.name.clone() }, poll)).await.is_err() {
+                return;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(source.every)).await;
+    }
+}
+
+/// The server of the operator's configuration, and the text of the query of this name.
+async fn server(config: &config::Config, client: &Client, name: &str) -> Result<(Prometheus, String), String> {
+    let prometheus = config.prometheus.as_ref();
+    let prometheus = prometheus.ok_or("the operator's configuration names no prometheus")?;
+    let text = prometheus.queries.get(name).ok_or_else(|| {
+        let known: Vec<_> = prometheus.queries.keys().map(String::as_str).collect();
+        format!("the operator's configuration has no query \"{name}\"; it has [{}]", known.join(", "))
+    })?;
+    let authorization = match prometheus.server.authorization_file.clone() {
+        None => None,
+        // Read at each use, for it rotates.
+        Some(file) => {
+            let read = tokio::task::spawn_blocking(move || {
+                std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))
+            });
+            Some(read.await.map_err(|error| error.to_string())??.trim().to_owned())
+        }
+    };
+    Ok((Prometheus::new(client.clone(), prometheus.server.url.as_str(), authorization), text.clone()))
+}

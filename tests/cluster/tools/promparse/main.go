@@ -1,0 +1,5 @@
+package main
+
+import _ "github.com/prometheus/prometheus/model/textparse"
+
+func main() {}
