@@ -3,7 +3,8 @@
 #   make demo     a real cluster, a real chain, a broken node, and the story of its healing
 #   make test     everything that needs no root; says what it skipped
 #   make e2e      the installed chart on the local cluster, as CI runs it; make e2e-full is all of it
-#   make bench    how long a hung node stays hung
+#   make chains   real nodes of other kinds, watched by the operator's own eyes; make chains-full adds wasmd and Hermes
+#   make bench    how long a hung node stays hung; make bench-signals what watching costs
 #   make down     removes what demo and e2e left running
 
 CARGO     ?= cargo
@@ -14,10 +15,15 @@ TARGET    := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 CLUSTER   := $(TARGET)/debug/examples/cluster
 # Scenarios at once: each waits most of its time, and runs a chain of seven nodes.
 THREADS   ?= 2
+PROGRAMS  := $(CACHE)/programs/node_modules
+ANVIL     := $(PROGRAMS)/@foundry-rs/anvil-linux-amd64/bin/anvil
+# Prometheus' own test inputs, from the module that the rival is built of.
+PROMPAGES  = $$(cd tests/cluster/tools/promparse && ls $$(go list -m -f '{{.Dir}}' github.com/prometheus/prometheus)/model/textparse/testdata/*.txt | grep -v om2)
 IMAGE     := mainstay:dev
 IMAGE_TAR := $(CACHE)/images/mainstay-dev.tar
 
-.PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full bench ready crds image launcher fmt
+.PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full bench ready crds image launcher fmt \
+  parity chains chains-full programs bench-signals fuzz
 
 help: ## What there is.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -62,6 +68,34 @@ e2e-full: ready ## The same, with the operator killed at every step: a good half
 
 bench: ready ## From a hung node to its removal, twenty times, with the distribution.
 	$(CARGO) run --quiet --example healing
+
+parity: launcher ## Our parser of metrics against Prometheus' own, on its own test inputs.
+	PROMPARSE=$$($(CLUSTER) tool promparse | tail -n 1) PAGES=$(PROMPAGES) $(CARGO) test --quiet --test telemetry -- --include-ignored parity
+
+chains: launcher programs ## Real nodes of every kind that is quick to have: geth, anvil, EthereumJS, Prometheus.
+	PROGRAM_GETH=$$($(CLUSTER) tool geth | tail -n 1) PROGRAM_ANVIL=$(ANVIL) PROGRAM_ETHEREUMJS=$(PROGRAMS)/.bin/ethereumjs \
+	PROGRAM_PROMETHEUS=$$(command -v prometheus) \
+	$(CARGO) test --test chains -- --include-ignored --test-threads $(THREADS) --skip cosmos::
+
+chains-full: launcher programs ## The same with wasmd and Hermes, which take a quarter of an hour to build.
+	test -x $(CACHE)/tools/bin/hermes || $(CARGO) install --quiet --locked --root $(CACHE)/tools \
+		--version 1.10.4 --bin hermes ibc-relayer-cli
+	PROGRAM_GETH=$$($(CLUSTER) tool geth | tail -n 1) PROGRAM_ANVIL=$(ANVIL) PROGRAM_ETHEREUMJS=$(PROGRAMS)/.bin/ethereumjs \
+	PROGRAM_PROMETHEUS=$$(command -v prometheus) PROGRAM_WASMD=$$($(CLUSTER) tool wasmd | tail -n 1) \
+	PROGRAM_HERMES=$(CACHE)/tools/bin/hermes \
+	$(CARGO) test --test chains -- --include-ignored --test-threads $(THREADS)
+
+programs: ## Installs anvil and EthereumJS outside the checkout.
+	mkdir -p $(CACHE)/programs
+	cp tests/chains/programs/package.json tests/chains/programs/package-lock.json $(CACHE)/programs/
+	cd $(CACHE)/programs && (cmp -s package-lock.json installed || (npm ci --ignore-scripts --no-audit --no-fund && cp package-lock.json installed))
+
+bench-signals: launcher ## How fast metrics are read, and what watching costs, beside Prometheus.
+	PROMPARSE=$$($(CLUSTER) tool promparse | tail -n 1) $(CARGO) run --quiet --release --example exposition -- $(PROMPAGES)
+	PROMETHEUS=$$(command -v prometheus) $(CARGO) run --quiet --release --example scraping
+
+fuzz: ## A million broken answers for every kind of source.
+	FUZZ_ANSWERS=1000000 $(CARGO) test --release --test telemetry -- --nocapture broken_answers
 
 ready: image
 	$(CLUSTER) up

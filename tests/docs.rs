@@ -3,7 +3,13 @@
 
 use std::{env, fmt::Write, fs, path::PathBuf, process::Command};
 
-use mainstay::cli::crds;
+use mainstay::{
+    cli::crds,
+    signal::{
+        SIGNALS, Unit,
+        metrics::{EXPORTERS, How, Metric, known},
+    },
+};
 use serde_json::Value;
 
 fn page(name: &str) -> PathBuf {
@@ -68,6 +74,89 @@ fn the_reference_is_fresh() {
         fs::write(page("reference.md"), &fresh).expect("a page");
     }
     assert!(read("reference.md") == fresh, "docs/reference.md is stale: UPDATE_DOCS=1 cargo test --test docs");
+}
+
+/// The same for the catalogue of signals and the metrics that are known by name.
+#[test]
+fn the_catalogue_is_fresh() {
+    for (name, fresh) in [("signals/catalogue.md", catalogue()), ("signals/metrics.md", metrics())] {
+        if env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(page(name), &fresh).expect("a page");
+        }
+        assert!(read(name) == fresh, "docs/{name} is stale: UPDATE_DOCS=1 cargo test --test docs");
+    }
+}
+
+/// Every kind of source has a page that shows how it is written.
+#[test]
+fn every_source_is_explained() {
+    let folder = page("signals");
+    let pages = fs::read_dir(folder).expect("the pages").flatten();
+    let text: String = pages.map(|file| fs::read_to_string(file.path()).expect("a page")).collect();
+    for kind in [
+        "cometbft",
+        "execution",
+        "consensus",
+        "substrate",
+        "solana",
+        "web3signer",
+        "hermes",
+        "chainlink",
+        "feed",
+        "wallet",
+        "scrape",
+        "httpJson",
+        "prometheus",
+    ] {
+        assert!(text.contains(&format!("{kind}: {{")), "docs/signals does not explain {kind}");
+    }
+}
+
+fn catalogue() -> String {
+    let mut text =
+        "# Catalogue of signals\n\nWritten from the code by a test. Who tells which, stands on the pages of the \
+                    [families](README.md).\n\n| signal | unit | meaning |\n|---|---|---|\n"
+            .to_owned();
+    for signal in SIGNALS {
+        let unit = match signal.unit() {
+            Unit::Flag => "0 or 1",
+            Unit::Count => "count",
+            Unit::Height => "height or slot",
+            Unit::Ratio => "share",
+            Unit::Text => "words",
+            other => other.symbol(),
+        };
+        let _ = writeln!(text, "| `{}` | {unit} | {} |", signal.name(), signal.meaning().trim());
+    }
+    text
+}
+
+fn metrics() -> String {
+    let mut text = "# Metrics that are known by name\n\nWritten from the code by a test. `scrape: {reads: …}` reads these as \
+                    standard signals; where several lines name one\nsignal, the first whose metric is on the page counts.\n"
+        .to_owned();
+    for exporter in EXPORTERS {
+        let _ = write!(
+            text,
+            "\n## {exporter:?}\n\n| signal | metric | labels | several series | meaning |\n|---|---|---|---|---|\n"
+        );
+        for Metric { signal, name, labels, combine, how } in known(exporter) {
+            let labels: Vec<_> = labels.iter().map(|(label, value)| format!("`{label}=\"{value}\"`")).collect();
+            let how = match how {
+                How::AsIs => "as it is".to_owned(),
+                How::Is(number) => format!("1 if it is {number}"),
+                How::IsNot(number) => format!("1 unless it is {number}"),
+                How::SinceUnix => "seconds since that time".to_owned(),
+                How::UntilUnix => "seconds until that time".to_owned(),
+                How::Unchanged => "seconds for which it has not changed".to_owned(),
+                How::NotZero => "seconds for which it has not been 0".to_owned(),
+                How::UsedOf(whole) => format!("used share of `{whole}`"),
+            };
+            let _ =
+                writeln!(text, "| `{}` | `{name}` | {} | {combine:?} | {how} |", signal.name(), labels.join(" "));
+        }
+    }
+    text
 }
 
 /// Every field that people write, from the definitions.

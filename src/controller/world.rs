@@ -14,7 +14,7 @@ use crate::{
     judge::{TargetState, VerdictKind},
     network::{Chain, NetworkView, Seen, Voter},
     policy::{NetworkPlan, POD_STALE_AFTER, Policy, Source},
-    signal::{Mono, Poll, Signal, Unknown, Value},
+    signal::{Mono, Poll, Reading, Signal, Unknown, Value},
     telemetry::{
         self,
         kubernetes::{self, PodHealth},
@@ -320,6 +320,16 @@ impl World {
             *counts.entry(target.state.verdict().kind).or_default() += 1;
         }
         counts
+    }
+
+    /// What is known of a signal of a target now.
+    #[must_use]
+    pub fn read(&self, key: &TargetKey, signal: Signal, now: Mono) -> Reading {
+        let entry = self.policies.get(&key.policy);
+        let target = entry.and_then(|entry| Some((entry, entry.targets.get(&key.uid)?)));
+        target.map_or(Reading::Unknown(Unknown::NotYet), |(entry, target)| {
+            target.state.read(signal, &view(&self.networks, &entry.policy, &key.uid, now), now)
+        })
     }
 
     /// The pods of a policy: their names and uids.

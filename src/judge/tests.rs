@@ -323,3 +323,13 @@ fn only_a_change_of_kind_or_of_firing_rules_is_a_change() {
     assert!(poll(&mut scene, 15, 0));
     assert!(!poll(&mut scene, 20, 0));
 }
+
+/// T25
+#[test]
+fn a_source_that_flaps_with_every_sample_never_fires() {
+    let mut scene = Scene::new(vec![silent()]);
+    for at in (0..600).step_by(5) {
+        let kind = if at % 10 == 0 { scene.silent(at) } else { scene.head(at, 100 + at) };
+        assert_ne!(kind, Unhealthy, "at {at} s");
+    }
+}

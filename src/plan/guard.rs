@@ -128,6 +128,7 @@ impl Guard {
             | Self::Rollout
             | Self::NodeUnfit
             | Self::CrashLoop
+            | Self::Upgrading
             | Self::Budget
             | Self::MinHealthy
             | Self::LedgerFull
@@ -139,7 +140,6 @@ impl Guard {
             | Self::Paused
             | Self::Moved
             | Self::TelemetryLost
-            | Self::Upgrading
             | Self::Diverged
             | Self::NetworkStalled
             | Self::Evidence

@@ -29,8 +29,8 @@ pub(super) struct Extract {
     wants: Vec<Want>,
     /// For each name the wants that it serves; those that name it as their whole have the flag set.
     by_name: HashMap<String, Vec<(usize, bool)>>,
-    /// Which lengths and last bytes a name that is looked for can have: most names on a page are turned away here.
-    filter: Box<[u64; 256]>,
+    /// Which marks the names that are looked for have: most names on a page are turned away here.
+    filter: Box<[u64; 64]>,
 }
 
 /// One metric that is looked for.
@@ -44,6 +44,9 @@ struct Want {
     how: How,
 }
 
+/// A value or a reason for each signal.
+pub(super) type Values = Vec<(Signal, Result<Value, Unknown>)>;
+
 /// What is remembered of each want from one page to the next: its value and since when it is that.
 pub(super) type Kept = Vec<Option<(f64, Mono)>>;
 
@@ -52,8 +55,6 @@ pub(super) struct Page<'a> {
     extract: &'a Extract,
     wall: Wall,
     found: Vec<Found>,
-    /// The name of the line before, and whom it serves.
-    last: (String, Vec<(usize, bool)>),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -89,10 +90,10 @@ impl Extract {
                 by_name.entry(whole.to_owned()).or_default().push((index, true));
             }
         }
-        let mut filter = Box::new([0; 256]);
+        let mut filter = Box::new([0; 64]);
         for name in by_name.keys() {
-            let (length, bit) = mark(name);
-            filter[length] |= bit;
+            let (place, bit) = mark(name);
+            filter[place] |= bit;
         }
         Self { wants, by_name, filter }
     }
@@ -103,21 +104,23 @@ impl Extract {
 
     pub fn page(&self, wall: Wall) -> Page<'_> {
         let found = vec![Found::default(); self.wants.len()];
-        Page { extract: self, wall, found, last: (String::new(), Vec::new()) }
+        Page { extract: self, wall, found }
     }
 
     #[inline]
     fn may_want(&self, name: &str) -> bool {
-        let (length, bit) = mark(name);
-        self.filter[length] & bit != 0
+        let (place, bit) = mark(name);
+        self.filter[place] & bit != 0
     }
 }
 
-/// The length of a name and its last byte, as a place in the filter.
+/// The length of a name, and a byte at its end and in its middle, as one of 4096 places.
 #[inline]
 fn mark(name: &str) -> (usize, u64) {
-    let last = name.as_bytes().last().copied().unwrap_or_default();
-    (name.len().min(255), 1 << (last & 63))
+    let bytes = name.as_bytes();
+    let byte = |at: usize| bytes.get(at).copied().map_or(0, usize::from);
+    let mark = bytes.len() * 131 + byte(bytes.len().saturating_sub(1)) * 31 + byte(bytes.len() / 2) * 7;
+    (mark / 64 % 64, 1 << (mark % 64))
 }
 
 impl Sink for Page<'_> {
@@ -141,12 +144,10 @@ impl Sink for Page<'_> {
 
 impl Page<'_> {
     fn wanted(&mut self, series: &Series<'_>) {
-        let name = series.name();
-        if self.last.0 != name {
-            self.last = (name.clone().into_owned(), self.extract.by_name.get(&*name).cloned().unwrap_or_default());
-        }
-        for (index, whole) in &self.last.1 {
-            let want = &self.extract.wants[*index];
+        let extract = self.extract;
+        let Some(wanted_by) = extract.by_name.get(&*series.name()) else { return };
+        for (index, whole) in wanted_by {
+            let want = &extract.wants[*index];
             let carries =
                 |(label, value): &(String, String)| series.labels.get(label).is_some_and(|is| is == *value);
             if !want.labels.iter().all(carries) {
@@ -174,7 +175,7 @@ impl Page<'_> {
     }
 
     /// A value or a reason for each signal that is on the page.
-    pub fn values(self, kept: &mut Kept, now: Mono, wall: Wall) -> Vec<(Signal, Result<Value, Unknown>)> {
+    pub fn values(self, kept: &mut Kept, now: Mono, wall: Wall) -> Values {
         let mut values = Vec::<(Signal, Result<Value, Unknown>)>::new();
         for ((want, found), kept) in self.extract.wants.iter().zip(&self.found).zip(kept) {
             let there = !found.series.is_empty() || found.trouble.is_some();
@@ -238,7 +239,6 @@ fn convert(
     let flag = |holds: bool| Ok(Value::Whole(u64::from(holds)));
     match want.how {
         How::AsIs | How::UsedOf(_) => number::value(value, unit),
-        How::Milli => number::value(value / 1000.0, unit),
         How::Is(number) => flag(value.to_bits() == f64::from(number).to_bits()),
         How::IsNot(number) => flag(value.to_bits() != f64::from(number).to_bits()),
         How::SinceUnix if value > 0.0 => number::value(wall - value, unit),

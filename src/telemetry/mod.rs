@@ -32,10 +32,10 @@ mod text;
 pub mod tls;
 
 pub use ask::Endpoint;
-pub use client::{Answer, BODY_CAP, BuildError, Client, Deadline, Failure};
+pub use client::{Answer, BODY_CAP, BuildError, Canned, Client, Deadline, Failure};
 pub use clock::{Clock, SystemClock};
 pub use prometheus::{Prometheus, Query};
 pub use reference::{reference_every, reference_head};
 pub use runner::{Asks, Probe, Runner, SIMULTANEOUS_POLLS};
-pub use scrape::PAGE_CAP;
+pub use scrape::{Gauger, PAGE_CAP};
 pub use source::{AnySource, Expected, Source, Target};

@@ -3,13 +3,13 @@
 //! A poll is one GET. The page is read as it arrives and needs no room of its own; up to 16 MiB are read. A metric that
 //! is not on the page is not offered.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     ask::Trouble,
     client::{Client, Deadline, Piece},
     clock::Clock,
-    exposition::{Format, LONGEST_LINE, Reader, Sink, Summary},
+    exposition::{self, Format, LONGEST_LINE, Reader, Sink, Summary},
     extract::{Extract, Kept},
     report::Report,
     source::Source,
@@ -18,9 +18,8 @@ use super::{
 use crate::{
     api::policy::Exporter,
     policy::Pick,
-    signal::{Poll, Signal, Unknown},
+    signal::{Mono, Poll, Signal, Unknown, Wall},
 };
-use std::time::Duration;
 
 /// How much of a page is read (bytes).
 pub const PAGE_CAP: usize = 16 * 1024 * 1024;
@@ -38,6 +37,31 @@ pub struct Scrape {
     extract: Arc<Extract>,
     /// What is remembered from one page to the next.
     kept: Kept,
+}
+
+/// What pages of metrics tell, one after the other: the part of a scrape that needs no network.
+#[derive(Clone, Debug)]
+pub struct Gauger {
+    extract: Arc<Extract>,
+    kept: Kept,
+}
+
+impl Gauger {
+    /// For pages of this software.
+    #[must_use]
+    pub fn new(reads: Exporter) -> Self {
+        let extract = Extract::new(Some(reads), &[]);
+        let kept = extract.nothing_kept();
+        Self { extract: Arc::new(extract), kept }
+    }
+
+    /// The signals of one page, and what became of its lines.
+    pub fn page(&mut self, page: &[u8], format: Format, now: Mono, wall: Wall) -> (Poll, Summary) {
+        let mut found = self.extract.page(wall);
+        let summary = exposition::read(page, format, &mut found);
+        let values = found.values(&mut self.kept, now, wall);
+        (Poll { asked_at: now, observed_at: now, values, ..Poll::default() }, summary)
+    }
 }
 
 /// Cuts a page that arrives in pieces into whole lines.

@@ -133,7 +133,10 @@ impl AnySource {
         let simple = |port: &PortName, api| Self::Simple(Box::new(Simple::new(endpoint(port), api)));
         Some(match &source.kind {
             SourceKind::CometBft { port, rest } => {
-                let rest = rest.as_ref().map(|port| Rest::new(endpoint(port), chain.clone()));
+                let others = references.iter().filter_map(|reference| reference.rest.clone());
+                let others = others.map(|url| Endpoint::new(client.clone(), Ok(url), timeout));
+                let asked: Vec<_> = rest.as_ref().map(&endpoint).into_iter().chain(others).collect();
+                let rest = (!asked.is_empty()).then(|| Rest::new(asked, chain.clone()));
                 Self::CometBft(Box::new(CometBft::new(endpoint(port), chain, rest)))
             }
             SourceKind::Execution(port) => Self::Execution(Box::new(Execution::new(endpoint(port), chain))),
@@ -178,7 +181,7 @@ impl AnySource {
         let rpc = endpoint(&reference.url);
         Some(match family {
             Family::CometBFT => {
-                let rest = reference.rest.as_ref().map(|url| Rest::new(endpoint(url), chain.clone()));
+                let rest = reference.rest.as_ref().map(|url| Rest::new(vec![endpoint(url)], chain.clone()));
                 Self::CometBft(Box::new(CometBft::new(rpc, chain, rest)))
             }
             Family::EthereumExecution => Self::Execution(Box::new(Execution::new(rpc, chain))),

@@ -54,12 +54,41 @@ pub const HELM: Family =
 /// The process that holds a pod's namespaces.
 pub const PAUSE: Family = Family { name: "pause", module: None, package: ".", links: &[], cold: "5 seconds" };
 
-/// Every family, the quick ones first.
+/// Prometheus' own parser of pages of metrics: the judge of ours, and its rival. Not a part of the cluster.
+pub const PROMPARSE: Family = Family {
+    name: "promparse",
+    module: Some("github.com/prometheus/prometheus"),
+    package: ".",
+    links: &[],
+    cold: "20 seconds",
+};
+
+/// Every family of the cluster, the quick ones first.
 pub const ALL: [Family; 5] = [PAUSE, COMETBFT, CONTAINERD, HELM, KUBERNETES];
+/// An Ethereum execution client.
+pub const GETH: Family = Family {
+    name: "geth",
+    module: Some("github.com/ethereum/go-ethereum"),
+    package: "tool",
+    links: &[],
+    cold: "90 seconds",
+};
+/// A Cosmos SDK chain with slashing, governance and upgrades. Its virtual machine is a library of C that the linker
+/// takes from the module's own folder.
+pub const WASMD: Family = Family {
+    name: "wasmd",
+    module: Some("github.com/CosmWasm/wasmd"),
+    package: "tool",
+    links: &[],
+    cold: "6 minutes",
+};
+/// What tests use beside the cluster, built when it is asked for.
+pub const OTHERS: [Family; 3] = [PROMPARSE, GETH, WASMD];
 
 /// The path of a program such as `helm` or `kubectl`, built first if it is not there.
 pub fn path(program: &str) -> Result<PathBuf> {
-    let family = ALL.iter().find(|family| family.name == program || family.links.contains(&program));
+    let mut families = ALL.iter().chain(&OTHERS);
+    let family = families.find(|family| family.name == program || family.links.contains(&program));
     let family =
         family.ok_or_else(|| Failure::refused(format!("{program} is not built here: try helm or kubectl")))?;
     Ok(family.ensure()?.join(program))
@@ -151,7 +180,7 @@ impl Family {
             .arg(format!("{}/", work.display()))
             .arg(self.package)
             .current_dir(self.sources())
-            .env("CGO_ENABLED", "0")
+            .env("CGO_ENABLED", if name == WASMD.name { "1" } else { "0" })
             .env("GOWORK", "off")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

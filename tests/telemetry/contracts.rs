@@ -7,7 +7,7 @@ use mainstay::{
     api::{Family, policy::PortName},
     policy::{Pick, Reference, Source as Asked, SourceKind},
     signal::{Hash, Poll, Signal, Unknown, Value, Wall},
-    telemetry::{AnySource, Clock, Expected, Source, SystemClock},
+    telemetry::{AnySource, Client, Clock, Expected, Source, SystemClock},
 };
 use serde::Deserialize;
 
@@ -68,11 +68,21 @@ pub fn kinds() -> Vec<SourceKind> {
 
 /// A source at an address, of any chain unless one is named.
 pub fn source(kind: &SourceKind, address: SocketAddr, timeout: Duration, chain: Option<&str>) -> AnySource {
+    through(&client(), kind, address, timeout, chain)
+}
+
+pub fn through(
+    client: &Client,
+    kind: &SourceKind,
+    address: SocketAddr,
+    timeout: Duration,
+    chain: Option<&str>,
+) -> AnySource {
     let millis = u64::try_from(timeout.as_millis()).unwrap();
     let asked = Asked { name: "x".into(), kind: kind.clone(), every: 5_000, timeout: millis };
     let chain = chain.map_or_else(Expected::any, Expected::exactly);
     let base = |_: &PortName| Ok(format!("http://{address}"));
-    AnySource::with(&asked, &client(), Family::Other, &[], chain, &base).unwrap()
+    AnySource::with(&asked, client, Family::Other, &[], chain, &base).unwrap()
 }
 
 pub fn book(text: &str) -> Arc<Book> {
@@ -80,13 +90,17 @@ pub fn book(text: &str) -> Arc<Book> {
 }
 
 impl Book {
-    pub fn act(&self, question: &str) -> Act {
+    /// The bare answer, if there is one.
+    pub fn answer(&self, question: &str) -> Option<String> {
         let path = question.split('?').next().unwrap_or_default();
         let method = question.split(' ').next().unwrap_or_default();
         let found = self.answers.get(question).or(self.answers.get(path)).or(self.answers.get(method));
-        match found {
-            Some(serde_json::Value::String(text)) => Act::Say(ok(text)),
-            Some(body) => Act::Say(ok(body.to_string())),
+        found.map(|found| found.as_str().map_or_else(|| found.to_string(), str::to_owned))
+    }
+
+    pub fn act(&self, question: &str) -> Act {
+        match self.answer(question) {
+            Some(body) => Act::Say(ok(body)),
             None if question.starts_with('/') => Act::Say(answer(404, "{\"code\":404}")),
             None => {
                 Act::Say(ok(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"Method not found"}}"#))

@@ -136,7 +136,7 @@ fn only_the_skew_suffers_from_times() {
 fn a_failed_call_says_what_failed() {
     let said = complaint(500, ERROR.as_bytes()).to_string();
     assert!(
-        said.starts_with("unusable answer: HTTP 500: RPC error: Internal error height 1262197 must"),
+        said.starts_with("unusable answer: HTTP 500: RPC error -32603: Internal error height 1262197 must"),
         "{said}"
     );
     assert_eq!(complaint(502, b"<html>\n"), Unknown::Invalid("HTTP 502: not JSON: <html>".into()));

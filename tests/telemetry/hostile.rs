@@ -137,8 +137,13 @@ async fn request(stream: &mut TcpStream) -> Option<String> {
 /// What is asked: the path of a GET, or the method of a JSON-RPC call and its first parameter, if that is plain.
 fn question(request: &str) -> String {
     let (head, body) = request.split_once("\r\n\r\n").unwrap_or((request, ""));
-    let Ok(call) = serde_json::from_str::<serde_json::Value>(body) else {
-        return head.split(' ').nth(1).unwrap_or_default().to_owned();
+    asked(head.split(' ').nth(1).unwrap_or_default(), body.as_bytes())
+}
+
+/// The same of a path and a body.
+pub fn asked(path: &str, body: &[u8]) -> String {
+    let Ok(call) = serde_json::from_slice::<serde_json::Value>(body) else {
+        return path.to_owned();
     };
     let method = call["method"].as_str().unwrap_or_default();
     let first = &call["params"][0];

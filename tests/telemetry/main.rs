@@ -8,10 +8,13 @@ mod client;
 mod cometbft;
 mod contracts;
 mod decode;
+mod fuzz;
 mod garbage;
 mod hostile;
 mod pages;
+mod parity;
 mod reference;
+mod rows;
 mod runner;
 
 use mainstay::{

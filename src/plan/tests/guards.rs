@@ -114,6 +114,7 @@ fn a_young_pod_warms_up() {
 }
 
 #[test]
+/// T24
 fn everything_broken_at_once_is_one_fault_and_not_so_many() {
     let broken = |targets, unhealthy, unknown| {
         facts()

@@ -46,8 +46,6 @@ pub struct Metric {
 pub enum How {
     /// As it is.
     AsIs,
-    /// One thousandth of it.
-    Milli,
     /// 1 if it is this number, else 0.
     Is(u32),
     /// 0 if it is this number, else 1.

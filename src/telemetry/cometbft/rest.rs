@@ -23,10 +23,11 @@ const PLAN_EVERY: u64 = 15_000;
 /// A key that the chain does not know is asked for again after so long.
 const STRANGER_EVERY: u64 = 300_000;
 
-/// The REST API of one node.
+/// The REST API of one node, and those of the network's references: what the chain holds of a key is known there too
+/// while its node is away.
 #[derive(Clone, Debug)]
 pub struct Rest {
-    endpoint: Endpoint,
+    endpoints: Vec<Endpoint>,
     chain: Expected,
     /// The chain's constants, and when they were asked for.
     params: Option<(Params, Mono)>,
@@ -92,10 +93,10 @@ struct Plan {
 }
 
 impl Rest {
-    /// The REST API at an endpoint, of a node of this chain.
+    /// The REST APIs at these endpoints, of nodes of this chain; the first that answers is believed.
     #[must_use]
-    pub const fn new(endpoint: Endpoint, chain: Expected) -> Self {
-        Self { endpoint, chain, params: None, plan: None, stranger_until: Mono(0) }
+    pub const fn new(endpoints: Vec<Endpoint>, chain: Expected) -> Self {
+        Self { endpoints, chain, params: None, plan: None, stranger_until: Mono(0) }
     }
 
     /// Asks what the chain holds of the key with this address (20 bytes in hexadecimal digits), and what is planned.
@@ -107,11 +108,17 @@ impl Rest {
         wall: i64,
         report: &mut Report<'_>,
     ) {
-        let endpoint = self.endpoint.clone();
-        let asked = match endpoint.session() {
-            Ok(session) => self.ask(&session, address, signs, now, wall, report).await,
-            Err(why) => Err(Trouble::Unusable(why)),
-        };
+        let mut asked = Err(Trouble::unsupported());
+        for endpoint in self.endpoints.clone() {
+            asked = match endpoint.session() {
+                Ok(session) => self.ask(&session, address, signs, now, wall, report).await,
+                Err(why) => Err(Trouble::Unusable(why)),
+            };
+            // One that makes no sense may be one that knows better than the next.
+            if !asked.as_ref().is_err_and(Trouble::is_silence) {
+                break;
+            }
+        }
         if let Err(trouble) = asked {
             for signal in [Signal::MissedBlocks, Signal::MissedRatio, Signal::Jailed, Signal::Tombstoned] {
                 report.put(signal, Err(trouble.unknown()));

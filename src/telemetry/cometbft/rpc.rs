@@ -38,13 +38,16 @@ pub struct CometBft {
     /// The head up to which the pace was measured, and the time between blocks and transactions a second.
     pace: Option<(u64, Value, Value)>,
     answered: Vec<u64>,
+    /// The address of the node's key, and whether it was in the active set.
+    key: Option<(String, bool)>,
 }
 
 impl CometBft {
     /// The RPC at an endpoint, of a node of this chain, and its REST API.
     #[must_use]
     pub const fn new(endpoint: Endpoint, chain: Expected, rest: Option<Rest>) -> Self {
-        Self { endpoint, chain, rest, support: Support::new(), round: None, pace: None, answered: Vec::new() }
+        let (round, pace, key) = (None, None, None);
+        Self { endpoint, chain, rest, support: Support::new(), round, pace, answered: Vec::new(), key }
     }
 
     /// What one further path of the RPC says.
@@ -155,6 +158,9 @@ impl Source for CometBft {
             Ok(told) => told,
             Err(trouble) => {
                 self.answered.clear();
+                if let (Some(rest), Some((address, signs))) = (&mut self.rest, &self.key) {
+                    rest.poll(address, *signs, clock.mono(), clock.wall().0, &mut report).await;
+                }
                 return report.failed(&trouble, clock);
             }
         };
@@ -180,6 +186,7 @@ impl Source for CometBft {
         }
         self.pace(&session, head, &mut report).await;
         self.blocks(&session, asks, head, &mut report).await;
+        self.key = Some((address.clone(), signing));
         if let Some(rest) = &mut self.rest {
             rest.poll(&address, signing, clock.mono(), clock.wall().0, &mut report).await;
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Format, Labels, scan};
+use super::{Format, Labels, fast::Shape, scan};
 
 /// A series with its newest value.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +72,21 @@ impl Exemplar<'_> {
     #[must_use]
     pub fn value(&self) -> f64 {
         scan::number(self.value).unwrap_or(f64::NAN)
+    }
+}
+
+/// The series of a line of the usual shape that begins at `at`.
+#[inline]
+pub(super) fn shaped(text: &str, at: usize, shape: Shape, format: Format) -> Series<'_> {
+    let Shape { name, labels, value, end } = shape;
+    let inside = if labels > name { &text[name + 1..labels] } else { "" };
+    Series {
+        name: &text[at..name],
+        labels: Labels(inside),
+        value: &text[value..end],
+        time: None,
+        format,
+        exemplar: None,
     }
 }
 

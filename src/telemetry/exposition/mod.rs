@@ -7,6 +7,7 @@
 //! Stricter than Prometheus in one thing: a line is a line, so that a line break inside a quoted label value (which
 //! both formats want escaped) is an error. More lenient in one: the order of metric families is nobody's concern here.
 
+mod fast;
 mod labels;
 mod line;
 mod scan;
@@ -108,13 +109,27 @@ impl Reader {
     }
 
     fn lines(&mut self, text: &str, sink: &mut impl Sink) {
-        let mut rest = text;
-        while !rest.is_empty() {
-            let length = memchr::memchr(b'\n', rest.as_bytes()).unwrap_or(rest.len());
-            // A line break is one byte of ASCII, so that both halves are text.
-            let (line, after) = rest.split_at(length);
-            rest = after.get(1..).unwrap_or_default();
-            self.line(line, sink);
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            if !self.summary.ended {
+                if let Some(shape) = fast::shape(bytes, at) {
+                    self.summary.lines += 1;
+                    self.summary.series += 1;
+                    sink.series(&line::shaped(text, at, shape, self.format));
+                    at = shape.end + 1;
+                    continue;
+                }
+                if let Some(end) = fast::comment(bytes, at) {
+                    self.summary.lines += 1;
+                    at = end + 1;
+                    continue;
+                }
+            }
+            let length = memchr::memchr(b'\n', &bytes[at..]).unwrap_or(bytes.len() - at);
+            // A line break is one byte of ASCII, so that both sides of it are text.
+            self.line(&text[at..at + length], sink);
+            at += length + 1;
         }
     }
 
@@ -262,6 +277,53 @@ mod tests {
         }
         assert_eq!(all("# EOF\na 1\n", Format::OpenMetrics).1.bad, 1);
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig {
+            cases: 2000, failure_persistence: None, ..proptest::prelude::ProptestConfig::default()
+        })]
+
+        /// The short way and the long way agree on every line that the short way takes.
+        #[test]
+        fn the_fast_way_decides_nothing(line in LINES) {
+            let page = format!("{line}\n");
+            for format in [Format::Text, Format::OpenMetrics] {
+                if let Some(shape) = fast::shape(page.as_bytes(), 0) {
+                    let short = line::shaped(&page, 0, shape, format);
+                    let long = line::series(&line, format).unwrap().unwrap();
+                    let parts = |series: &Series<'_>| {
+                        (series.name().into_owned(), series.labels.as_str().to_owned(), series.value().to_bits(), series.time())
+                    };
+                    proptest::prop_assert_eq!(shape.end, line.len());
+                    proptest::prop_assert_eq!(parts(&short), parts(&long));
+                }
+                if let Some(end) = fast::comment(page.as_bytes(), 0) {
+                    proptest::prop_assert_eq!(end, line.len());
+                    proptest::prop_assert_eq!(all(&line, format).1.bad, 0);
+                }
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_harm(page in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            for format in [Format::Text, Format::OpenMetrics] {
+                let mut told = 0;
+                let summary = read(&page, format, &mut |series: &Series<'_>| {
+                    told += 1;
+                    let _all = (series.name().len(), series.value(), series.time(), series.labels.iter().count());
+                });
+                proptest::prop_assert_eq!(summary.series, told);
+                proptest::prop_assert!(summary.bad <= summary.lines);
+            }
+        }
+    }
+
+    /// Lines that are right, nearly right, and comments.
+    const LINES: &str = concat!(
+        r#"([a-z_:][a-z0-9_:]{0,6}|[0-9]a|)(\{([a-z]{1,3}="[a-z\\"é ]{0,4}",?){0,3}\}?)?[ \t]{0,2}"#,
+        r#"(-?[0-9]{1,4}(\.[0-9]{0,3})?(e[+-]?[0-9]{0,2})?|NaN|\+Inf|0x1|1_0)?( [0-9]{1,5})?"#,
+        r#"|# (TYPE|HELP) [a-z1]{1,4} (gauge|counter|untyped|summary|x y)"#
+    );
 
     #[test]
     fn what_is_not_utf8_harms_its_own_line_only() {

@@ -1,11 +1,11 @@
 //! Tokens of a line. Every function takes the bytes of a line and a place in it, and returns the place after the token.
 
 /// What a byte can be.
-const NAME_START: u8 = 1;
-const NAME: u8 = 2;
-const LABEL_START: u8 = 4;
-const LABEL: u8 = 8;
-const NUMBER: u8 = 16;
+pub(super) const NAME_START: u8 = 1;
+pub(super) const NAME: u8 = 2;
+pub(super) const LABEL_START: u8 = 4;
+pub(super) const LABEL: u8 = 8;
+pub(super) const NUMBER: u8 = 16;
 
 const CLASSES: [u8; 256] = classes();
 
@@ -27,16 +27,16 @@ const fn classes() -> [u8; 256] {
 }
 
 #[inline]
-fn is(bytes: &[u8], at: usize, class: u8) -> bool {
+pub(super) fn is(bytes: &[u8], at: usize, class: u8) -> bool {
     bytes.get(at).is_some_and(|byte| CLASSES[usize::from(*byte)] & class != 0)
 }
 
+/// The end of a run of such bytes that begins at `at`.
 #[inline]
-fn run(bytes: &[u8], mut at: usize, class: u8) -> usize {
-    while is(bytes, at, class) {
-        at += 1;
-    }
-    at
+pub(super) fn run(bytes: &[u8], at: usize, class: u8) -> usize {
+    let Some(rest) = bytes.get(at..) else { return at };
+    let other = |byte: &u8| CLASSES[usize::from(*byte)] & class == 0;
+    rest.iter().position(other).map_or(bytes.len(), |length| at + length)
 }
 
 /// The end of a metric's name; `None` if none begins here.

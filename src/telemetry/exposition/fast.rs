@@ -1,0 +1,115 @@
+//! The lines of which nearly every page is made, read in one go: `name value` and `name{label="value",…} value` with a
+//! plain number, one blank, no time and no escapes.
+//!
+//! Nothing is decided here. A line that is not of this shape is left to `line`, which knows all of both formats; that
+//! the two agree is a property test.
+
+use super::scan::{LABEL, LABEL_START, NAME, NAME_START, NUMBER, is, run};
+
+/// Where the parts of a line stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// The end of the name.
+    pub name: usize,
+    /// The closing brace; the end of the name where there are no labels.
+    pub labels: usize,
+    /// Where the value begins.
+    pub value: usize,
+    /// The line break.
+    pub end: usize,
+}
+
+/// The shape of the line that begins at `at`, if it is one of these.
+#[inline]
+pub(super) fn shape(bytes: &[u8], at: usize) -> Option<Shape> {
+    if !is(bytes, at, NAME_START) {
+        return None;
+    }
+    let name = run(bytes, at + 1, NAME);
+    let mut place = name;
+    let mut labels = name;
+    if bytes.get(place) == Some(&b'{') {
+        labels = braces(bytes, place + 1)?;
+        place = labels + 1;
+    }
+    if bytes.get(place) != Some(&b' ') {
+        return None;
+    }
+    let value = place + 1;
+    let end = number(bytes, value)?;
+    (bytes.get(end) == Some(&b'\n')).then_some(Shape { name, labels, value, end })
+}
+
+/// The closing brace of labels that begin at `at`.
+#[inline]
+fn braces(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        if !is(bytes, at, LABEL_START) {
+            return None;
+        }
+        at = run(bytes, at + 1, LABEL);
+        if bytes.get(at..at + 2) != Some(b"=\"") {
+            return None;
+        }
+        at = quote(bytes, at + 2)?;
+        match bytes.get(at + 1) {
+            Some(b',') => at += 2,
+            Some(b'}') => return Some(at + 1),
+            _ => return None,
+        }
+    }
+}
+
+/// The closing quote of a value without escapes that begins at `at`.
+#[inline]
+fn quote(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    let stop = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | b'\n'))?;
+    (rest[stop] == b'"').then_some(at + stop)
+}
+
+/// The end of a decimal number that begins at `at`.
+#[inline]
+fn number(bytes: &[u8], at: usize) -> Option<usize> {
+    let start = at + usize::from(bytes.get(at) == Some(&b'-'));
+    if !is(bytes, start, NUMBER) {
+        return None;
+    }
+    let mut end = run(bytes, start + 1, NUMBER);
+    if bytes.get(end) == Some(&b'.') {
+        end = run(bytes, end + 1, NUMBER);
+    }
+    if matches!(bytes.get(end), Some(b'e' | b'E')) {
+        let digits = end + 1 + usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+        if !is(bytes, digits, NUMBER) {
+            return None;
+        }
+        end = run(bytes, digits + 1, NUMBER);
+    }
+    Some(end)
+}
+
+/// The line break after a comment that begins at `at`: `# HELP name …` or `# TYPE name …` of a type that both formats
+/// know.
+#[inline]
+pub(super) fn comment(bytes: &[u8], at: usize) -> Option<usize> {
+    let rest = bytes.get(at..)?;
+    let is_type = rest.starts_with(b"# TYPE ");
+    if !is_type && !rest.starts_with(b"# HELP ") {
+        return None;
+    }
+    let name = at + 7;
+    if !is(bytes, name, NAME_START) {
+        return None;
+    }
+    let after = run(bytes, name + 1, NAME);
+    if bytes.get(after) != Some(&b' ') {
+        return None;
+    }
+    let words = &bytes[after + 1..];
+    if !is_type {
+        return memchr::memchr(b'\n', words).map(|length| after + 1 + length);
+    }
+    let known: [&[u8]; 4] = [b"gauge\n", b"counter\n", b"histogram\n", b"summary\n"];
+    known.iter().find(|word| words.starts_with(word)).map(|word| after + word.len())
+}
