@@ -79,12 +79,23 @@ pub async fn retire(
     };
     let mut ended = 0;
     for scope in scopes {
-        for object in scope.list(&ListParams::default()).await? {
-            if !journal::is_held(&object) {
+        // By their metadata, and one by one: one that this build cannot read must not keep the others, or the uninstall.
+        for listed in scope.list_metadata(&ListParams::default()).await? {
+            if !journal::holds(&listed.metadata) {
                 continue;
             }
-            let name = object.metadata.name.clone().unwrap_or_default();
-            end(client, object, now).await.map_err(|error| RetireError::End(name, error.to_string()))?;
+            let name = listed.metadata.name.clone().unwrap_or_default();
+            let namespace = listed.metadata.namespace.clone().unwrap_or_default();
+            let done = match Api::<NodeRemediation>::namespaced(client.clone(), &namespace).get_opt(&name).await {
+                Ok(Some(object)) => end(client, object, now).await,
+                Ok(None) => Ok(()),
+                Err(kube::Error::SerdeError(error)) => {
+                    tracing::warn!(namespace, name, %error, "cannot be read: let go; its seat is reclaimed in time");
+                    journal::let_go_unread(client, &listed.metadata).await
+                }
+                Err(error) => return Err(error.into()),
+            };
+            done.map_err(|error| RetireError::End(name, error.to_string()))?;
             ended += 1;
         }
     }

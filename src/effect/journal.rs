@@ -1,5 +1,6 @@
 //! Journal: writes remediations down, before anything is done and whenever something was.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -72,24 +73,37 @@ pub async fn write_status(
 /// Lets a remediation go: takes our finalizer off, if nobody has changed the object since it was read. One that does
 /// not exist any more has been let go.
 pub async fn let_go(actuator: &Client, object: &NodeRemediation) -> Result<(), Failed> {
-    if !is_held(object) {
+    let_go_unread(actuator, &object.metadata).await
+}
+
+/// The same of one of which nothing but the metadata can be read.
+pub async fn let_go_unread(actuator: &Client, metadata: &ObjectMeta) -> Result<(), Failed> {
+    if !holds(metadata) {
         return Ok(());
     }
-    let others: Vec<_> = object.finalizers().iter().filter(|other| *other != FINALIZER).collect();
+    let others: Vec<_> = metadata.finalizers.iter().flatten().filter(|other| *other != FINALIZER).collect();
     // uid and resourceVersion in a merge patch are preconditions: 409 if they are not what the object has.
     let patch = json!({"metadata": {
-        "uid": object.uid(), "resourceVersion": object.resource_version(), "finalizers": others,
+        "uid": metadata.uid, "resourceVersion": metadata.resource_version, "finalizers": others,
     }});
     let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-    let api = api(actuator, object);
-    let answer = deadline(DEADLINE, api.patch_metadata(&object.name_any(), &params, &Patch::Merge(&patch))).await;
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    let api: Api<NodeRemediation> = Api::namespaced(actuator.clone(), &namespace);
+    let name = metadata.name.clone().unwrap_or_default();
+    let answer = deadline(DEADLINE, api.patch_metadata(&name, &params, &Patch::Merge(&patch))).await;
     gone_is_done(answer.map(|_| ()), "let a remediation go", Verb::Write)
 }
 
 /// Whether our finalizer is on a remediation.
 #[must_use]
 pub fn is_held(object: &NodeRemediation) -> bool {
-    object.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
+    holds(&object.metadata)
+}
+
+/// Whether our finalizer is on a remediation with this metadata.
+#[must_use]
+pub fn holds(metadata: &ObjectMeta) -> bool {
+    metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
 /// Deletes a remediation that nobody needs any more, if it is still what it was when that was decided.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::network::NetworkView;
 use crate::policy::{Condition, Rule, Trigger};
-use crate::signal::{Mono, Observatory, Signal};
+use crate::signal::{Mono, Observatory, Signal, Unknown};
 
 /// One rule over one target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,9 +50,11 @@ impl RuleState {
         self.hold.phase()
     }
 
-    /// Whether the rule cannot be judged.
+    /// Whether the rule cannot be judged although it should be. A rule of the preset on what this node's software does
+    /// not offer does not apply to it; one that somebody wrote does.
     pub fn blind(&self) -> bool {
-        self.hold.stance() == Stance::Unknown
+        let offered = self.course.shows != Err(Unknown::Unsupported);
+        self.hold.stance() == Stance::Unknown && (offered || !self.rule.name.starts_with("preset/"))
     }
 
     /// Why the rule cannot be judged, in one sentence.

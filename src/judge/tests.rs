@@ -333,3 +333,13 @@ fn a_source_that_flaps_with_every_sample_never_fires() {
         assert_ne!(kind, Unhealthy, "at {at} s");
     }
 }
+
+#[test]
+fn a_rule_of_the_preset_on_what_a_node_does_not_offer_does_not_apply_to_it() {
+    let deaf = |name: &str| rule(name, Signal::RelayEventsAge, Condition::Above(300 * UNIT), 0);
+    let told = [(Signal::Reachable, Ok(1)), (Signal::RelayEventsAge, Err(Unknown::Unsupported))];
+    let mut preset = Scene::new(vec![silent(), deaf("preset/deaf")]);
+    assert_eq!(preset.polled(0, 0, &told), Healthy);
+    let mut own = Scene::new(vec![silent(), deaf("deaf")]);
+    assert_eq!(own.polled(0, 0, &told), NotKnown, "somebody wrote it, and should hear that it says nothing");
+}

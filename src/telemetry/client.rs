@@ -28,10 +28,15 @@ pub const BODY_CAP: usize = 1024 * 1024;
 /// every poll also tells whether the target still accepts connections.
 const IDLE: Duration = Duration::from_millis(400);
 
+/// Pages of metrics are asked for over connections that are kept: making one costs more than reading a page.
+const KEPT: Duration = Duration::from_secs(90);
+
 /// The client. Cloning it is cheap, and clones share connections.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// The same with connections that are kept.
+    keeping: reqwest::Client,
     reach: Reach,
     denied: Arc<[IpAddr]>,
     canned: Option<Arc<Canned>>,
@@ -91,7 +96,7 @@ impl Client {
     pub fn new(reach: Reach, denied: &[IpAddr]) -> Result<Self, BuildError> {
         tls::install();
         let denied: Arc<[IpAddr]> = denied.into();
-        let settings = || {
+        let settings = |idle| {
             reqwest::Client::builder()
                 .user_agent(concat!("mainstay/", env!("CARGO_PKG_VERSION")))
                 .redirect(redirect::Policy::none())
@@ -100,16 +105,19 @@ impl Client {
                 .no_proxy()
                 .http1_only()
                 .pool_max_idle_per_host(1)
-                .pool_idle_timeout(IDLE)
+                .pool_idle_timeout(idle)
                 .dns_resolver(Guard { reach, denied: Arc::clone(&denied) })
         };
         // A minimal image may hold no certificate authorities at all. That is a reason to trust no https:// reference,
         // not a reason to be blind to every pod.
-        let http = settings().build().or_else(|error| {
-            tracing::warn!(%error, "no usable certificate authorities: https:// references will not be believed");
-            settings().tls_certs_only([]).build()
-        });
-        Ok(Self { http: http.map_err(BuildError)?, reach, denied, canned: None })
+        let built = |idle| {
+            let http = settings(idle).build().or_else(|error| {
+                tracing::warn!(%error, "no usable certificate authorities: https:// references will not be believed");
+                settings(idle).tls_certs_only([]).build()
+            });
+            http.map_err(BuildError)
+        };
+        Ok(Self { http: built(IDLE)?, keeping: built(KEPT)?, reach, denied, canned: None })
     }
 
     /// A client that asks nobody: `canned` has every answer. So recorded answers, and millions of broken ones, go
@@ -172,8 +180,20 @@ impl Client {
         on: &mut (impl FnMut(Piece<'_>) + Send),
     ) -> Result<(u16, Duration), Failure> {
         let url = address::parse(url, self.reach, &self.denied)?;
-        let request = self.http.get(url).header(http::header::ACCEPT, accept);
-        self.receive(request, deadline, cap, on).await
+        let ask = |client: &reqwest::Client| client.get(url.clone()).header(http::header::ACCEPT, accept);
+        let mut begun = false;
+        let mut noting = |piece: Piece<'_>| {
+            begun = true;
+            on(piece);
+        };
+        let told = self.receive(ask(&self.keeping), deadline, cap, &mut noting).await;
+        // A connection that was kept may have ended unnoticed. Whether the target answers, a fresh one says.
+        match told {
+            Err(Failure::Refused | Failure::BrokenAnswer(_)) if !begun => {
+                self.receive(ask(&self.http), deadline, cap, on).await
+            }
+            told => told,
+        }
     }
 
     async fn send(

@@ -35,7 +35,8 @@ pub struct Prometheus {
 pub struct Query {
     /// In `PromQL`. `$namespace` stands for the policy's namespace.
     pub text: String,
-    /// The namespace of the policy: series with another `namespace` label are not its.
+    /// The namespace of the policy: series with another `namespace` label are not its, nor are those without one, unless
+    /// the query asks for `$namespace`.
     pub namespace: String,
     /// The label that holds the pod's name.
     pub target_label: String,
@@ -202,8 +203,12 @@ impl Query {
     }
 
     fn target_of(&self, metric: &BTreeMap<String, String>) -> Option<String> {
-        let foreign = metric.get("namespace").is_some_and(|namespace| *namespace != self.namespace);
-        metric.get(&self.target_label).filter(|_| !foreign).cloned()
+        // A series without the label is ours only if the query itself asked for our namespace.
+        let ours = match metric.get("namespace") {
+            Some(namespace) => *namespace == self.namespace,
+            None => self.text.contains("$namespace"),
+        };
+        metric.get(&self.target_label).filter(|_| ours).cloned()
     }
 }
 

@@ -274,12 +274,9 @@ async fn an_upgrade_is_read_from_the_chain_and_nobody_is_touched_around_it() {
     chain.nodes[2].process = None;
     rig.until("it to be found wanting", 60, |rig| rig.kind("n-2") == VerdictKind::Unhealthy).await;
     rig.rounds(4).await;
-    let held = rig.held("n-2");
-    println!("held: {held}");
-    assert!(
-        held.starts_with("Upgrading: ") && held.contains("v2") && held.contains(&height.to_string()),
-        "{held}"
-    );
+    let why = rig.held("n-2");
+    println!("held: {why}");
+    assert!(why.starts_with("Upgrading: ") && why.contains("v2") && why.contains(&height.to_string()), "{why}");
     assert_eq!(rig.restarts(), 0, "{:?}", rig.proposed);
 }
 

@@ -7,6 +7,7 @@ use kube::{
     api::DynamicObject,
     core::{ApiResource, GroupVersionKind},
 };
+use mainstay::signal::Server;
 use serde_json::{Value, json};
 
 use crate::{apiserver::ApiServer, online::definitions_are_taken_and_a_second_time_changes_nothing, refusals};
@@ -21,7 +22,9 @@ impl Cluster<'_> {
     fn path(kind: &str, namespace: &str) -> String {
         match kind {
             "networks" => "/apis/mainstay.dev/v1alpha1/networks".into(),
-            "nodehealthpolicies" => format!("/apis/mainstay.dev/v1alpha1/namespaces/{namespace}/{kind}"),
+            "nodehealthpolicies" | "noderemediations" => {
+                format!("/apis/mainstay.dev/v1alpha1/namespaces/{namespace}/{kind}")
+            }
             _ => format!("/api/v1/namespaces/{namespace}/{kind}"),
         }
     }
@@ -219,4 +222,35 @@ async fn an_operator_that_meets_older_definitions_only_observes() {
     assert!(server.log().contains("it only observes"));
     cluster.annotate("nodehealthpolicies", &mainstay::api::SCHEMA.to_string()).await;
     guard(false).await;
+}
+
+/// One remediation that this build cannot read keeps neither the others nor the uninstall.
+#[tokio::test]
+#[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver"]
+async fn an_uninstall_lets_go_of_what_it_cannot_read() {
+    let server = ApiServer::start().await;
+    let cluster = Cluster(&server);
+    cluster.prepare().await;
+    cluster.loosen("noderemediations").await;
+    // The definition is loosened by and by.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut names = Vec::new();
+    for (name, broken) in [("odd", true), ("plain", false)] {
+        let mut object = refusals::remediation();
+        object["metadata"]["name"] = name.into();
+        object["metadata"]["finalizers"] = json!(["mainstay.dev/remediation"]);
+        if broken {
+            object["spec"]["attempt"] = json!("first");
+        }
+        cluster.create("noderemediations", &object).await;
+        names.push(name);
+    }
+    let ended = mainstay::cli::retire::retire(&server.client, "default/mainstay", &[], Server(0)).await.unwrap();
+    assert_eq!(ended, 2);
+    for name in names {
+        let path = format!("{}/{name}", Cluster::path("noderemediations", "default"));
+        let request = http::Request::get(&path).body(Vec::new()).unwrap();
+        let object = server.client.request::<Value>(request).await.unwrap();
+        assert!(object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty), "{object}");
+    }
 }

@@ -36,6 +36,11 @@ impl Page {
         self.origin(text, if own { "policy" } else { "preset" });
     }
 
+    /// A line whose preset value comes from somewhere.
+    fn from(&mut self, text: &str, own: bool, whence: &str) {
+        if own { self.line(text, true) } else { self.origin(text, &format!("preset: {whence}")) }
+    }
+
     fn origin(&mut self, text: &str, origin: &str) {
         let _ = writeln!(self.0, "  {text:<96}  {origin}");
     }
@@ -126,15 +131,32 @@ impl Page {
             let within = format!("  healthy again within {} or the step has failed", duration(step.within));
             self.line(&within, own(|restart| restart.within.is_some()));
             let attempts = format!("  at most {} in one incident", times(step.attempts));
-            self.line(&attempts, own(|restart| restart.attempts.is_some()));
+            self.from(
+                &attempts,
+                own(|restart| restart.attempts.is_some()),
+                "what two restarts did not mend, a third does not; what signs gets one",
+            );
             let rest = format!("  rest of {} after the first", duration(step.cooldown));
-            self.line(&rest, own(|restart| restart.cooldown.is_some()));
+            self.from(
+                &rest,
+                own(|restart| restart.cooldown.is_some()),
+                "longer than a node needs to show whether it helped",
+            );
             let grows = format!(
                 "  each rest {} times the one before, at most {}",
                 step.backoff_factor,
                 duration(step.backoff_max)
             );
-            self.line(&grows, own(|restart| restart.backoff.is_some()));
+            self.from(
+                &grows,
+                own(|restart| restart.backoff.is_some()),
+                "restarts must not become what keeps a node down",
+            );
+            let grace = preset(policy.family, policy.role).least_grace;
+            self.origin(
+                &format!("  its pods should have terminationGracePeriodSeconds of {grace} or more"),
+                "preset: shorter, and databases of the family rewind or break",
+            );
         }
         if policy.ladder.page {
             self.line(
@@ -158,23 +180,27 @@ impl Page {
                 )
             }
         };
-        self.line(&share, written.min_healthy.is_some());
+        self.from(&share, written.min_healthy.is_some(), "medik8s' node health check: 51%");
         let at_once = format!("at most {} at once (0: no automatic action)", actions(limits.max_concurrent));
         self.line(&at_once, written.max_concurrent.is_some());
         for limit in &limits.budget {
             let budget = format!("at most {} in {}", actions(limit.actions), duration(limit.per));
-            self.line(&budget, written.budget.is_some());
+            self.from(&budget, written.budget.is_some(), "three restarts in ten minutes alarm Mina's operators");
         }
         if limits.budget.is_empty() {
             self.line("no budget of actions", written.budget.is_some());
         }
         let warm_up = format!("no action on a pod younger than {}", duration(limits.warm_up));
-        self.line(&warm_up, written.warm_up.is_some());
+        self.from(&warm_up, written.warm_up.is_some(), "right after a start every node looks bad");
         let progress = format!(
             "none on a node that is catching up while its head rose within {}",
             duration(limits.progress_within)
         );
-        self.line(&progress, written.progress.is_some());
+        self.from(
+            &progress,
+            written.progress.is_some(),
+            "polkadot-k8s restarts after 20 min without; a restart throws progress away",
+        );
         let age = format!("evidence older than {} is no evidence", duration(limits.evidence_max_age));
         self.line(&age, written.evidence_max_age.is_some());
         let incident =

@@ -46,7 +46,7 @@ pub(super) fn preset(family: Family, role: Role) -> Preset {
         ),
         (
             rule("lagging", Signal::HeadLag, Condition::Above(numbers.lagging.0 * ONE), MINUTE)
-                .clear(numbers.lagging.0 * ONE / 3)
+                .clear(numbers.lagging.0 / 3 * ONE)
                 .warning(),
             numbers.lagging.1,
         ),
