@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config,
     policy::{Policy, Source, SourceKind},
-    signal::{Poll, Unknown},
-    telemetry::{Client, Prometheus, Query},
+    signal::{Mono, Poll, Signal, Unknown},
+    telemetry::{Client, History, Prometheus, Query},
 };
 
 use super::{context::Context, sight::ProbeKey, watch::Key, world::TargetKey};
@@ -79,6 +79,13 @@ async fn ask(ctx: Arc<Context>, client: Client, wanted: Wanted, out: mpsc::Sende
         stale_after: source.stale_after(),
         timeout: Duration::from_millis(source.timeout),
     };
+    // What happened before the start, so that a hold is not begun anew with every restart of the operator.
+    if let Ok((server, text)) = server(&ctx.config, &client, name).await {
+        match server.history(&query(text), HISTORY, ctx.clock.as_ref()).await {
+            Ok(history) => remember(&ctx, &policy, &source, *signal, &history),
+            Err(why) => tracing::debug!(policy = %policy.name, query = name, %why, "no history"),
+        }
+    }
     loop {
         let targets = ctx.world().pods_of(&policy);
         let names: Vec<String> = targets.iter().map(|(name, _)| name.clone()).collect();
@@ -102,6 +109,32 @@ async fn ask(ctx: Arc<Context>, client: Client, wanted: Wanted, out: mpsc::Sende
             }
         }
         tokio::time::sleep(Duration::from_millis(source.every)).await;
+    }
+}
+
+/// So far back one asks at the start.
+const HISTORY: Duration = Duration::from_secs(3600);
+
+fn remember(ctx: &Context, policy: &Key, source: &Source, signal: Signal, history: &History) {
+    let (now, wall) = (ctx.clock.mono(), ctx.clock.wall());
+    for (name, uid) in ctx.world().pods_of(policy) {
+        let Some(points) = history.get(&name) else { continue };
+        let polls: Vec<Poll> = points
+            .iter()
+            .map(|(at, value)| {
+                let ago = u64::try_from(wall.0.saturating_sub(at.0)).unwrap_or(0);
+                let at = Mono(now.0.saturating_sub(ago));
+                Poll {
+                    asked_at: at,
+                    observed_at: at,
+                    values: vec![(signal, Ok(value.clone()))],
+                    ..Poll::default()
+                }
+            })
+            .collect();
+        let target = TargetKey { policy: policy.clone(), uid };
+        ctx.world().remember(&target, &source.name, &polls, now);
+        ctx.queues.policies.push(policy.clone(), now);
     }
 }
 

@@ -24,6 +24,7 @@ use crate::{
 use super::{observe::PodView, watch::Key};
 
 mod frozen;
+mod history;
 
 pub use frozen::{NetworkSnapshot, PolicySnapshot, TargetSnapshot};
 
@@ -79,6 +80,7 @@ struct TargetEntry {
     first_seen: Mono,
     first_head: Option<u64>,
     contested: bool,
+    remembers: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -170,6 +172,7 @@ impl World {
                     first_seen: now,
                     first_head: None,
                     contested: false,
+                    remembers: false,
                 });
                 target.pod = Arc::clone(pod);
                 target.contested = claims.get(&pod.uid).is_some_and(|claims| {

@@ -19,8 +19,12 @@ pub struct SystemClock {
     origin: Instant,
 }
 
+/// What the clock shows when it is started (milliseconds).
+const START: u64 = 86_400_000;
+
 impl SystemClock {
-    /// A monotonic clock that starts at 0 now. Instants of two such clocks cannot be compared: make one per process.
+    /// A monotonic clock that starts now, at 24 hours: what happened in the day before has a time on it too. Instants of
+    /// two such clocks cannot be compared: make one per process.
     #[must_use]
     pub fn start() -> Self {
         Self { origin: Instant::now() }
@@ -29,7 +33,7 @@ impl SystemClock {
 
 impl Clock for SystemClock {
     fn mono(&self) -> Mono {
-        Mono(u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX))
+        Mono(u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(START))
     }
 
     fn wall(&self) -> Wall {

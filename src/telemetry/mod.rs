@@ -34,7 +34,7 @@ pub mod tls;
 pub use ask::Endpoint;
 pub use client::{Answer, BODY_CAP, BuildError, Canned, Client, Deadline, Failure};
 pub use clock::{Clock, SystemClock};
-pub use prometheus::{Prometheus, Query};
+pub use prometheus::{History, Prometheus, Query};
 pub use reference::{reference_every, reference_head};
 pub use runner::{Asks, Probe, Runner, SIMULTANEOUS_POLLS};
 pub use scrape::{Gauger, PAGE_CAP};

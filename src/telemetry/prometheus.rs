@@ -73,6 +73,9 @@ struct Range {
     values: Vec<(f64, String)>,
 }
 
+/// For each pod's name what was measured, oldest first.
+pub type History = BTreeMap<String, Vec<(Wall, Value)>>;
+
 /// What was found of one target: its value, and when that was measured (milliseconds since the Unix epoch).
 type Found = Result<(f64, i64), Unknown>;
 
@@ -115,12 +118,7 @@ impl Prometheus {
 
     /// What was measured over the last `back`, oldest first, for each pod's name: to know at the start what happened
     /// before it.
-    pub async fn history(
-        &self,
-        query: &Query,
-        back: Duration,
-        clock: &dyn Clock,
-    ) -> Result<BTreeMap<String, Vec<(Wall, Value)>>, Unknown> {
+    pub async fn history(&self, query: &Query, back: Duration, clock: &dyn Clock) -> Result<History, Unknown> {
         let deadline = Deadline::within(query.timeout);
         let end = clock.wall().0 / 1000;
         let seconds = i64::try_from(back.as_secs()).unwrap_or(i64::MAX).min(86_400);
@@ -131,7 +129,7 @@ impl Prometheus {
             end - seconds
         );
         let series: Vec<Range> = self.get(&path, deadline).await.map_err(|trouble| trouble.unknown())?;
-        let mut history = BTreeMap::<String, Vec<(Wall, Value)>>::new();
+        let mut history = History::new();
         for Range { metric, values } in series {
             let Some(target) = query.target_of(&metric) else { continue };
             let points = values.iter().filter_map(|(at, text)| {

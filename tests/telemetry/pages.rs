@@ -172,3 +172,158 @@ async fn the_fullest_disk_counts() {
     assert_eq!(of(&poll, Signal::MemoryUsedRatio), &Ok(Value::Micros(750_000)));
     assert_eq!(of(&poll, Signal::ClockOffset), &Ok(Value::Micros(-250_000)));
 }
+
+const COIN: i64 = 1_000_000;
+
+/// What a page is expected to tell.
+type Expected = (&'static str, Exporter, &'static [(Signal, Value)]);
+
+/// Pages of every software that is known by name. Where each was taken from stands in its first line.
+const PAGES: &[Expected] = {
+    use Value::{Micros, Whole};
+    &[
+        (
+            include_str!("metrics/cometbft.txt"),
+            Exporter::CometBFT,
+            &[
+                (Signal::Head, Whole(81_204)),
+                (Signal::Round, Whole(1)),
+                (Signal::MissedBlocks, Whole(7)),
+                (Signal::Peers, Whole(12)),
+                (Signal::Mempool, Whole(3)),
+                (Signal::Syncing, Whole(0)),
+            ],
+        ),
+        (
+            include_str!("metrics/tendermint.txt"),
+            Exporter::CometBFT,
+            &[(Signal::Head, Whole(4711)), (Signal::Peers, Whole(40)), (Signal::Syncing, Whole(1))],
+        ),
+        (
+            include_str!("metrics/reth.txt"),
+            Exporter::EthereumExecution,
+            &[
+                (Signal::Head, Whole(21_000_000)),
+                (Signal::Finalized, Whole(20_999_936)),
+                (Signal::Peers, Whole(98)),
+                (Signal::Mempool, Whole(5120)),
+            ],
+        ),
+        (
+            include_str!("metrics/besu.txt"),
+            Exporter::EthereumExecution,
+            &[(Signal::Head, Whole(21_000_000)), (Signal::Peers, Whole(25)), (Signal::Syncing, Whole(0))],
+        ),
+        (
+            include_str!("metrics/nethermind.txt"),
+            Exporter::EthereumExecution,
+            &[(Signal::Head, Whole(21_000_000)), (Signal::Peers, Whole(50)), (Signal::Mempool, Whole(2048))],
+        ),
+        (
+            include_str!("metrics/lighthouse.txt"),
+            Exporter::EthereumConsensus,
+            &[
+                (Signal::Head, Whole(9_000_000)),
+                (Signal::Finalized, Whole(281_248)),
+                (Signal::Peers, Whole(80)),
+                (Signal::Syncing, Whole(0)),
+            ],
+        ),
+        (
+            include_str!("metrics/prysm.txt"),
+            Exporter::EthereumConsensus,
+            &[(Signal::Head, Whole(9_000_000)), (Signal::Peers, Whole(70))],
+        ),
+        (
+            include_str!("metrics/teku.txt"),
+            Exporter::EthereumConsensus,
+            &[(Signal::Head, Whole(9_000_000)), (Signal::Peers, Whole(64)), (Signal::Syncing, Whole(0))],
+        ),
+        (
+            include_str!("metrics/nimbus.txt"),
+            Exporter::EthereumConsensus,
+            &[(Signal::Head, Whole(9_000_000)), (Signal::Peers, Whole(160))],
+        ),
+        (
+            include_str!("metrics/lodestar.txt"),
+            Exporter::EthereumConsensus,
+            &[(Signal::Peers, Whole(55)), (Signal::Syncing, Whole(1))],
+        ),
+        (
+            include_str!("metrics/validator.txt"),
+            Exporter::EthereumValidator,
+            &[(Signal::Tombstoned, Whole(1)), (Signal::MissedBlocks, Whole(4))],
+        ),
+        (
+            include_str!("metrics/substrate.txt"),
+            Exporter::Substrate,
+            &[
+                (Signal::Head, Whole(22_000_000)),
+                (Signal::Finalized, Whole(21_999_997)),
+                (Signal::Peers, Whole(40)),
+                (Signal::Syncing, Whole(0)),
+                (Signal::Mempool, Whole(9)),
+                (Signal::Signing, Whole(1)),
+            ],
+        ),
+        (
+            include_str!("metrics/solana.txt"),
+            Exporter::Solana,
+            &[
+                (Signal::Head, Whole(302_000_100)),
+                (Signal::Finalized, Whole(302_000_068)),
+                (Signal::Syncing, Whole(0)),
+                (Signal::Jailed, Whole(0)),
+                (Signal::MissedBlocks, Whole(3)),
+                (Signal::WalletBalance, Micros(COIN * 25 / 2)),
+            ],
+        ),
+        (
+            include_str!("metrics/rly.txt"),
+            Exporter::Rly,
+            &[
+                (Signal::RelayBacklog, Whole(2)),
+                (Signal::RelayEventsAge, Micros(0)),
+                (Signal::ClientExpiry, Micros(604_800_000_000)),
+                (Signal::WalletBalance, Micros(COIN * 83 / 2)),
+            ],
+        ),
+        (
+            include_str!("metrics/hyperlane.txt"),
+            Exporter::Hyperlane,
+            // A minute before the clock of these tests.
+            &[
+                (Signal::RelayBacklog, Whole(5)),
+                (Signal::RelayEventsAge, Micros(60_318_000)),
+                (Signal::WalletBalance, Micros(COIN * 3 / 4)),
+            ],
+        ),
+        (
+            include_str!("metrics/chainlink.txt"),
+            Exporter::Chainlink,
+            &[
+                (Signal::Head, Whole(21_000_000)),
+                (Signal::WalletBalance, Micros(COIN * 13 / 4)),
+                (Signal::Mempool, Whole(2)),
+            ],
+        ),
+        (
+            include_str!("metrics/pyth.txt"),
+            Exporter::Pyth,
+            // The older of the two feeds.
+            &[(Signal::FeedAge, Micros(30_318_000)), (Signal::WalletBalance, Micros(COIN / 2))],
+        ),
+    ]
+};
+
+#[tokio::test]
+async fn the_page_of_every_software_is_understood() {
+    for (text, exporter, expected) in PAGES {
+        let first = text.lines().next().unwrap_or_default();
+        assert!(first.starts_with("# transcribed from"), "{first}");
+        let poll = page(text, Some(*exporter), vec![]).await;
+        for (signal, value) in *expected {
+            assert_eq!(of(&poll, *signal), &Ok(value.clone()), "{first}: {signal:?}");
+        }
+    }
+}
