@@ -49,7 +49,7 @@ const MEASURED: Duration = Duration::from_secs(30);
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["scrape", port] => runtime(2, scrape(port.parse().unwrap())),
+        ["scrape", port] => runtime(1, scrape(port.parse().unwrap())),
         ["probe", port, way] => runtime(1, probe(port.parse().unwrap(), way)),
         ["memory"] => memory(),
         [] => return runtime(2, measure()),

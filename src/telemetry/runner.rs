@@ -104,11 +104,14 @@ fn message(panic: &(dyn Any + Send)) -> String {
     excerpt(text.unwrap_or("no message").as_bytes())
 }
 
-/// Where in its interval a probe is at home: spread evenly over the probes, and the same whenever it is asked for.
+/// Where in its interval a probe is at home: spread evenly over the probes, and the same whenever it is asked for. There
+/// are a hundred such places, so that a thousand probes wake this process a hundred times in an interval and not a
+/// thousand times: most of the cost of a small poll is the waking.
 fn phase<K: Hash>(key: &K, every: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
-    hasher.finish() % every
+    let apart = (every / 100).max(1);
+    hasher.finish() % every / apart * apart
 }
 
 /// Milliseconds until the next instant that lies `phase` after a multiple of `every`; at least 1, at most `every`.
