@@ -14,7 +14,7 @@ use crate::{
     judge::{TargetState, VerdictKind},
     network::{Chain, NetworkView, Seen, Voter},
     policy::{NetworkPlan, POD_STALE_AFTER, Policy, Source},
-    signal::{Mono, Poll, Reading, Signal, Unknown, Value},
+    signal::{Mono, Poll, Reading, Signal, Unknown},
     telemetry::{
         self,
         kubernetes::{self, PodHealth},
@@ -25,8 +25,10 @@ use super::{observe::PodView, watch::Key};
 
 mod frozen;
 mod history;
+mod seen;
 
 pub use frozen::{NetworkSnapshot, PolicySnapshot, TargetSnapshot};
+use seen::seen;
 
 /// A target: one pod under one policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,7 +143,12 @@ impl World {
             match self.policies.get_mut(&key_of(&policy)) {
                 Some(entry) if entry.policy.id == policy.id => {
                     if *entry.policy != policy {
+                        // With other sources the places of what was told are others too.
+                        let moved = entry.policy.sources != policy.sources;
                         for target in entry.targets.values_mut() {
+                            if moved {
+                                target.state.observatory.forget_from(1);
+                            }
                             target.state.adopt(&policy, now);
                         }
                         entry.policy = Arc::new(policy);
@@ -374,25 +381,6 @@ fn slot_of(pod: &PodView) -> String {
 
 fn voter(policy: &Policy, uid: &str) -> Voter {
     Voter { policy: policy.id.uid.clone(), target: uid.to_owned() }
-}
-
-/// What a poll says of the chain.
-fn seen(poll: &Poll, stale_after: u64) -> Seen<'_> {
-    let value = |signal| poll.values.iter().find(|(known, _)| *known == signal).map(|(_, value)| value);
-    let whole = |signal| value(signal).and_then(|value| value.as_ref().ok()).and_then(Value::whole);
-    let head = value(Signal::Head).cloned().unwrap_or(Err(Unknown::Unsupported));
-    Seen {
-        head: head.and_then(|head| head.whole().ok_or(Unknown::NotYet)),
-        answered: whole(Signal::Reachable) == Some(1),
-        finalized: whole(Signal::Finalized),
-        skew: match value(Signal::BlockTimeSkew) {
-            Some(Ok(Value::Micros(skew))) => Some(*skew),
-            _ => None,
-        },
-        told: &poll.told,
-        observed_at: poll.observed_at,
-        stale_after,
-    }
 }
 
 fn view(networks: &BTreeMap<String, NetworkEntry>, policy: &Policy, uid: &str, now: Mono) -> NetworkView {

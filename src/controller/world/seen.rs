@@ -1,0 +1,25 @@
+//! What polls say of the chain, for the network to count.
+
+use crate::{
+    network::Seen,
+    signal::{Poll, Signal, Unknown, Value},
+};
+
+/// What a poll says of the chain.
+pub(super) fn seen(poll: &Poll, stale_after: u64) -> Seen<'_> {
+    let value = |signal| poll.values.iter().find(|(known, _)| *known == signal).map(|(_, value)| value);
+    let whole = |signal| value(signal).and_then(|value| value.as_ref().ok()).and_then(Value::whole);
+    let head = value(Signal::Head).cloned().unwrap_or(Err(Unknown::Unsupported));
+    Seen {
+        head: head.and_then(|head| head.whole().ok_or(Unknown::NotYet)),
+        answered: whole(Signal::Reachable) == Some(1),
+        finalized: whole(Signal::Finalized),
+        skew: match value(Signal::BlockTimeSkew) {
+            Some(Ok(Value::Micros(skew))) => Some(*skew),
+            _ => None,
+        },
+        told: &poll.told,
+        observed_at: poll.observed_at,
+        stale_after,
+    }
+}
