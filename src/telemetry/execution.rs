@@ -165,11 +165,14 @@ impl Execution {
         let due = asks.iter().copied().filter(|height| *height <= head && !self.answered.contains(height));
         for height in due.collect::<Vec<_>>() {
             let at = json!([format!("{height:#x}"), false]);
-            if let Ok(Some(block)) = session.call::<Option<Header>>("eth_getBlockByNumber", at).await
-                && let Some(hash) = Hash::of_hex(&block.hash).filter(|_| block.number.0 == height)
-            {
-                report.told.blocks.push(Block { height, hash, app_hash: None });
+            let told = session.call::<Option<Header>>("eth_getBlockByNumber", at).await;
+            // A height below its head that it does not tell was pruned: asking again would not bring it back.
+            if !matches!(told, Err(Trouble::Failed(_))) {
                 self.answered.push(height);
+            }
+            let block = told.ok().flatten().filter(|block| block.number.0 == height);
+            if let Some(hash) = block.and_then(|block| Hash::of_hex(&block.hash)) {
+                report.told.blocks.push(Block { height, hash, app_hash: None });
             }
         }
     }

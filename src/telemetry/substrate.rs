@@ -87,9 +87,11 @@ impl Substrate {
                 continue;
             }
             let told = session.call::<Option<String>>("chain_getBlockHash", json!([height])).await;
+            if !matches!(told, Err(Trouble::Failed(_))) {
+                self.answered.push(height);
+            }
             if let Some(hash) = told.ok().flatten().and_then(|hash| Hash::of_hex(&hash)) {
                 report.told.blocks.push(Block { height, hash, app_hash: None });
-                self.answered.push(height);
             }
         }
     }

@@ -73,12 +73,12 @@ impl CometBft {
             }
             let path = format!("/blockchain?minHeight={height}&maxHeight={height}");
             let metas = fetch(session, &path).await.and_then(|body| Ok(decode::metas(&body)?));
-            if let Ok(metas) = metas
-                && let Some(block) = metas.blocks.into_iter().find(|block| block.height == height)
-            {
-                report.told.blocks.push(block);
+            // A height below its head that it does not tell was pruned: asking again would not bring it back.
+            if !matches!(metas, Err(Trouble::Failed(_))) {
                 self.answered.push(height);
             }
+            let of_height = |metas: decode::Metas| metas.blocks.into_iter().find(|block| block.height == height);
+            report.told.blocks.extend(metas.ok().and_then(of_height));
         }
     }
 
