@@ -115,7 +115,8 @@ async fn every_target_is_polled_once_per_interval_and_not_all_at_once() {
     for poll in told.values().flatten() {
         *at.entry(poll.asked_at.0 % 1000).or_default() += 1;
     }
-    assert!(at.values().all(|fired| *fired <= 150), "most at once: {:?}", at.values().max());
+    // A hundred places in the interval: ten targets at each, in ten rounds, and as uneven as chance has it.
+    assert!(at.len() >= 90 && at.values().all(|fired| *fired <= 250), "most at once: {:?}", at.values().max());
 }
 
 /// T02
