@@ -16,7 +16,7 @@ use crate::{
         policy::{Exporter, PortName, Role},
     },
     policy::{Reference, Source, SourceKind, preset},
-    signal::{Poll, Unknown},
+    signal::{Observatory, Signal, Unknown},
     telemetry::{AnySource, Client, Clock, Expected, Source as _, SystemClock, address::Reach},
 };
 
@@ -98,10 +98,12 @@ async fn watch(args: &Args, subject: &Subject, client: &Client) -> Result<ExitCo
     let clock = SystemClock::start();
     let mut source = source(subject, client, args.chain.as_deref())
         .ok_or_else(|| ProbeError::What("this is not asked endpoint by endpoint".into()))?;
-    let mut state = table::state();
+    // Kept from one poll to the next, so that what time derives can be shown too.
+    let mut state = Observatory::default();
     loop {
         let poll = source.poll(&clock, &[]).await;
-        let answered = poll.values.iter().any(|(_, value)| value.is_ok()) && !silent(&poll);
+        let silent = poll.whole(Signal::Reachable) == Some(0);
+        let answered = poll.values.iter().any(|(_, value)| value.is_ok()) && !silent;
         state.file(&poll, 0, u64::MAX);
         print(&match args.output {
             Output::Table => table::table(subject, &poll, &state, clock.mono(), args.watch.is_some()),
@@ -112,11 +114,6 @@ async fn watch(args: &Args, subject: &Subject, client: &Client) -> Result<ExitCo
         };
         tokio::time::sleep(Duration::from_secs(seconds.max(1))).await;
     }
-}
-
-fn silent(poll: &Poll) -> bool {
-    use crate::signal::{Signal, Value};
-    poll.values.contains(&(Signal::Reachable, Ok(Value::Whole(0))))
 }
 
 fn subject(args: &Args) -> Result<Subject, ProbeError> {

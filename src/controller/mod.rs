@@ -13,6 +13,7 @@ mod queue;
 mod remediation;
 pub mod report;
 mod run;
+mod running;
 mod schema;
 mod sight;
 pub mod watch;

@@ -1,10 +1,6 @@
 //! Named queries: one task per policy and source, which asks about all of its targets at once.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +12,7 @@ use crate::{
     telemetry::{Client, History, Prometheus, Query},
 };
 
-use super::{context::Context, sight::ProbeKey, watch::Key, world::TargetKey};
+use super::{context::Context, running::Running, sight::ProbeKey, watch::Key, world::TargetKey};
 
 /// One source of one policy that is a query.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,9 +23,7 @@ pub(super) struct Wanted {
 
 /// The running queries.
 #[derive(Default)]
-pub(super) struct Queries {
-    running: HashMap<Wanted, CancellationToken>,
-}
+pub(super) struct Queries(Running<Wanted>);
 
 impl Queries {
     /// Starts what these policies want, and stops the rest.
@@ -41,30 +35,17 @@ impl Queries {
         out: &mpsc::Sender<(ProbeKey, Poll)>,
         stop: &CancellationToken,
     ) {
-        let wanted: HashSet<Wanted> = policies.iter().flat_map(wanted).collect();
-        self.running.retain(|query, running| {
-            let keep = wanted.contains(query);
-            if !keep {
-                running.cancel();
-            }
-            keep
+        self.0.follow(policies.iter().flat_map(wanted).collect(), stop, |query, running| {
+            let task = ask(Arc::clone(ctx), client.clone(), query, out.clone());
+            tokio::spawn(running.run_until_cancelled_owned(task));
         });
-        for query in wanted {
-            if self.running.contains_key(&query) {
-                continue;
-            }
-            let running = stop.child_token();
-            let task = ask(Arc::clone(ctx), client.clone(), query.clone(), out.clone());
-            tokio::spawn(running.clone().run_until_cancelled_owned(task));
-            self.running.insert(query, running);
-        }
     }
 }
 
-fn wanted(policy: &Policy) -> impl Iterator<Item = Wanted> {
+fn wanted(policy: &Policy) -> impl Iterator<Item = Wanted> + '_ {
     let key = Key { namespace: policy.id.namespace.clone(), name: policy.id.name.clone() };
     let queries = policy.sources.iter().filter(|source| source.kind.is_a_query()).cloned();
-    queries.map(move |source| Wanted { policy: key.clone(), source }).collect::<Vec<_>>().into_iter()
+    queries.map(move |source| Wanted { policy: key.clone(), source })
 }
 
 /// Asks until it is stopped.

@@ -1,10 +1,6 @@
 //! Keeps the world true: takes over what the caches say, runs the probes it wants, and files what they tell.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +16,7 @@ use super::{
     context::Context,
     queries::Queries,
     remediation::{Standing, policy_of},
+    running::Running,
     watch::Key,
     world::{TargetKey, Touched, Wanted},
 };
@@ -44,8 +41,8 @@ pub struct ProbeKey {
 struct Probes {
     runner: Runner<ProbeKey>,
     client: Client,
-    running: HashMap<Wanted, CancellationToken>,
-    references: HashMap<(NetworkPlan, Reference), CancellationToken>,
+    running: Running<Wanted>,
+    references: Running<(NetworkPlan, Reference)>,
     queries: Queries,
     out: mpsc::Sender<(ProbeKey, Poll)>,
 }
@@ -63,8 +60,8 @@ pub async fn follow(
     let mut probes = Probes {
         runner,
         client,
-        running: HashMap::new(),
-        references: HashMap::new(),
+        running: Running::default(),
+        references: Running::default(),
         queries: Queries::default(),
         out: polls,
     };
@@ -134,18 +131,8 @@ fn sync(ctx: &Arc<Context>, probes: &mut Probes, stop: &CancellationToken) {
 
 impl Probes {
     fn follow(&mut self, ctx: &Context, wanted: HashSet<Wanted>, stop: &CancellationToken) {
-        self.running.retain(|probe, running| {
-            let keep = wanted.contains(probe);
-            if !keep {
-                running.cancel();
-            }
-            keep
-        });
-        for probe in wanted {
-            if self.running.contains_key(&probe) {
-                continue;
-            }
-            let running = stop.child_token();
+        let (runner, client) = (&self.runner, &self.client);
+        self.running.follow(wanted, stop, |probe, running| {
             let key = ProbeKey { target: probe.target.clone(), source: probe.source.name.clone() };
             let network = &probe.network;
             let target = Target {
@@ -155,36 +142,23 @@ impl Probes {
                 family: network.family,
                 references: &network.references,
             };
-            let Some(source) = AnySource::at(target, &probe.source, &self.client) else { continue };
-            let every = Duration::from_millis(probe.source.every);
-            let asks = ctx.asks.of(&network.name);
-            tokio::spawn(self.runner.run(Probe { key, source, every, asks }, running.clone()));
-            self.running.insert(probe, running);
-        }
+            if let Some(source) = AnySource::at(target, &probe.source, client) {
+                let every = Duration::from_millis(probe.source.every);
+                let asks = ctx.asks.of(&network.name);
+                tokio::spawn(runner.run(Probe { key, source, every, asks }, running));
+            }
+        });
     }
 
     fn follow_references(&mut self, ctx: &Arc<Context>, networks: &[NetworkPlan], stop: &CancellationToken) {
-        let wanted: Vec<_> = networks
+        let wanted = networks
             .iter()
-            .flat_map(|network| network.references.iter().map(|reference| (network.clone(), reference.clone())))
-            .collect();
-        self.references.retain(|key, running| {
-            let keep = wanted.contains(key);
-            if !keep {
-                running.cancel();
-            }
-            keep
+            .flat_map(|network| network.references.iter().map(|reference| (network.clone(), reference.clone())));
+        let client = &self.client;
+        self.references.follow(wanted.collect(), stop, |(network, reference), running| {
+            let task = watch_reference(Arc::clone(ctx), client.clone(), network, reference);
+            tokio::spawn(running.run_until_cancelled_owned(task));
         });
-        for key in wanted {
-            if self.references.contains_key(&key) {
-                continue;
-            }
-            let running = stop.child_token();
-            let (network, reference) = key.clone();
-            let task = watch_reference(Arc::clone(ctx), self.client.clone(), network, reference);
-            tokio::spawn(running.clone().run_until_cancelled_owned(task));
-            self.references.insert(key, running);
-        }
     }
 }
 

@@ -107,9 +107,7 @@ impl Shows {
     pub fn value(&self, now: Mono) -> Value {
         match self {
             Self::Value(value) => value.clone(),
-            Self::AgeOf(since) => {
-                Value::Micros(i64::try_from(now.since(*since)).unwrap_or(i64::MAX).saturating_mul(1000))
-            }
+            Self::AgeOf(since) => Value::of_millis(now.since(*since)),
             Self::Heads { own, .. } => Value::Whole(*own),
             Self::Compared(comparison) => Value::Whole(u64::from(comparison.differs())),
         }

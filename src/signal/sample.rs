@@ -92,9 +92,37 @@ pub struct Poll {
 /// Milliseconds, for people.
 struct Seconds(u64);
 
+// === impl Poll ===
+
+impl Poll {
+    /// What it told of a signal.
+    #[must_use]
+    pub fn value(&self, signal: Signal) -> Option<&Result<Value, Unknown>> {
+        self.values.iter().find(|(known, _)| *known == signal).map(|(_, value)| value)
+    }
+
+    /// The whole number that it told of a signal, if it is known.
+    #[must_use]
+    pub fn whole(&self, signal: Signal) -> Option<u64> {
+        self.value(signal)?.as_ref().ok()?.whole()
+    }
+}
+
 // === impl Value ===
 
 impl Value {
+    /// A length of time in milliseconds as a value in seconds.
+    #[must_use]
+    pub fn of_millis(millis: u64) -> Self {
+        Self::Micros(i64::try_from(millis).unwrap_or(i64::MAX).saturating_mul(1000))
+    }
+
+    /// So many blocks, or whatever else a difference counts.
+    #[must_use]
+    pub fn of_whole(count: u64) -> Self {
+        Self::Micros(i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(1_000_000))
+    }
+
     /// The value in millionths of its unit; `None` for words.
     #[must_use]
     pub fn micros(&self) -> Option<i128> {

@@ -207,6 +207,16 @@ impl<'de> Deserialize<'de> for Words {
     }
 }
 
+/// A value in the query of an address (RFC 3986): everything but the unreserved is escaped.
+pub(super) fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
 fn beginning(body: &[u8]) -> String {
     excerpt(body.trim_ascii())
 }

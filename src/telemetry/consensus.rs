@@ -131,8 +131,7 @@ impl Consensus {
         match told {
             Ok(Data { data: Checkpoints { finalized } }) => {
                 report.set(Signal::Finalized, Value::Whole(finalized.epoch.0));
-                let lag = i64::try_from(epoch.saturating_sub(finalized.epoch.0)).unwrap_or(i64::MAX);
-                report.set(Signal::FinalityLag, Value::Micros(lag.saturating_mul(1_000_000)));
+                report.set(Signal::FinalityLag, Value::of_whole(epoch.saturating_sub(finalized.epoch.0)));
                 // Every node has its own finalized checkpoint, and those of one epoch must be one.
                 if let Some(hash) = Hash::of_hex(&finalized.root).filter(|_| finalized.epoch.0 > 0) {
                     report.told.blocks.push(Block { height: finalized.epoch.0, hash, app_hash: None });

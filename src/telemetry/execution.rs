@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use super::{
     ask::{Endpoint, Session, Trouble},
     clock::Clock,
+    heights::Heights,
     number::{self, Hex},
     report::{Report, flag},
     source::{Expected, Source},
@@ -29,8 +30,7 @@ pub struct Execution {
     support: Support,
     /// The head at the last poll that saw one.
     last: Option<Header>,
-    /// Heights that were told already.
-    answered: Vec<u64>,
+    heights: Heights,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -81,7 +81,7 @@ impl Execution {
     /// The JSON-RPC at an endpoint, of a node of this chain: its id in decimal digits.
     #[must_use]
     pub const fn new(endpoint: Endpoint, chain: Expected) -> Self {
-        Self { endpoint, chain, support: Support::new(), last: None, answered: Vec::new() }
+        Self { endpoint, chain, support: Support::new(), last: None, heights: Heights::new() }
     }
 
     async fn head(&mut self, session: &Session<'_>, report: &mut Report<'_>, clock: &dyn Clock) {
@@ -131,8 +131,7 @@ impl Execution {
             Ok(Some(block)) => {
                 report.set(Signal::Finalized, Value::Whole(block.number.0));
                 if let Some(head) = head {
-                    let lag = i64::try_from(head.saturating_sub(block.number.0)).unwrap_or(i64::MAX);
-                    report.set(Signal::FinalityLag, Value::Micros(lag.saturating_mul(1_000_000)));
+                    report.set(Signal::FinalityLag, Value::of_whole(head.saturating_sub(block.number.0)));
                 }
             }
             // A young chain, or one whose consensus client has not spoken yet.
@@ -160,15 +159,13 @@ impl Execution {
 
     /// Blocks at the heights that are asked for, each once.
     async fn blocks(&mut self, session: &Session<'_>, asks: &[u64], report: &mut Report<'_>) {
-        self.answered.retain(|height| asks.contains(height));
         let head = self.last.as_ref().map_or(0, |last| last.number.0);
-        let due = asks.iter().copied().filter(|height| *height <= head && !self.answered.contains(height));
-        for height in due.collect::<Vec<_>>() {
+        for height in self.heights.due(asks, head) {
             let at = json!([format!("{height:#x}"), false]);
             let told = session.call::<Option<Header>>("eth_getBlockByNumber", at).await;
             // A height below its head that it does not tell was pruned: asking again would not bring it back.
             if !matches!(told, Err(Trouble::Failed(_))) {
-                self.answered.push(height);
+                self.heights.settle(height);
             }
             let block = told.ok().flatten().filter(|block| block.number.0 == height);
             if let Some(hash) = block.and_then(|block| Hash::of_hex(&block.hash)) {

@@ -229,10 +229,7 @@ fn convert(
     wall: Wall,
 ) -> Result<Value, Unknown> {
     let unit = want.signal.unit();
-    let since = |at: Mono| {
-        let age = i64::try_from(now.since(at)).unwrap_or(i64::MAX);
-        Ok(Value::Micros(age.saturating_mul(1000)))
-    };
+    let since = |at: Mono| Ok(Value::of_millis(now.since(at)));
     // Seconds since the epoch have room for fractions in a float until long after us.
     #[expect(clippy::cast_precision_loss)]
     let wall = wall.0 as f64 / 1000.0;

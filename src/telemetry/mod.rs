@@ -14,6 +14,7 @@ mod execution;
 pub mod exposition;
 mod extract;
 mod failure;
+mod heights;
 mod http_json;
 pub mod kubernetes;
 mod number;

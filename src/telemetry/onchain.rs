@@ -9,9 +9,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    ask::{Endpoint, Session, Trouble},
+    ask::{Endpoint, Session, Trouble, encoded},
     client::Client,
     clock::Clock,
+    cometbft::rest_chain,
     execution::{Header, contract, ratio},
     number::{self, Hex},
     report::Report,
@@ -78,16 +79,6 @@ struct Lamports {
     value: u64,
 }
 
-#[derive(Deserialize)]
-struct NodeInfo {
-    default_node_info: DefaultNodeInfo,
-}
-
-#[derive(Deserialize)]
-struct DefaultNodeInfo {
-    network: String,
-}
-
 impl OnChain {
     /// A matter that is asked of these references.
     #[must_use]
@@ -142,10 +133,7 @@ impl OnChain {
         let chain = match self.family {
             Family::EthereumExecution => session.call::<Hex>("eth_chainId", json!([])).await?.0.to_string(),
             Family::Solana => session.call::<String>("getGenesisHash", json!([])).await?,
-            Family::CometBFT => {
-                let info = session.get::<NodeInfo>("/cosmos/base/tendermint/v1beta1/node_info").await?;
-                info.default_node_info.network
-            }
+            Family::CometBFT => rest_chain(session).await?,
             Family::EthereumConsensus | Family::Substrate | Family::Other => return Err(Trouble::unsupported()),
         };
         self.chain.check(&[&super::text::excerpt(chain.as_bytes())])
@@ -242,11 +230,6 @@ async fn feed(session: &Session<'_>, at: &str, heartbeat: u64) -> Result<Vec<(Si
     let micros = i64::try_from(age).ok().and_then(|age| age.checked_mul(1_000_000)).unwrap_or(i64::MAX);
     let overdue = ratio(age.saturating_mul(1000), heartbeat);
     Ok(vec![(Signal::FeedAge, Value::Micros(micros)), (Signal::FeedOverdue, overdue)])
-}
-
-/// A denomination in a query: `ibc/…` and `factory/…` have slashes.
-fn encoded(denom: &str) -> String {
-    denom.replace('%', "%25").replace('/', "%2F").replace(':', "%3A")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 
 use super::{
-    ask::{Trouble, document},
+    ask::{Trouble, document, encoded},
     client::{BODY_CAP, Client, Deadline},
     clock::Clock,
     number,
@@ -229,14 +229,4 @@ fn millis(seconds: f64) -> i64 {
     #[expect(clippy::cast_possible_truncation)]
     let millis = (seconds * 1000.0) as i64;
     millis
-}
-
-/// A query in an address.
-fn encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
 }

@@ -7,13 +7,12 @@ use crate::signal::{Poll, Signal, Unknown};
 /// The head that a poll of a reference tells. One that is still catching up knows that its head is not the network's:
 /// it has no vote.
 pub fn reference_head(poll: &Poll) -> Result<u64, Unknown> {
-    let value = |signal| poll.values.iter().find(|(known, _)| *known == signal).map(|(_, value)| value);
-    let head = match value(Signal::Head) {
+    let head = match poll.value(Signal::Head) {
         Some(Ok(value)) => value.whole().ok_or(Unknown::Unsupported)?,
         Some(Err(why)) => return Err(why.clone()),
         None => return Err(Unknown::Unsupported),
     };
-    if value(Signal::Syncing).is_some_and(|value| value.as_ref().is_ok_and(|value| value.whole() == Some(1))) {
+    if poll.whole(Signal::Syncing) == Some(1) {
         return Err(Unknown::Invalid("the reference itself is catching up".into()));
     }
     Ok(head)

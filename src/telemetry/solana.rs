@@ -10,6 +10,7 @@ use super::{
     ask::{Endpoint, Session, Trouble},
     clock::Clock,
     execution::ratio,
+    heights::Heights,
     number,
     report::{Report, flag},
     source::{Expected, Source},
@@ -29,7 +30,7 @@ pub struct Solana {
     vote_account: Option<String>,
     support: Support,
     verified: Option<String>,
-    answered: Vec<u64>,
+    heights: Heights,
     /// The last vote, and since when it stands.
     voted: Option<(u64, crate::signal::Mono)>,
 }
@@ -77,7 +78,7 @@ impl Solana {
             vote_account,
             support: Support::new(),
             verified: None,
-            answered: Vec::new(),
+            heights: Heights::new(),
             voted: None,
         }
     }
@@ -118,15 +119,13 @@ impl Solana {
             _ => now,
         };
         self.voted = Some((account.last_vote, since));
-        let age = i64::try_from(now.since(since)).unwrap_or(i64::MAX);
-        report.set(Signal::LastSignedAge, Value::Micros(age.saturating_mul(1000)));
+        report.set(Signal::LastSignedAge, Value::of_millis(now.since(since)));
     }
 
     async fn blocks(&mut self, session: &Session<'_>, asks: &[u64], head: u64, report: &mut Report<'_>) {
-        self.answered.retain(|height| asks.contains(height));
-        for height in asks.iter().copied().filter(|height| *height <= head) {
-            if self.answered.contains(&height) || !self.support.offers("getBlock") {
-                continue;
+        for height in self.heights.due(asks, head) {
+            if !self.support.offers("getBlock") {
+                return;
             }
             let form = json!([height, {
                 "transactionDetails": "none", "rewards": false, "maxSupportedTransactionVersion": 0,
@@ -135,10 +134,10 @@ impl Solana {
             let told = session.call::<Option<SlotBlock>>("getBlock", form).await;
             // A skipped slot is an error to this method, and asking again would not change it.
             if matches!(&told, Err(Trouble::Unusable(Unknown::Invalid(_)))) {
-                self.answered.push(height);
+                self.heights.settle(height);
             }
             if let Ok(Some(block)) = self.support.learn("getBlock", told) {
-                self.answered.push(height);
+                self.heights.settle(height);
                 if let Some(hash) = base58(&block.blockhash) {
                     report.told.blocks.push(Block { height, hash, app_hash: None });
                 }
@@ -167,7 +166,8 @@ impl Source for Solana {
         let (chain, slot, latency) = match asked.await {
             Ok(told) => told,
             Err(trouble) => {
-                (self.verified, self.answered) = (None, Vec::new());
+                self.verified = None;
+                self.heights.clear();
                 self.support.lost();
                 return report.failed(&trouble, clock);
             }
@@ -190,8 +190,7 @@ impl Source for Solana {
         }
         let finalized = session.call::<u64>("getSlot", json!([{"commitment": "finalized"}])).await;
         if let Ok(finalized) = &finalized {
-            let lag = i64::try_from(slot.saturating_sub(*finalized)).unwrap_or(i64::MAX);
-            report.set(Signal::FinalityLag, Value::Micros(lag.saturating_mul(1_000_000)));
+            report.set(Signal::FinalityLag, Value::of_whole(slot.saturating_sub(*finalized)));
             let time = session.call::<Option<i64>>("getBlockTime", json!([finalized])).await;
             if let Ok(Some(time)) = time {
                 report.put(Signal::BlockTimeSkew, number::since(time.saturating_mul(1_000_000), clock.wall()));

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{
     ask::{Endpoint, Session, Trouble},
     clock::Clock,
+    heights::Heights,
     number::Hex,
     report::{Report, flag},
     source::{Expected, Source},
@@ -29,7 +30,7 @@ pub struct Substrate {
     support: Support,
     /// What the node calls its chain, once that was verified.
     verified: Option<String>,
-    answered: Vec<u64>,
+    heights: Heights,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +49,7 @@ impl Substrate {
     /// The JSON-RPC at an endpoint, of a node of this chain: its name or its genesis hash.
     #[must_use]
     pub const fn new(endpoint: Endpoint, chain: Expected) -> Self {
-        Self { endpoint, chain, support: Support::new(), verified: None, answered: Vec::new() }
+        Self { endpoint, chain, support: Support::new(), verified: None, heights: Heights::new() }
     }
 
     /// The chain's name, asked for once, and again after the node was lost.
@@ -74,21 +75,16 @@ impl Substrate {
         };
         let finalized = finalized.await;
         if let (Some(head), Ok(finalized)) = (head, &finalized) {
-            let lag = i64::try_from(head.saturating_sub(finalized.number.0)).unwrap_or(i64::MAX);
-            report.set(Signal::FinalityLag, Value::Micros(lag.saturating_mul(1_000_000)));
+            report.set(Signal::FinalityLag, Value::of_whole(head.saturating_sub(finalized.number.0)));
         }
         report.tell(Signal::Finalized, finalized, |header| Value::Whole(header.number.0));
         let Some(head) = head else { return };
         let hash = session.call::<Option<String>>("chain_getBlockHash", json!([head])).await;
         report.tell(Signal::BlockHash, hash, |hash| Value::Text(excerpt(hash.unwrap_or_default().as_bytes())));
-        self.answered.retain(|height| asks.contains(height));
-        for height in asks.iter().copied().filter(|height| *height <= head) {
-            if self.answered.contains(&height) {
-                continue;
-            }
+        for height in self.heights.due(asks, head) {
             let told = session.call::<Option<String>>("chain_getBlockHash", json!([height])).await;
             if !matches!(told, Err(Trouble::Failed(_))) {
-                self.answered.push(height);
+                self.heights.settle(height);
             }
             if let Some(hash) = told.ok().flatten().and_then(|hash| Hash::of_hex(&hash)) {
                 report.told.blocks.push(Block { height, hash, app_hash: None });
@@ -117,7 +113,8 @@ impl Source for Substrate {
         let (chain, health, latency) = match asked.await {
             Ok(told) => told,
             Err(trouble) => {
-                (self.verified, self.answered) = (None, Vec::new());
+                self.verified = None;
+                self.heights.clear();
                 self.support.lost();
                 return report.failed(&trouble, clock);
             }

@@ -50,11 +50,9 @@ fn far_ahead(question: &str, honest: String) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn references_that_lie_freeze_or_belong_elsewhere_change_no_verdict() {
     let dir = tempfile::tempdir().unwrap();
-    let (node, honest, foreign) = (free_port(), free_port(), free_port());
+    let (node, foreign) = (free_port(), free_port());
     let more = ["--chain-id", "31337"];
     let _nodes = [anvil(node, &more, dir.path()), anvil(foreign, &["--chain-id", "5"], dir.path())];
-    // Another view of the same chain: the node itself, behind another door.
-    let _ = honest;
     answers(node).await;
     answers(foreign).await;
     let base = format!("http://127.0.0.1:{node}");

@@ -8,13 +8,8 @@ use serde_json::{Value as Json, json};
 use super::{FAMILIES, Subject};
 use crate::{
     network::NetworkView,
-    signal::{Mono, Observatory, Poll, Reading, Signal, Unknown, Value, Wall},
+    signal::{Mono, Observatory, Poll, Reading, Signal, Value, Wall},
 };
-
-/// What is kept from one poll to the next, so that what time derives can be shown too.
-pub fn state() -> Observatory {
-    Observatory::default()
-}
 
 /// One line of the table.
 struct Row {
@@ -63,7 +58,7 @@ pub fn table(subject: &Subject, poll: &Poll, state: &Observatory, now: Mono, aga
                 let age = format!("{:.1} s", millis(now.since(sample.observed_at)));
                 (shown(&sample.value), age, String::new())
             }
-            Reading::Unknown(why) => ("-".into(), String::new(), reason(why)),
+            Reading::Unknown(why) => ("-".into(), String::new(), why.to_string()),
         };
         let _ = writeln!(text, "{:<20} {value:>24} {:<7} {age:>6}  {why}", signal.name(), signal.unit().symbol());
     }
@@ -80,7 +75,7 @@ pub fn json(subject: &Subject, poll: &Poll, state: &Observatory, now: Mono, wall
                 told["value"] = number(&sample.value);
                 told["ageSeconds"] = json!(millis(now.since(sample.observed_at)));
             }
-            Reading::Unknown(why) => told["unknown"] = json!(reason(&why)),
+            Reading::Unknown(why) => told["unknown"] = json!(why.to_string()),
         }
         (signal.name().to_owned(), told)
     });
@@ -117,10 +112,6 @@ fn number(value: &Value) -> Json {
 fn shown(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= 24 { text } else { text.chars().take(23).chain(['…']).collect() }
-}
-
-fn reason(why: &Unknown) -> String {
-    why.to_string()
 }
 
 #[expect(clippy::cast_precision_loss)]

@@ -7,14 +7,12 @@ use crate::{
 
 /// What a poll says of the chain.
 pub(super) fn seen(poll: &Poll, stale_after: u64) -> Seen<'_> {
-    let value = |signal| poll.values.iter().find(|(known, _)| *known == signal).map(|(_, value)| value);
-    let whole = |signal| value(signal).and_then(|value| value.as_ref().ok()).and_then(Value::whole);
-    let head = value(Signal::Head).cloned().unwrap_or(Err(Unknown::Unsupported));
+    let head = poll.value(Signal::Head).cloned().unwrap_or(Err(Unknown::Unsupported));
     Seen {
         head: head.and_then(|head| head.whole().ok_or(Unknown::NotYet)),
-        answered: whole(Signal::Reachable) == Some(1),
-        finalized: whole(Signal::Finalized),
-        skew: match value(Signal::BlockTimeSkew) {
+        answered: poll.whole(Signal::Reachable) == Some(1),
+        finalized: poll.whole(Signal::Finalized),
+        skew: match poll.value(Signal::BlockTimeSkew) {
             Some(Ok(Value::Micros(skew))) => Some(*skew),
             _ => None,
         },

@@ -6,4 +6,5 @@ mod rest;
 mod rpc;
 
 pub use rest::Rest;
+pub(super) use rest::chain as rest_chain;
 pub use rpc::CometBft;

@@ -173,8 +173,7 @@ impl Rest {
         {
             return Ok(params.clone());
         }
-        let info = session.get::<NodeInfo>("/cosmos/base/tendermint/v1beta1/node_info").await?;
-        self.chain.check(&[&excerpt(info.default_node_info.network.as_bytes())])?;
+        self.chain.check(&[&excerpt(chain(session).await?.as_bytes())])?;
         let Prefix { bech32_prefix } = session.get("/cosmos/auth/v1beta1/bech32").await?;
         let SlashingParams { params } = session.get("/cosmos/slashing/v1beta1/params").await?;
         let window = params.signed_blocks_window.0;
@@ -198,6 +197,12 @@ impl Rest {
         self.plan = Some((plan, now));
         Ok(())
     }
+}
+
+/// What the node behind a REST API calls its chain.
+pub(in crate::telemetry) async fn chain(session: &Session<'_>) -> Result<String, Trouble> {
+    let info = session.get::<NodeInfo>("/cosmos/base/tendermint/v1beta1/node_info").await?;
+    Ok(info.default_node_info.network)
 }
 
 /// The address of a consensus key the way the chain writes it: `PREFIXvalcons1…`.

@@ -17,6 +17,7 @@ use crate::{
         ask::{Endpoint, Session, Trouble},
         clock::Clock,
         execution::ratio,
+        heights::Heights,
         report::{Report, flag},
         source::{Expected, Source},
         support::Support,
@@ -37,7 +38,7 @@ pub struct CometBft {
     round: Option<(String, Mono)>,
     /// The head up to which the pace was measured, and the time between blocks and transactions a second.
     pace: Option<(u64, Value, Value)>,
-    answered: Vec<u64>,
+    heights: Heights,
     /// The address of the node's key, and whether it was in the active set.
     key: Option<(String, bool)>,
 }
@@ -47,7 +48,7 @@ impl CometBft {
     #[must_use]
     pub const fn new(endpoint: Endpoint, chain: Expected, rest: Option<Rest>) -> Self {
         let (round, pace, key) = (None, None, None);
-        Self { endpoint, chain, rest, support: Support::new(), round, pace, answered: Vec::new(), key }
+        Self { endpoint, chain, rest, support: Support::new(), round, pace, heights: Heights::new(), key }
     }
 
     /// What one further path of the RPC says.
@@ -66,16 +67,12 @@ impl CometBft {
 
     /// Blocks at the heights that are asked for, each once.
     async fn blocks(&mut self, session: &Session<'_>, asks: &[u64], head: u64, report: &mut Report<'_>) {
-        self.answered.retain(|height| asks.contains(height));
-        for height in asks.iter().copied().filter(|height| *height <= head) {
-            if self.answered.contains(&height) {
-                continue;
-            }
+        for height in self.heights.due(asks, head) {
             let path = format!("/blockchain?minHeight={height}&maxHeight={height}");
             let metas = fetch(session, &path).await.and_then(|body| Ok(decode::metas(&body)?));
             // A height below its head that it does not tell was pruned: asking again would not bring it back.
             if !matches!(metas, Err(Trouble::Failed(_))) {
-                self.answered.push(height);
+                self.heights.settle(height);
             }
             let of_height = |metas: decode::Metas| metas.blocks.into_iter().find(|block| block.height == height);
             report.told.blocks.extend(metas.ok().and_then(of_height));
@@ -131,8 +128,7 @@ impl CometBft {
                 };
                 self.round = Some((at, since));
                 report.set(Signal::Round, Value::Whole(round));
-                let age = i64::try_from(now.since(since)).unwrap_or(i64::MAX);
-                report.set(Signal::RoundAge, Value::Micros(age.saturating_mul(1000)));
+                report.set(Signal::RoundAge, Value::of_millis(now.since(since)));
             }
             Err(trouble) => {
                 report.put(Signal::Round, Err(trouble.unknown()));
@@ -157,7 +153,7 @@ impl Source for CometBft {
         let (status, latency) = match status(&session, &self.chain, clock).await {
             Ok(told) => told,
             Err(trouble) => {
-                self.answered.clear();
+                self.heights.clear();
                 if let (Some(rest), Some((address, signs))) = (&mut self.rest, &self.key) {
                     rest.poll(address, *signs, clock.mono(), clock.wall().0, &mut report).await;
                 }
