@@ -317,7 +317,7 @@ async fn hermes_between_two_chains_tells_its_workers_and_its_events() {
             "[[chains]]\nid = '{}'\ntype = 'CosmosSdk'\nrpc_addr = 'http://127.0.0.1:{rpc}'\n\
              grpc_addr = 'http://127.0.0.1:{}'\n\
              event_source = {{ mode = 'push', url = 'ws://127.0.0.1:{rpc}/websocket', batch_delay = '200ms' }}\n\
-             rpc_timeout = '10s'\naccount_prefix = 'wasm'\nkey_name = 'relayer'\nstore_prefix = 'ibc'\n\
+             rpc_timeout = '10s'\naccount_prefix = 'wasm'\nkey_name = 'relayer'\nkey_store_folder = 'keys'\nstore_prefix = 'ibc'\n\
              default_gas = 1000000\nmax_gas = 10000000\ngas_price = {{ price = 0.0, denom = 'stake' }}\n\
              clock_drift = '15s'\ntrusting_period = '10days'\ntrust_threshold = '1/3'\n",
             of.id,
@@ -359,6 +359,13 @@ async fn hermes_between_two_chains_tells_its_workers_and_its_events() {
         "--new-client-connection",
         "--yes",
     ]);
+    // Hermes has no worker for packets before it has seen one: one waits in each direction.
+    for (from, to) in [("ibc-0", "ibc-1"), ("ibc-1", "ibc-0")] {
+        let route =
+            ["--src-chain", from, "--dst-chain", to, "--src-port", "transfer", "--src-channel", "channel-0"];
+        let coins = ["--amount", "10", "--denom", "stake", "--timeout-seconds", "600"];
+        run(&[&["tx", "ft-transfer"], &route[..], &coins].concat());
+    }
     let _hermes = Process::start(&program("hermes"), &["--config", "config.toml", "start"], dir.path());
     let policy = json!({
         "role": "Relayer",

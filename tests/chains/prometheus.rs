@@ -50,7 +50,10 @@ async fn a_named_query_tells_every_target_and_how_old_its_sample_is() {
     let told = server.ask(&query, &targets, &clock).await;
     assert!(matches!(told[0].1.values[0].1, Ok(Value::Whole(0..))));
     assert!(matches!(&told[1].1.values[0].1, Err(Unknown::Invalid(why)) if why.contains("gone-0")));
-    let history = server.history(&query, Duration::from_secs(600), &clock).await.unwrap();
+    let history = async || server.history(&query, Duration::from_secs(600), &clock).await.unwrap();
+    // It ends at the last whole second, and the first sample may be younger.
+    wait_for("a history", Duration::from_secs(60), async || !history().await.is_empty()).await;
+    let history = history().await;
     assert!(!history["geth-0"].is_empty() && !history.contains_key("gone-0"));
     // Prometheus goes on showing the last sample for five minutes; we do not believe it for so long.
     drop(geth);

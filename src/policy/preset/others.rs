@@ -83,7 +83,7 @@ pub(super) fn relayer(family: Family) -> Preset {
     if hermes {
         rules.push((
             rule("idle", Signal::RelayWorkers, Condition::Below(ONE), 5 * MINUTE).warning(),
-            "Hermes' guide: no packet worker, no relaying",
+            "Hermes' guide: no packet worker, no relaying; nor has it any before the first packet, so this only warns",
         ));
     }
     Preset { sources: vec![metrics], rules, ladder: boldness.ladder(), limits: boldness.limits(), least_grace: 30 }
