@@ -85,7 +85,7 @@ async fn ask(ctx: Arc<Context>, client: Client, wanted: Wanted, out: mpsc::Sende
         };
         for ((_, uid), (_, poll)) in targets.into_iter().zip(told) {
             let target = TargetKey { policy: policy.clone(), uid };
-            if out.send((ProbeKey { target, source: source.name.clone() }, poll)).await.is_err() {
+            if out.send((ProbeKey::new(target, &source), poll)).await.is_err() {
                 return;
             }
         }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    policy::{NetworkPlan, Policy, Reference, validate, validate_network},
+    policy::{self, NetworkPlan, Policy, Reference, validate, validate_network},
     serve,
     signal::{Mono, Poll, Signal},
     telemetry::{AnySource, Client, Probe, Runner, Source, Target, reference_every},
@@ -35,6 +35,18 @@ pub struct ProbeKey {
     pub target: TargetKey,
     /// The source's name.
     pub source: String,
+    /// The kind of the source, as metrics call it.
+    pub kind: &'static str,
+}
+
+// === impl ProbeKey ===
+
+impl ProbeKey {
+    /// The probe of this source of this target.
+    #[must_use]
+    pub fn new(target: TargetKey, source: &policy::Source) -> Self {
+        Self { target, source: source.name.clone(), kind: source.kind.name() }
+    }
 }
 
 /// Runs the probes that the world wants, and stops the others.
@@ -133,7 +145,7 @@ impl Probes {
     fn follow(&mut self, ctx: &Context, wanted: HashSet<Wanted>, stop: &CancellationToken) {
         let (runner, client) = (&self.runner, &self.client);
         self.running.follow(wanted, stop, |probe, running| {
-            let key = ProbeKey { target: probe.target.clone(), source: probe.source.name.clone() };
+            let key = ProbeKey::new(probe.target.clone(), &probe.source);
             let network = &probe.network;
             let target = Target {
                 ip: probe.ip,
@@ -182,16 +194,20 @@ async fn watch_reference(ctx: Arc<Context>, client: Client, network: NetworkPlan
 /// Files what the probes tell, until they are gone.
 pub async fn file(ctx: Arc<Context>, mut polls: mpsc::Receiver<(ProbeKey, Poll)>) {
     while let Some((key, poll)) = polls.recv().await {
-        let answered = poll.values.iter().find(|(signal, _)| *signal == Signal::Reachable);
-        let result = match answered.map(|(_, value)| value.as_ref().map(crate::signal::Value::whole)) {
-            Some(Ok(Some(1))) => "answered",
-            Some(Ok(_)) => "silent",
-            Some(Err(_)) | None => "unknown",
-        };
-        ctx.metrics.polls.get_or_create(&serve::Poll { source: "cometbft", result }).inc();
+        ctx.metrics.polls.get_or_create(&serve::Poll { source: key.kind, result: result(&poll) }).inc();
         let now = ctx.clock.mono();
         let touched = ctx.world().file(&key.target, &key.source, &poll, now);
         wake(&ctx, touched);
+    }
+}
+
+/// How a poll went. Feeds, wallets and queries are read elsewhere and do not say whether the target is reachable.
+fn result(poll: &Poll) -> &'static str {
+    match poll.value(Signal::Reachable) {
+        Some(Ok(reachable)) if reachable.whole() == Some(1) => "answered",
+        Some(Ok(_)) => "silent",
+        None if poll.values.iter().any(|(_, value)| value.is_ok()) => "answered",
+        Some(Err(_)) | None => "unknown",
     }
 }
 
@@ -220,5 +236,29 @@ fn wake(ctx: &Context, touched: Touched) {
     }
     for network in touched.networks {
         ctx.queues.networks.push(network, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::signal::{Unknown, Value};
+
+    use super::*;
+
+    #[test]
+    fn a_poll_counts_as_what_it_was() {
+        let poll =
+            |values: &[(Signal, Result<Value, Unknown>)]| Poll { values: values.to_vec(), ..Poll::default() };
+        let ours = || Err(Unknown::OurSide("no way there".into()));
+        for (values, expected) in [
+            (vec![(Signal::Reachable, Ok(Value::Whole(1)))], "answered"),
+            (vec![(Signal::Reachable, Ok(Value::Whole(0))), (Signal::Head, Ok(Value::Whole(9)))], "silent"),
+            (vec![(Signal::Reachable, ours())], "unknown"),
+            (vec![(Signal::FeedAge, ours()), (Signal::FeedOverdue, Ok(Value::Whole(0)))], "answered"),
+            (vec![(Signal::FeedAge, ours())], "unknown"),
+            (vec![], "unknown"),
+        ] {
+            assert_eq!(result(&poll(&values)), expected, "{values:?}");
+        }
     }
 }

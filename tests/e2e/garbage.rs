@@ -69,8 +69,8 @@ fn polls(stage: &Stage, result: &str) -> u64 {
     let pods = pods["items"].as_array().cloned().unwrap_or_default();
     let count = |pod: &Value| {
         let text = metrics((pod["status"]["podIP"].as_str().unwrap_or_default(), 8080)).expect("metrics");
-        let line = text.lines().find(|line| line.starts_with("mainstay_polls_total") && line.contains(result));
-        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
+        let lines = text.lines().filter(|line| line.starts_with("mainstay_polls_total") && line.contains(result));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum::<u64>()
     };
     pods.iter().map(count).sum()
 }
