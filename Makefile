@@ -94,7 +94,7 @@ bench-signals: launcher ## How fast metrics are read, and what watching costs, b
 	PROMPARSE=$$($(CLUSTER) tool promparse | tail -n 1) $(CARGO) run --quiet --release --example exposition -- $(PROMPAGES)
 	PROMETHEUS=$$(command -v prometheus) $(CARGO) run --quiet --release --example scraping
 
-fuzz: ## A million broken answers for every kind of source.
+fuzz: ## A million broken answers for every parser, a few minutes.
 	FUZZ_ANSWERS=1000000 $(CARGO) test --release --test telemetry -- --nocapture broken_answers
 
 ready: image

@@ -18,7 +18,7 @@ use crate::{
 };
 
 const LONG: Duration = Duration::from_secs(20);
-const PORT: PortName = PortName::Number(1);
+pub const PORT: PortName = PortName::Number(1);
 
 /// Answers of one software, by path or method.
 #[derive(Deserialize)]

@@ -179,7 +179,7 @@ const COIN: i64 = 1_000_000;
 type Expected = (&'static str, Exporter, &'static [(Signal, Value)]);
 
 /// Pages of every software that is known by name. Where each was taken from stands in its first line.
-const PAGES: &[Expected] = {
+pub const PAGES: &[Expected] = {
     use Value::{Micros, Whole};
     &[
         (

@@ -16,7 +16,7 @@ use crate::{
     of,
 };
 
-fn query(signal: Signal) -> Query {
+pub fn query(signal: Signal) -> Query {
     Query {
         text: "missed{namespace=\"$namespace\"}".into(),
         namespace: "cosmos".into(),
