@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
     category = "mainstay",
     doc = "Seats and recent actions of one Network. Written by Mainstay only; limits rest on it.",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "2"),
+    annotation("mainstay.dev/schema", "3"),
     printcolumn(name = "Installation", type_ = "string", json_path = ".spec.installation"),
     printcolumn(name = "First seat", type_ = "string", json_path = ".spec.seats[*].slot"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -61,6 +61,27 @@ pub struct LedgerSeat {
     pub deadline: i64,
     /// The slot's `lastAt` before this seat was taken: put back when nothing was done after all.
     pub previous_at: i64,
+    /// For which step.
+    #[serde(default)]
+    pub step: SeatStep,
+    /// The Services whose endpoints change, for a change of rotation: one change at a time in each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 63)))]
+    pub services: Vec<String>,
+}
+
+/// What a seat was taken for.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum SeatStep {
+    /// A restart: it counts against `maxConcurrent`.
+    #[default]
+    Restart,
+    /// A pod leaves its Services.
+    Reroute,
+    /// A pod comes back to them.
+    Rejoin,
 }
 
 /// A remediation by name and uid.
@@ -127,6 +148,9 @@ pub struct SlotRecord {
     pub attempt: i32,
     /// Restarts in this incident.
     pub restarts: i32,
+    /// How often it was taken out of rotation in this incident.
+    #[serde(default)]
+    pub reroutes: i32,
     /// Whether this incident was paged.
     #[serde(default)]
     pub paged: bool,

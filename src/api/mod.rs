@@ -13,7 +13,7 @@ mod threshold;
 
 pub use duration::{Duration, DurationError};
 pub use ledger::{
-    ActionRecord, LedgerSeat, NetworkLedger, NetworkLedgerSpec, PolicyRef, RemediationRef, SlotRecord,
+    ActionRecord, LedgerSeat, NetworkLedger, NetworkLedgerSpec, PolicyRef, RemediationRef, SeatStep, SlotRecord,
 };
 pub use network::{
     Family, Network, NetworkReference, NetworkSpec, NetworkStatus, ReferenceHeadStatus, ReferenceStatus,
@@ -22,7 +22,7 @@ pub use network::{
 pub use policy::{NodeHealthPolicy, NodeHealthPolicySpec};
 pub use remediation::{
     Action, NodeRemediation, NodeRemediationSpec, NodeRemediationStatus, PageAction, Phase, PolicyIdentity,
-    RestartAction, RestartMethod, TargetIdentity, Transition,
+    RestartAction, RestartMethod, RotationAction, TargetIdentity, Transition,
 };
 pub use threshold::{HealthyShare, Threshold, ThresholdError};
 
@@ -38,8 +38,18 @@ pub const FINALIZER: &str = "mainstay.dev/remediation";
 /// Pods that carry this annotation or label with the value `true` are watched but never touched.
 pub const IGNORE: &str = "mainstay.dev/ignore";
 
+/// Label by which Services choose the pods that are to serve: `"true"` in the pod template, `"false"` on a pod that Mainstay
+/// took out of rotation. Without Mainstay every pod is in, so it fails open.
+pub const IN_ROTATION: &str = "mainstay.dev/in-rotation";
+
+/// Annotation on a pod whose rotation label Mainstay has changed: uid of the policy on whose behalf.
+pub const ROTATED_BY: &str = "mainstay.dev/rotated-by";
+
+/// Annotation beside it: when (milliseconds since the epoch, API server's clock).
+pub const ROTATED_AT: &str = "mainstay.dev/rotated-at";
+
 /// Annotation on each CRD that says which schema it is; an operator that meets an older one only observes.
 pub const SCHEMA_ANNOTATION: &str = "mainstay.dev/schema";
 
 /// The schema that this build writes. Raised with every change of a CRD.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;

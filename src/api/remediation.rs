@@ -20,7 +20,7 @@ use super::Duration;
     doc = "One attempt to heal one target: the journal that exists before anything is done.",
     status = "NodeRemediationStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "2"),
+    annotation("mainstay.dev/schema", "3"),
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.target.pod"),
     printcolumn(name = "Attempt", type_ = "integer", json_path = ".spec.attempt"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
@@ -95,14 +95,28 @@ pub struct TargetIdentity {
 /// What is to be done; exactly one of its fields.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.restart), has(self.page)].filter(x, x).size() == 1").message("exactly one of restart and page"))]
+#[x_kube(validation = Rule::new("[has(self.reroute), has(self.rejoin), has(self.restart), has(self.page)].filter(x, x).size() == 1").message("exactly one of reroute, rejoin, restart and page"))]
 pub struct Action {
+    /// Take the pod out of the Services that choose by the rotation label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reroute: Option<RotationAction>,
+    /// Put it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejoin: Option<RotationAction>,
     /// Let the pod be made anew by its workload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartAction>,
     /// Call a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<PageAction>,
+}
+
+/// Parameters of a change of rotation, as they were when it was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RotationAction {
+    /// From the label to endpoints that agree with it.
+    pub within: Duration,
 }
 
 /// Parameters of a restart, as they were when it was decided.

@@ -11,8 +11,9 @@ use super::{CliError, block_on, print};
 
 use crate::{
     api::{Network, NodeRemediation, Phase},
+    controller::entry::step_of,
     effect::{self, journal, ledger as ledgers},
-    plan::{Step, ledger, ownership},
+    plan::{ledger, ownership},
     remedy::{End, Entry},
     signal::Server,
 };
@@ -140,7 +141,7 @@ async fn end(client: &Client, mut object: NodeRemediation, now: Server) -> Resul
             policy: &spec.policy.uid,
             slot: &spec.target.slot,
             attempt: spec.attempt,
-            step: if spec.action.restart.is_some() { Step::Restart } else { Step::Page },
+            step: step_of(&spec.action),
         };
         let free = |record: &_| {
             Ok::<_, std::convert::Infallible>(ledger::release(record, &claim, ended.acted, ended.exhausted))

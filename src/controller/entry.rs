@@ -6,9 +6,10 @@ use sha2::{Digest, Sha256};
 use crate::{
     api::{
         Action, Duration, NodeRemediation, NodeRemediationSpec, PageAction, PolicyIdentity, RestartAction,
-        TargetIdentity,
+        RotationAction, TargetIdentity,
     },
     plan::{Proposal, Step},
+    remedy::Kind,
     signal::{Mono, Now},
 };
 
@@ -17,6 +18,8 @@ use super::world::{PolicySnapshot, TargetSnapshot};
 /// Kubernetes' limit for names that may become labels.
 const LONGEST_NAME: usize = 63;
 const HASH: usize = 10;
+/// From a changed label to endpoints that agree. The controllers of the cluster take a second or two; under load, more.
+const ENDPOINTS: Duration = Duration::from_millis(30_000);
 
 /// The journal entry of an attempt. A second operator that decides the same writes the same name.
 #[must_use]
@@ -28,21 +31,24 @@ pub fn entry(
     now: Now,
 ) -> NodeRemediation {
     let policy = &snapshot.policy;
+    let nothing = Action { reroute: None, rejoin: None, restart: None, page: None };
     let action = match (proposal.step, policy.ladder.restart) {
+        (Step::Reroute, _) => Action { reroute: Some(RotationAction { within: ENDPOINTS }), ..nothing },
+        (Step::Rejoin, _) => Action { rejoin: Some(RotationAction { within: ENDPOINTS }), ..nothing },
         (Step::Restart, Some(step)) => Action {
             restart: Some(RestartAction {
                 method: step.method,
                 within: Duration::from_millis(step.within),
                 clear: Duration::from_millis(policy.clear_for()),
             }),
-            page: None,
+            ..nothing
         },
         (Step::Restart | Step::Page, _) => Action {
-            restart: None,
             page: Some(PageAction {
                 sinks: policy.sinks.clone(),
                 text: format!("{}: {}", target.facts.pod, proposal.evidence),
             }),
+            ..nothing
         },
     };
     let verdict = &target.facts.verdict;
@@ -70,6 +76,32 @@ pub fn entry(
     object.metadata.namespace = Some(policy.id.namespace.clone());
     object.labels_mut().insert("mainstay.dev/policy".into(), label(&policy.id.name));
     object
+}
+
+/// The step that an action is.
+#[must_use]
+pub fn step_of(action: &Action) -> Step {
+    match kind_of(action) {
+        Kind::Reroute { .. } => Step::Reroute,
+        Kind::Rejoin { .. } => Step::Rejoin,
+        Kind::Restart { .. } => Step::Restart,
+        Kind::Page => Step::Page,
+    }
+}
+
+/// What an action asks for.
+#[must_use]
+pub fn kind_of(action: &Action) -> Kind {
+    let Action { reroute, rejoin, restart, page: _ } = action;
+    if let Some(restart) = restart {
+        Kind::Restart { within: restart.within.as_millis(), clear: restart.clear.as_millis() }
+    } else if let Some(rotation) = reroute {
+        Kind::Reroute { within: rotation.within.as_millis() }
+    } else if let Some(rotation) = rejoin {
+        Kind::Rejoin { within: rotation.within.as_millis() }
+    } else {
+        Kind::Page
+    }
 }
 
 /// The name of an attempt: the slot, cut, and ten characters of a hash of everything that makes it this attempt.

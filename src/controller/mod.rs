@@ -4,7 +4,7 @@
 mod asks;
 pub mod clients;
 pub mod context;
-mod entry;
+pub mod entry;
 mod network;
 pub mod observe;
 mod policy;
@@ -12,6 +12,7 @@ mod queries;
 mod queue;
 mod remediation;
 pub mod report;
+mod rotation;
 mod run;
 mod running;
 mod schema;

@@ -7,7 +7,11 @@ use serde::{Deserialize, Deserializer};
 
 use super::watch::Kind;
 use crate::telemetry::kubernetes::{Ending, fatal};
-use crate::{api::IGNORE, signal::Server};
+use crate::{
+    api::{IGNORE, IN_ROTATION, ROTATED_AT, ROTATED_BY},
+    plan::{Place, Rotation, Services},
+    signal::Server,
+};
 
 mod raw;
 
@@ -38,6 +42,10 @@ pub struct PodView {
     pub labels: BTreeMap<String, String>,
     /// Whether it opted out, by annotation or label.
     pub ignored: bool,
+    /// The policy (uid) that last changed its rotation label; empty if none did.
+    pub rotated_by: String,
+    /// When that was.
+    pub rotated_at: Option<Server>,
     /// Its address.
     pub ip: Option<String>,
     /// The node it runs on.
@@ -102,6 +110,18 @@ impl PodView {
         })
     }
 
+    /// Where it stands towards the Services that choose by the rotation label, as far as it knows itself.
+    #[must_use]
+    pub fn rotation(&self, now: Server) -> Rotation {
+        let place = match self.labels.get(IN_ROTATION).map(String::as_str) {
+            Some("true") => Place::In,
+            Some("false") => Place::Out,
+            Some(_) | None => Place::Nowhere,
+        };
+        let since = self.rotated_at.or(self.started).map_or(0, |at| now.since(at));
+        Rotation { place, by: self.rotated_by.clone(), since, services: Services::Unread }
+    }
+
     /// The revision of its `StatefulSet` that it was made from.
     #[must_use]
     pub fn revision(&self) -> Option<&str> {
@@ -143,6 +163,8 @@ impl From<raw::Pod> for PodView {
         let (last_exit, fatal) = last_exit(&status);
         Self {
             ignored: says_ignore(&metadata.labels) || says_ignore(&metadata.annotations),
+            rotated_by: metadata.annotations.get(ROTATED_BY).map(|by| bounded(by)).unwrap_or_default(),
+            rotated_at: metadata.annotations.get(ROTATED_AT).and_then(|at| at.parse().ok()).map(Server),
             owner: metadata.owner_references.into_iter().find_map(raw::OwnerReference::workload),
             namespace: metadata.namespace,
             name: metadata.name,

@@ -4,10 +4,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     api::{
-        LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, Phase, policy::NodeHealthPolicyStatus,
+        Action, LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, Phase, SeatStep,
+        policy::NodeHealthPolicyStatus,
     },
     effect::{self, journal, ledger as ledgers},
-    plan::{self, Decision, Facts, Guard, Held, PodFacts, Proposal, Refusal, Step, propose},
+    plan::{self, Decision, Facts, Guard, Held, Place, PodFacts, Proposal, Refusal, Step, propose},
     signal::{Mono, Now, Server},
 };
 
@@ -82,7 +83,9 @@ async fn decide(
     snapshot: &PolicySnapshot,
     now: Now,
 ) -> Result<(NodeHealthPolicyStatus, u64), Undecided> {
-    let unwell = snapshot.targets.iter().any(|target| target.facts.verdict.firing().next().is_some());
+    let out = |target: &TargetSnapshot| target.live.pod.place() == Place::Out;
+    let unwell =
+        snapshot.targets.iter().any(|target| target.facts.verdict.firing().next().is_some() || out(target));
     let mut ledger = if unwell {
         ledgers::get(&ctx.clients.actuator, &snapshot.network.name).await?
     } else {
@@ -157,13 +160,14 @@ async fn begin(
 ) -> Result<Begun, Undecided> {
     let policy = &snapshot.policy;
     let mut proposal = proposal.clone();
-    if proposal.step == Step::Restart {
+    if proposal.step != Step::Page {
         let live = effect::read_live(
             &ctx.clients.actuator,
             &policy.id.namespace,
             &target.facts.pod,
             &ctx.stop,
             now.server,
+            proposal.step.is_a_rotation(),
             &|pod| ctx.is_protected(pod),
         )
         .await?;
@@ -173,7 +177,8 @@ async fn begin(
             Decision::Nothing => return Ok(Begun::No(moved("the world changed while it was looked at"))),
         }
         let within = policy.ladder.restart.map_or(0, |step| step.within);
-        if let PodFacts::Present(pod) = &live.pod
+        if proposal.step == Step::Restart
+            && let PodFacts::Present(pod) = &live.pod
             && pod.grace.saturating_mul(1000) >= within
         {
             return Ok(Begun::No(too_slow(pod.grace, within)));
@@ -260,7 +265,12 @@ fn seat_the_pending(ledger: &mut NetworkLedgerSpec, snapshot: &PolicySnapshot, j
 }
 
 fn virtual_seat(snapshot: &PolicySnapshot, entry: &NodeRemediation) -> Option<LedgerSeat> {
-    entry.spec.action.restart.as_ref()?;
+    let step = match &entry.spec.action {
+        Action { restart: Some(_), .. } => SeatStep::Restart,
+        Action { reroute: Some(_), .. } => SeatStep::Reroute,
+        Action { rejoin: Some(_), .. } => SeatStep::Rejoin,
+        Action { page: _, .. } => return None,
+    };
     Some(LedgerSeat {
         slot: entry.spec.target.slot.clone(),
         remediation: report::reference(entry),
@@ -268,6 +278,8 @@ fn virtual_seat(snapshot: &PolicySnapshot, entry: &NodeRemediation) -> Option<Le
         since: 0,
         deadline: 0,
         previous_at: 0,
+        step,
+        services: Vec::new(),
     })
 }
 

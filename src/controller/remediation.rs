@@ -3,15 +3,22 @@
 use std::sync::Arc;
 
 use crate::{
-    api::{Action, NodeRemediation, Phase, PolicyRef, RemediationRef, RestartMethod},
+    api::{NodeRemediation, Phase, PolicyRef, RemediationRef},
     effect::{self, journal, ledger as ledgers},
-    notify::{Delivery, Notice, Severity, State},
     plan::{Facts, Guard, GuardResult, PodFacts, Step, all, ledger},
-    remedy::{self, Effect, End, Event, Kind, Observation, Order, Outcome, SeatOutcome},
+    remedy::{self, Effect, End, Event, Kind, Observation, Order, SeatOutcome},
     signal::Server,
 };
 
-use super::{context::Context, report, watch::Key, world::PolicySnapshot};
+use super::{
+    context::Context,
+    entry::{kind_of, step_of},
+    report, rotation,
+    watch::Key,
+    world::PolicySnapshot,
+};
+
+mod act;
 
 /// Between two looks at a target that is being verified, and after an effect that failed (milliseconds).
 const LOOK_AGAIN: u64 = 1_000;
@@ -48,23 +55,20 @@ struct Life<'a> {
     object: NodeRemediation,
     order: Order,
     key: Key,
-    /// The version of the pod that the last look found fit for the act.
+    /// Its own uid.
     uid: String,
+    /// The Services that the last look found to be changed by it.
+    services: Vec<String>,
 }
 
 impl<'a> Life<'a> {
     fn new(ctx: &'a Context, object: NodeRemediation) -> Option<Self> {
         let uid = object.metadata.uid.clone()?;
         let key = Key { namespace: object.metadata.namespace.clone()?, name: object.metadata.name.clone()? };
-        let kind = match &object.spec.action {
-            Action { restart: Some(restart), .. } => {
-                Kind::Restart { within: restart.within.as_millis(), clear: restart.clear.as_millis() }
-            }
-            Action { restart: None, .. } => Kind::Page,
-        };
+        let kind = kind_of(&object.spec.action);
         let created_at = object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_millisecond());
         let order = Order { uid: object.spec.target.uid.clone(), kind, created_at };
-        Some(Self { ctx, object, order, key, uid })
+        Some(Self { ctx, object, order, key, uid, services: Vec::new() })
     }
 
     async fn run(&mut self) -> Option<u64> {
@@ -98,7 +102,7 @@ impl<'a> Life<'a> {
             Effect::TakeSeat { simulated } => self.take_seat(*simulated).await.into(),
             Effect::Write(entry) => self.write(entry).await.into(),
             Effect::Act { resource_version } => self.act(resource_version).await.into(),
-            Effect::Observe { deadline } => self.observe(*deadline),
+            Effect::Observe { deadline } => self.observe(*deadline).await,
             Effect::Release { acted, exhausted } => self.release(*acted, *exhausted).await.into(),
             Effect::LetGo => self.let_go().await.into(),
             Effect::Later(millis) => Performed::Later(*millis),
@@ -107,7 +111,7 @@ impl<'a> Life<'a> {
     }
 
     /// Reads the world live and asks the guards.
-    async fn look(&self) -> Event {
+    async fn look(&mut self) -> Event {
         let (ctx, spec) = (self.ctx, &self.object.spec);
         let record = match ledgers::get(&ctx.clients.actuator, &spec.network).await {
             // What this remediation took itself is no reason against it.
@@ -120,6 +124,7 @@ impl<'a> Life<'a> {
             &spec.target.pod,
             &ctx.stop,
             ctx.now().server,
+            self.step().is_a_rotation(),
             &|pod| ctx.is_protected(pod),
         )
         .await;
@@ -131,6 +136,9 @@ impl<'a> Life<'a> {
         let looked =
             |pod: PodFacts, refused, simulated| Event::Looked { pod, refused, simulated, now: now.server.0 };
         let pod = live.pod.clone();
+        if let PodFacts::Present(pod) = &pod {
+            self.services = pod.rotation.services();
+        }
         let Some(snapshot) = self.snapshot() else {
             return looked(
                 pod,
@@ -172,7 +180,7 @@ impl<'a> Life<'a> {
         let long_health = target.and_then(|target| target.facts.long_health(policy, now));
         let now = now.server;
         let within = match self.order.kind {
-            Kind::Restart { within, .. } => within,
+            Kind::Restart { within, .. } | Kind::Reroute { within } | Kind::Rejoin { within } => within,
             Kind::Page => 0,
         };
         let ask = ledger::Ask {
@@ -183,6 +191,7 @@ impl<'a> Life<'a> {
             slot: &spec.target.slot,
             attempt: spec.attempt,
             step: self.step(),
+            services: self.services.clone(),
             simulated,
             long_health,
             // One more `within` of grace: a seat is reclaimed only after a live look at its remediation anyway.
@@ -212,72 +221,17 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// One attempt; the machine says what an unclear outcome means.
-    async fn act(&self, resource_version: &str) -> Event {
-        let outcome = match &self.object.spec.action {
-            Action { restart: Some(restart), .. } => self.restart(restart.method, resource_version).await,
-            Action { restart: None, page } => {
-                let sinks = page.as_ref().map(|page| page.sinks.clone()).unwrap_or_default();
-                let text = page.as_ref().map(|page| page.text.clone()).unwrap_or_default();
-                self.page(&sinks, text).await
-            }
-        };
-        Event::Acted { outcome, now: self.ctx.now().server.0 }
-    }
-
-    async fn restart(&self, method: RestartMethod, resource_version: &str) -> Outcome {
-        let spec = &self.object.spec;
-        let order = effect::RestartOrder {
-            namespace: self.key.namespace.clone(),
-            pod: spec.target.pod.clone(),
-            uid: spec.target.uid.clone(),
-            resource_version: resource_version.to_owned(),
-            method,
-        };
-        let outcome = effect::restart(&self.ctx.clients.actuator, &order).await;
-        report::effect(&self.ctx.metrics, Step::Restart.name(), outcome.label());
-        tracing::info!(remediation = self.key.name, pod = order.pod, outcome = outcome.label(), "restart");
-        match outcome {
-            effect::Outcome::Done => Outcome::Done,
-            // Gone or changed: the next look tells which, and whose doing it may have been.
-            effect::Outcome::Gone => Outcome::Moved("the pod is gone".into()),
-            effect::Outcome::Moved(why) => Outcome::Moved(why),
-            effect::Outcome::Blocked(why) | effect::Outcome::Misconfigured(why) => Outcome::Blocked(why),
-            effect::Outcome::Throttled { retry_after_ms } => {
-                Outcome::Blocked(format!("the API server asks to wait {retry_after_ms} ms"))
-            }
-            effect::Outcome::Refused(why) => Outcome::Refused(why),
-            effect::Outcome::Unknown(why) => Outcome::Unknown(why),
-        }
-    }
-
-    async fn page(&self, sinks: &[String], text: String) -> Outcome {
-        let spec = &self.object.spec;
-        let notice = Notice {
-            // One page has one key, however often it is delivered.
-            dedupe_key: format!("{}/{}/{}", spec.policy.uid, spec.target.slot, self.uid),
-            severity: Severity::Page,
-            state: State::Firing { expires_after: Notice::DAY },
-            title: format!("{} needs a person", spec.target.pod),
-            text,
-            labels: report::labels(&self.object),
-            starts_at: report::timestamp(self.ctx.now().wall),
-        };
-        match self.ctx.notifier.send(sinks, notice).await {
-            Ok(Delivery::Delivered | Delivery::NoSink) => Outcome::Done,
-            Ok(Delivery::GaveUp { why }) => Outcome::Refused(why),
-            Err(_) => Outcome::Unknown("the notifier ended before it answered".into()),
-        }
-    }
-
-    fn observe(&self, deadline: i64) -> Performed {
+    async fn observe(&self, deadline: i64) -> Performed {
         let now = self.ctx.now();
         let spec = &self.object.spec;
-        let observation =
-            self.ctx.world().observe(&self.policy_key(), &spec.target.slot, &spec.target.uid, now.mono);
+        let observation = if self.step().is_a_rotation() {
+            rotation::observe(self.ctx, &self.key.namespace, &spec.target, self.step()).await
+        } else {
+            self.ctx.world().observe(&self.policy_key(), &spec.target.slot, &spec.target.uid, now.mono)
+        };
         let conclusive = match (&observation, self.order.kind) {
             (Observation::Healthy { lasted, .. }, Kind::Restart { clear, .. }) => *lasted >= clear,
-            (Observation::Healthy { .. }, Kind::Page) => true,
+            (Observation::Healthy { .. }, Kind::Page | Kind::Reroute { .. } | Kind::Rejoin { .. }) => true,
             (Observation::NotYet(_) | Observation::Unknown(_), _) => false,
         };
         if conclusive || now.server >= Server(deadline) {
@@ -330,10 +284,7 @@ impl<'a> Life<'a> {
     }
 
     fn step(&self) -> Step {
-        match self.order.kind {
-            Kind::Restart { .. } => Step::Restart,
-            Kind::Page => Step::Page,
-        }
+        step_of(&self.object.spec.action)
     }
 
     fn policy_key(&self) -> Key {

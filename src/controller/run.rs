@@ -23,7 +23,7 @@ use super::{
     context::{Context, Queues, Stores},
     network, policy, queue,
     queue::Queue,
-    remediation,
+    remediation, rotation,
     schema::{self, Schema},
     sight,
     watch::{Counters, Happening, Key, Scope, WatchEnv, watch},
@@ -351,6 +351,7 @@ async fn follow_schema(ctx: Arc<Context>, gate: Gate, stop: CancellationToken) {
         }
         if ctx.leads() {
             policy::sweep(&ctx).await;
+            rotation::sweep(&ctx).await;
         }
         if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
             std::future::pending::<()>().await;

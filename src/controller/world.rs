@@ -316,6 +316,12 @@ impl World {
         }
     }
 
+    /// The policy of this uid, as it is run.
+    #[must_use]
+    pub fn policy(&self, uid: &str) -> Option<Arc<Policy>> {
+        self.policies.values().map(|entry| &entry.policy).find(|policy| policy.id.uid == uid).cloned()
+    }
+
     /// Every policy.
     #[must_use]
     pub fn policies(&self) -> Vec<Key> {

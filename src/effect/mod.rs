@@ -10,8 +10,11 @@ pub mod ledger;
 mod outcome;
 mod read;
 mod restart;
+mod rotate;
+mod services;
 pub mod status;
 
 pub use outcome::{Failed, Outcome, Verb};
-pub use read::{ReadError, STOP_ANNOTATION, StopRef, read_live};
+pub use read::{ReadError, STOP_ANNOTATION, StopRef, read_live, read_rotation};
 pub use restart::{RestartOrder, restart};
+pub use rotate::{RotationOrder, rotate};

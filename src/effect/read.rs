@@ -12,13 +12,13 @@ use kube::{
     core::{PartialObjectMeta, Request},
 };
 
-use super::{Outcome, Verb};
+use super::{Outcome, Verb, services};
 use crate::{
     controller::{
         clients::{CallError, DEADLINE, deadline},
         observe::{Owner, PodView},
     },
-    plan::{Live, NodeFacts, PodFacts, PodPresent, Stop, WorkloadFacts},
+    plan::{Live, NodeFacts, Place, PodFacts, PodPresent, Rotation, Services, Stop, WorkloadFacts},
     signal::Server,
 };
 
@@ -44,30 +44,51 @@ pub struct ReadError {
     pub outcome: Outcome,
 }
 
-/// Reads the pod, what makes it, where it runs, and last, right before the act, the emergency stop. Each is the
-/// newest there is: a GET without resourceVersion is a quorum read. Ages are taken at `now`; `protected` says whether
-/// a pod belongs to Mainstay or to the cluster itself.
+/// Reads the pod, what makes it, where it runs, the Services that it serves if `rotation` asks for them, and last, right
+/// before the act, the emergency stop. Each is the newest there is: a read without resourceVersion is a quorum read. Ages
+/// are taken at `now`; `protected` says whether a pod belongs to Mainstay or to the cluster itself.
 pub async fn read_live(
     actuator: &Client,
     namespace: &str,
     pod: &str,
     stop: &StopRef,
     now: Server,
+    rotation: bool,
     protected: &(dyn Fn(&PodView) -> bool + Sync),
 ) -> Result<Live, ReadError> {
-    let request = Request::new(Pod::url_path(&(), Some(namespace))).get(pod, &GetParams::default());
-    let request = request.map_err(|error| ReadError::of("pod", &kube::Error::BuildRequest(error).into()))?;
-    let found = present("pod", deadline(DEADLINE, actuator.request::<PodView>(request)).await)?;
+    let found = read_pod(actuator, namespace, pod).await?;
     let (pod, workload, node) = match found {
         Some(pod) => {
             let workload = read_workload(actuator, &pod).await?;
             let node = read_node(actuator, &pod).await?;
-            (PodFacts::Present(facts(&pod, now, protected(&pod))), workload, node)
+            let mut facts = facts(&pod, now, protected(&pod));
+            if rotation && facts.rotation.place != Place::Nowhere {
+                facts.rotation.services = Services::Read(services::read(actuator, &pod).await?);
+            }
+            (PodFacts::Present(facts), workload, node)
         }
         None => (PodFacts::Gone, WorkloadFacts::Settled, NodeFacts::Unfit("there is no pod to be on one".into())),
     };
     let stop = read_stop(actuator, stop).await?;
     Ok(Live { stop, pod, workload, node })
+}
+
+/// Reads where a pod stands towards its Services, and its uid; `None` if there is no such pod.
+pub async fn read_rotation(
+    actuator: &Client,
+    namespace: &str,
+    pod: &str,
+    now: Server,
+) -> Result<Option<(String, Rotation)>, ReadError> {
+    let Some(pod) = read_pod(actuator, namespace, pod).await? else { return Ok(None) };
+    let services = Services::Read(services::read(actuator, &pod).await?);
+    Ok(Some((pod.uid.clone(), Rotation { services, ..pod.rotation(now) })))
+}
+
+async fn read_pod(actuator: &Client, namespace: &str, pod: &str) -> Result<Option<PodView>, ReadError> {
+    let request = Request::new(Pod::url_path(&(), Some(namespace))).get(pod, &GetParams::default());
+    let request = request.map_err(|error| ReadError::of("pod", &kube::Error::BuildRequest(error).into()))?;
+    present("pod", deadline(DEADLINE, actuator.request::<PodView>(request)).await)
 }
 
 /// What a pod tells the guards.
@@ -83,6 +104,7 @@ fn facts(pod: &PodView, now: Server, protected: bool) -> PodPresent {
         crash_loop: pod.waiting_reason == "CrashLoopBackOff",
         grace: pod.grace,
         age: pod.started.map_or(0, |started| now.since(started)),
+        rotation: pod.rotation(now),
     }
 }
 
@@ -174,7 +196,7 @@ fn present<T>(what: &'static str, answer: Result<T, CallError>) -> Result<Option
 }
 
 impl ReadError {
-    fn of(what: &'static str, error: &CallError) -> Self {
+    pub(super) fn of(what: &'static str, error: &CallError) -> Self {
         Self { what, outcome: Outcome::of(Verb::Read, error) }
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::api::policy::Severity;
 
-use super::{Facts, Guard, GuardResult, Held, Step, all, current_record, next_step};
+use super::{Facts, Guard, GuardResult, Held, Step, all, current_record, is_to_rejoin, next_steps};
 
 /// A record is never longer (bytes): what the journal's schema has room for.
 const MOST_RECORD: usize = 16_000;
@@ -66,9 +66,10 @@ struct Record<'a> {
 pub fn propose(facts: &Facts<'_>) -> Decision {
     let firing: Vec<_> = facts.target.verdict.firing().collect();
     if firing.is_empty() {
-        return Decision::Nothing;
+        return if is_to_rejoin(facts) { rejoin(facts) } else { Decision::Nothing };
     }
-    let Some(step) = next_step(facts) else {
+    let steps = next_steps(facts);
+    let Some(mut step) = steps.first().copied() else {
         let held = Held {
             why: "everything in the ladder was tried in this incident, and a person was told".into(),
             until: None,
@@ -78,7 +79,13 @@ pub fn propose(facts: &Facts<'_>) -> Decision {
         return Decision::Refused(Refusal { step: None, guard: Guard::Exhausted, held, results });
     };
     let mut evidence = firing.iter().map(|finding| finding.evidence.as_str()).collect::<Vec<_>>().join("; ");
-    let (mut step, mut results) = (step, all(facts, step));
+    let mut results = all(facts, step);
+    // Whatever cannot be taken out of rotation can still be helped.
+    if let Some((Guard::Rotation | Guard::Exhausted, _)) = first_held(&results)
+        && let Some(next) = steps.get(1).copied()
+    {
+        (step, results) = (next, all(facts, next));
+    }
     if let Some((guard, held)) = first_held(&results) {
         let page = held_for_too_long(facts, step, guard).then(|| all(facts, Step::Page));
         match page.filter(|page| first_held(page).is_none()) {
@@ -93,6 +100,21 @@ pub fn propose(facts: &Facts<'_>) -> Decision {
         step,
         rules: firing.iter().map(|finding| finding.rule.clone()).collect(),
         evidence: bounded(&evidence, 1024),
+        record: write_down(facts, step, &results),
+    })
+}
+
+/// The way back into rotation. There is nothing to be healed, and so nothing to be told but that.
+fn rejoin(facts: &Facts<'_>) -> Decision {
+    let step = Step::Rejoin;
+    let results = all(facts, step);
+    if let Some((guard, held)) = first_held(&results) {
+        return Decision::Refused(Refusal { step: Some(step), guard, held, results });
+    }
+    Decision::Proposed(Proposal {
+        step,
+        rules: Vec::new(),
+        evidence: "it is healthy again".into(),
         record: write_down(facts, step, &results),
     })
 }

@@ -1,6 +1,6 @@
 //! Everything a decision rests on, without an `Option`: what was not read is not a fact.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{NetworkLedgerSpec, policy::Mode},
@@ -178,6 +178,58 @@ pub struct PodPresent {
     pub grace: u64,
     /// How long ago it was started (milliseconds, API server's clock).
     pub age: u64,
+    /// Where it stands towards the Services that choose by the rotation label.
+    pub rotation: Rotation,
+}
+
+/// Where a pod stands towards the Services that choose by the rotation label.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rotation {
+    /// What its label says.
+    pub place: Place,
+    /// The policy (uid) that last changed it; empty if none did.
+    pub by: String,
+    /// How long ago that was (milliseconds, API server's clock); the pod's age if it never was.
+    pub since: u64,
+    /// The Services that choose it, when it is in.
+    pub services: Services,
+}
+
+/// What a pod's rotation label says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Place {
+    /// It has none: Mainstay does not choose for it.
+    #[default]
+    Nowhere,
+    /// It serves.
+    In,
+    /// It does not.
+    Out,
+}
+
+/// The Services that a change of rotation is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Services {
+    /// Not asked for: a cache knows pods only.
+    #[default]
+    Unread,
+    /// As they are.
+    Read(Vec<ServiceFacts>),
+}
+
+/// A Service that chooses the pod when it is in rotation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceFacts {
+    /// Its name.
+    pub name: String,
+    /// Whether the pod is among its ready endpoints.
+    pub serves: bool,
+    /// How many other pods are.
+    pub others: u32,
 }
 
 /// The workload that makes the pod.
@@ -207,6 +259,28 @@ impl TargetFacts {
         let ago = i64::try_from(now.mono.since(self.healthy_since)).unwrap_or(i64::MAX);
         let long = self.health_before > 0 && self.health_before >= policy.limits.new_incident_after;
         long.then(|| Server(now.server.0.saturating_sub(ago)))
+    }
+}
+
+impl PodFacts {
+    /// What its rotation label says; `Nowhere` if there is no pod.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Gone => Place::Nowhere,
+            Self::Present(pod) => pod.rotation.place,
+        }
+    }
+}
+
+impl Rotation {
+    /// The names of the Services that it is about.
+    #[must_use]
+    pub fn services(&self) -> Vec<String> {
+        match &self.services {
+            Services::Unread => Vec::new(),
+            Services::Read(services) => services.iter().map(|service| service.name.clone()).collect(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::signal::Mono;
 
-use super::{Facts, Step, guards};
+use super::{Facts, Step, guards, rotation};
 
 /// A reason not to act, in the order in which they are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -45,6 +45,11 @@ pub enum Guard {
     WarmUp,
     /// It is catching up, and gets somewhere.
     Progress,
+    /// It left its Services a moment ago, and may get well by itself.
+    Rerouted,
+    /// No Service could do with a change of rotation: none chooses by the label, or this is its last ready pod, or the
+    /// label was changed a moment ago.
+    Rotation,
     /// Nothing is left to try in this incident.
     Exhausted,
     /// The slot rests after the last step.
@@ -106,6 +111,8 @@ impl Guard {
             Self::StaleCache => "StaleCache",
             Self::WarmUp => "WarmUp",
             Self::Progress => "Progress",
+            Self::Rerouted => "Rerouted",
+            Self::Rotation => "Rotation",
             Self::Exhausted => "Exhausted",
             Self::Cooldown => "Cooldown",
             Self::Budget => "Budget",
@@ -146,6 +153,8 @@ impl Guard {
             | Self::StaleCache
             | Self::WarmUp
             | Self::Progress
+            | Self::Rerouted
+            | Self::Rotation
             | Self::Exhausted
             | Self::Cooldown
             | Self::MaxConcurrent
@@ -176,6 +185,39 @@ type Question = fn(&Facts<'_>) -> Option<Held>;
 #[must_use]
 pub fn all(facts: &Facts<'_>, step: Step) -> Vec<GuardResult> {
     let ask: &[(Guard, Question)] = match step {
+        // Nobody is disturbed by it, so that it may be done to a young pod, to one that catches up, and around a
+        // rollout; but what is not known for certain must not empty a Service.
+        Step::Reroute => &[
+            (Guard::EmergencyStop, guards::emergency_stop),
+            (Guard::OldSchema, guards::old_schema),
+            (Guard::Conflict, guards::conflict),
+            (Guard::Mode, guards::mode),
+            (Guard::Paused, guards::paused),
+            (Guard::NeverTouched, guards::never_touched),
+            (Guard::Moved, guards::moved),
+            (Guard::TelemetryLost, guards::telemetry_lost),
+            (Guard::Upgrading, guards::upgrading),
+            (Guard::Diverged, guards::diverged),
+            (Guard::NetworkStalled, guards::network_stalled),
+            (Guard::Evidence, guards::evidence),
+            (Guard::StaleCache, guards::stale_cache),
+            (Guard::Rotation, rotation::may_leave),
+            (Guard::Exhausted, rotation::exhausted),
+            (Guard::MaxConcurrent, rotation::one_at_a_time),
+        ],
+        // The way back is what everybody waits for. A pause begins nothing new, and this ends something.
+        Step::Rejoin => &[
+            (Guard::EmergencyStop, guards::emergency_stop),
+            (Guard::OldSchema, guards::old_schema),
+            (Guard::Conflict, guards::conflict),
+            (Guard::Mode, guards::mode),
+            (Guard::NeverTouched, guards::never_touched),
+            (Guard::Moved, guards::moved),
+            (Guard::Evidence, rotation::is_well),
+            (Guard::StaleCache, guards::stale_cache),
+            (Guard::Rotation, rotation::may_return),
+            (Guard::MaxConcurrent, rotation::one_at_a_time),
+        ],
         Step::Restart => &[
             (Guard::EmergencyStop, guards::emergency_stop),
             (Guard::OldSchema, guards::old_schema),
@@ -195,6 +237,7 @@ pub fn all(facts: &Facts<'_>, step: Step) -> Vec<GuardResult> {
             (Guard::StaleCache, guards::stale_cache),
             (Guard::WarmUp, guards::warm_up),
             (Guard::Progress, guards::progress),
+            (Guard::Rerouted, rotation::settling),
             (Guard::Exhausted, guards::exhausted),
             (Guard::Cooldown, guards::cooldown),
             (Guard::Budget, guards::budget),

@@ -2,14 +2,18 @@
 
 use serde::Serialize;
 
-use crate::api::SlotRecord;
+use crate::{api::SlotRecord, judge::VerdictKind};
 
-use super::{Facts, ledger};
+use super::{Facts, Place, PodFacts, ledger};
 
 /// One rung of the ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Step {
+    /// Take the pod out of the Services that serve it.
+    Reroute,
+    /// Put it back.
+    Rejoin,
     /// Let the pod be made anew by its workload.
     Restart,
     /// Call a person.
@@ -17,10 +21,18 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether it only changes which pods serve.
+    #[must_use]
+    pub const fn is_a_rotation(self) -> bool {
+        matches!(self, Self::Reroute | Self::Rejoin)
+    }
+
     /// Its name in manifests and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Reroute => "reroute",
+            Self::Rejoin => "rejoin",
             Self::Restart => "restart",
             Self::Page => "page",
         }
@@ -35,17 +47,37 @@ pub fn current_record(facts: &Facts<'_>) -> SlotRecord {
     ledger::in_this_incident(record, long_health, facts.now.server)
 }
 
-/// The next step, or `None` when nothing is left to try in this incident.
+/// The steps that are left in this incident, gentlest first. The first is next; one that cannot be taken at all lets the
+/// one behind it have its turn.
 #[must_use]
-pub fn next_step(facts: &Facts<'_>) -> Option<Step> {
+pub fn next_steps(facts: &Facts<'_>) -> Vec<Step> {
     let record = current_record(facts);
-    // What no restart mends must not be made worse by one: a person decides.
-    let restart = facts.policy.ladder.restart.filter(|_| !facts.target.verdict.quarantined());
-    if restart.is_some_and(|step| !ledger::used_up(&record, &step)) {
-        Some(Step::Restart)
-    } else if facts.policy.ladder.page && !record.paged {
-        Some(Step::Page)
-    } else {
-        None
+    let ladder = &facts.policy.ladder;
+    let mut steps = Vec::new();
+    if ladder.reroute.is_some_and(|step| serves(facts, &record) && !ledger::rerouted_enough(&record, &step)) {
+        steps.push(Step::Reroute);
     }
+    // What no restart mends must not be made worse by one: a person decides.
+    let restart = ladder.restart.filter(|_| !facts.target.verdict.quarantined());
+    if restart.is_some_and(|step| !ledger::used_up(&record, &step)) {
+        steps.push(Step::Restart);
+    } else if ladder.page && !record.paged {
+        steps.push(Step::Page);
+    }
+    steps
+}
+
+/// Whether the pod still serves. A step that was only written down changed no label: the record remembers it.
+fn serves(facts: &Facts<'_>, record: &SlotRecord) -> bool {
+    facts.live.pod.place() == Place::In && !(facts.simulated() && record.reroutes > 0)
+}
+
+/// Whether a target that we took out of rotation is to come back: it is well.
+#[must_use]
+pub fn is_to_rejoin(facts: &Facts<'_>) -> bool {
+    let PodFacts::Present(pod) = &facts.live.pod else { return false };
+    let ours = pod.rotation.place == Place::Out && pod.rotation.by == facts.policy.id.uid;
+    ours && facts.policy.ladder.reroute.is_some()
+        && !facts.simulated()
+        && facts.target.verdict.kind == VerdictKind::Healthy
 }

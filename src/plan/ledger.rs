@@ -5,13 +5,16 @@
 //! outcome the same call is simply made once more.
 
 use crate::{
-    api::{ActionRecord, LedgerSeat, NetworkLedgerSpec, RemediationRef, SlotRecord},
-    policy::{BudgetLimit, Policy, RestartStep},
+    api::{ActionRecord, LedgerSeat, NetworkLedgerSpec, RemediationRef, SeatStep, SlotRecord},
+    policy::{BudgetLimit, Policy, RerouteStep, RestartStep},
     signal::Server,
 };
 
+pub use super::seats::{doubtful, rotation_refused, seat_refused};
 use super::{Guard, Step, ownership, room::forget};
 
+/// Services that a seat names at most, as the schema has them.
+const MOST_SERVICES: usize = 16;
 pub(super) const HOUR: u64 = 3_600_000;
 /// The longest budget window there may be (milliseconds), and the longest that an incident or a rest may last
 /// without a step. Whatever is older limits nothing any more.
@@ -34,6 +37,8 @@ pub struct Ask<'a> {
     pub attempt: i32,
     /// For which step.
     pub step: Step,
+    /// The Services whose endpoints change, for a change of rotation.
+    pub services: Vec<String>,
     /// Whether the step is only written down.
     pub simulated: bool,
     /// When the slot's last health began, if it lasted long enough to end an incident.
@@ -69,8 +74,8 @@ pub struct Refused {
     pub why: String,
 }
 
-/// Takes a seat, the budget and the attempt in one write. A restart gets a seat; a page and a simulated step are
-/// only recorded.
+/// Takes a seat, the budget and the attempt in one write. A restart and a change of rotation get a seat; a page and a
+/// simulated step are only recorded.
 pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSpec, Refused> {
     if let Some(mine) = ledger.actions.iter().find(|action| action.remediation == ask.remediation.uid) {
         if mine.simulated == ask.simulated {
@@ -80,6 +85,9 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
         let why = "the mode changed after this step was recorded";
         return Err(Refused { guard: Guard::Mode, why: why.into() });
     }
+    if ledger.seats.iter().any(|seat| seat.remediation.uid == ask.remediation.uid) && !ask.simulated {
+        return Ok(ledger.clone());
+    }
     let claimed = ownership::claim(ledger, ask.installation, ask.now);
     let mut next = claimed.map_err(|why| Refused { guard: Guard::Conflict, why })?;
     let before = record(ledger, &ask.policy.id.uid, ask.slot, ask.simulated);
@@ -87,16 +95,41 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
     let mut record = in_this_incident(before, ask.long_health, ask.now);
     let refused = match ask.step {
         Step::Restart => restart_refused(ledger, ask, &record),
+        Step::Reroute | Step::Rejoin => turn_refused(ledger, ask, &record),
         Step::Page => page_refused(ask, &record),
     };
     if let Some(refused) = refused {
         return Err(refused);
     }
 
+    // The same step written down twice counts once.
+    let again = ask.simulated && record.attempt == ask.attempt;
     record.attempt = record.attempt.max(ask.attempt);
-    record.last_at = ask.now.0;
+    let mut seat = |step| {
+        if !ask.simulated {
+            next.seats.push(LedgerSeat {
+                slot: ask.slot.to_owned(),
+                remediation: ask.remediation.clone(),
+                policy: ask.policy.id.clone(),
+                since: ask.now.0,
+                deadline: ask.deadline.0,
+                previous_at,
+                step,
+                services: ask.services.iter().take(MOST_SERVICES).cloned().collect(),
+            });
+        }
+    };
     match ask.step {
+        Step::Reroute => {
+            record.reroutes += i32::from(!again);
+            record.last_at = ask.now.0;
+            seat(SeatStep::Reroute);
+        }
+        // It ends what the step before began, and counts for nothing.
+        Step::Rejoin => seat(SeatStep::Rejoin),
         Step::Restart => {
+            seat(SeatStep::Restart);
+            record.last_at = ask.now.0;
             record.restarts += 1;
             next.actions.push(ActionRecord {
                 policy: ask.policy.id.uid.clone(),
@@ -104,18 +137,11 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
                 at: ask.now.0,
                 simulated: ask.simulated,
             });
-            if !ask.simulated {
-                next.seats.push(LedgerSeat {
-                    slot: ask.slot.to_owned(),
-                    remediation: ask.remediation.clone(),
-                    policy: ask.policy.id.clone(),
-                    since: ask.now.0,
-                    deadline: ask.deadline.0,
-                    previous_at,
-                });
-            }
         }
-        Step::Page => record.paged = true,
+        Step::Page => {
+            record.last_at = ask.now.0;
+            record.paged = true;
+        }
     }
     put_record(&mut next, record);
     if forget(&mut next, ask) {
@@ -147,6 +173,21 @@ fn restart_refused(ledger: &NetworkLedgerSpec, ask: &Ask<'_>, record: &SlotRecor
         .map(|why| Refused { guard: Guard::MaxConcurrent, why })
 }
 
+/// Nobody is disturbed by a change of rotation: it counts against no budget. It is bounded in an incident, and in each
+/// Service there is one at a time.
+fn turn_refused(ledger: &NetworkLedgerSpec, ask: &Ask<'_>, record: &SlotRecord) -> Option<Refused> {
+    let spent = |step: RerouteStep| rerouted_enough(record, &step) && record.attempt != ask.attempt;
+    if ask.step == Step::Reroute && ask.policy.ladder.reroute.is_some_and(spent) {
+        let why = "it left its Services as often as it may in this incident".into();
+        return Some(Refused { guard: Guard::Exhausted, why });
+    }
+    if ask.simulated {
+        return None;
+    }
+    rotation_refused(ledger, ask.policy, ask.slot, &ask.services)
+        .map(|why| Refused { guard: Guard::MaxConcurrent, why })
+}
+
 /// One page in one incident; the same one may ask again after an answer that was lost.
 fn page_refused(ask: &Ask<'_>, record: &SlotRecord) -> Option<Refused> {
     let by_another = record.paged && record.attempt != ask.attempt;
@@ -170,8 +211,14 @@ pub fn release(ledger: &NetworkLedgerSpec, claim: &Claim<'_>, acted: bool, exhau
     if let Some(seat) = seat {
         if let Some(record) = next.slots.iter_mut().find(|record| of_slot(record, false)) {
             if !acted {
-                record.restarts = (record.restarts - 1).max(0);
-                record.last_at = seat.previous_at;
+                match seat.step {
+                    SeatStep::Restart => record.restarts = (record.restarts - 1).max(0),
+                    SeatStep::Reroute => record.reroutes = (record.reroutes - 1).max(0),
+                    SeatStep::Rejoin => {}
+                }
+                if seat.step != SeatStep::Rejoin {
+                    record.last_at = seat.previous_at;
+                }
             }
             record.exhausted |= exhausted;
         }
@@ -209,6 +256,7 @@ pub fn record(ledger: &NetworkLedgerSpec, policy: &str, slot: &str, simulated: b
         simulated,
         attempt: 0,
         restarts: 0,
+        reroutes: 0,
         paged: false,
         exhausted: false,
         last_at: 0,
@@ -218,6 +266,7 @@ pub fn record(ledger: &NetworkLedgerSpec, policy: &str, slot: &str, simulated: b
 /// Begins a new incident: everything may be tried again. Attempt numbers go on rising.
 pub fn begin_incident(record: &mut SlotRecord) {
     record.restarts = 0;
+    record.reroutes = 0;
     record.paged = false;
     record.exhausted = false;
 }
@@ -237,6 +286,12 @@ pub fn in_this_incident(mut record: SlotRecord, long_health: Option<Server>, now
 #[must_use]
 pub fn used_up(record: &SlotRecord, step: &RestartStep) -> bool {
     record.exhausted || u32::try_from(record.restarts).is_ok_and(|restarts| restarts >= step.attempts)
+}
+
+/// Whether the slot left its Services as often as it may in this incident.
+#[must_use]
+pub fn rerouted_enough(record: &SlotRecord, step: &RerouteStep) -> bool {
+    u32::try_from(record.reroutes).is_ok_and(|reroutes| reroutes >= step.attempts)
 }
 
 /// Until when a slot rests after its last restart: cooldown · factor^(restarts − 1), at most `backoff_max`, and never for
@@ -277,47 +332,10 @@ pub fn budget_exceeded(
     })
 }
 
-/// Why no seat is free for a slot.
-#[must_use]
-pub fn seat_refused(ledger: &NetworkLedgerSpec, policy: &Policy, network_max: u32, slot: &str) -> Option<String> {
-    let of_policy = || ledger.seats.iter().filter(|seat| seat.policy.uid == policy.id.uid);
-    // A slot is one place, whichever policy acts on it.
-    if ledger.seats.iter().any(|seat| seat.policy.namespace == policy.id.namespace && seat.slot == slot) {
-        return Some(format!("{slot} is being acted on already"));
-    }
-    let full = |taken: usize, most: u32| taken >= usize::try_from(most).unwrap_or(usize::MAX);
-    let most = policy.limits.max_concurrent;
-    if full(of_policy().count(), most) {
-        return Some(format!("the policy allows {most} at once, and {}", acting(of_policy())));
-    }
-    if full(ledger.seats.len(), network_max) {
-        return Some(format!("the network allows {network_max} at once, and {}", acting(ledger.seats.iter())));
-    }
-    None
-}
-
-/// Seats that may be nobody's: their deadline passed long ago, or their remediation is said to have ended. It is read
-/// live then, and the seat is given back if that is so.
-///
-/// An end alone does not free a seat: of two operators at work on one remediation, one may withdraw it just before the
-/// other takes the seat for it, and then nobody comes back.
-pub fn doubtful<'a>(
-    ledger: &'a NetworkLedgerSpec,
-    now: Server,
-    ended: impl Fn(&RemediationRef) -> bool + 'a,
-) -> impl Iterator<Item = &'a LedgerSeat> {
-    ledger.seats.iter().filter(move |seat| now > Server(seat.deadline) || ended(&seat.remediation))
-}
-
 /// A span of milliseconds, for people.
 #[must_use]
 pub fn span(millis: u64) -> String {
     crate::api::Duration::from_millis(millis).to_string()
-}
-
-fn acting<'a>(seats: impl Iterator<Item = &'a LedgerSeat>) -> String {
-    let slots: Vec<_> = seats.map(|seat| seat.slot.as_str()).collect();
-    if slots.is_empty() { "none may act".into() } else { format!("{} is being acted on", slots.join(", ")) }
 }
 
 fn put_record(ledger: &mut NetworkLedgerSpec, record: SlotRecord) {
@@ -345,7 +363,7 @@ impl<'a> Ask<'a> {
 }
 
 impl<'a> Claim<'a> {
-    /// What a seat that is left behind was taken for. Only restarts have seats.
+    /// What a seat that is left behind was taken for. Pages have none.
     #[must_use]
     pub fn of(seat: &'a LedgerSeat) -> Self {
         Self {
@@ -353,7 +371,11 @@ impl<'a> Claim<'a> {
             policy: &seat.policy.uid,
             slot: &seat.slot,
             attempt: 0,
-            step: Step::Restart,
+            step: match seat.step {
+                SeatStep::Restart => Step::Restart,
+                SeatStep::Reroute => Step::Reroute,
+                SeatStep::Rejoin => Step::Rejoin,
+            },
         }
     }
 }

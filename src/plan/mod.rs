@@ -9,6 +9,8 @@ mod ladder;
 pub mod ledger;
 pub mod ownership;
 mod room;
+mod rotation;
+mod seats;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -16,8 +18,8 @@ mod tests;
 
 pub use decision::{Decision, Proposal, Refusal, propose};
 pub use facts::{
-    ChainFacts, Facts, FleetFacts, JoinedFacts, Live, NodeFacts, OwnFacts, PodFacts, PodPresent, Stop,
-    TargetFacts, WorkloadFacts,
+    ChainFacts, Facts, FleetFacts, JoinedFacts, Live, NodeFacts, OwnFacts, Place, PodFacts, PodPresent, Rotation,
+    ServiceFacts, Services, Stop, TargetFacts, WorkloadFacts,
 };
 pub use guard::{Guard, GuardResult, Held, all};
-pub use ladder::{Step, current_record, next_step};
+pub use ladder::{Step, current_record, is_to_rejoin, next_steps};

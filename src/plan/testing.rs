@@ -2,7 +2,8 @@
 
 use crate::{
     api::{
-        ActionRecord, Family, HealthyShare, LedgerSeat, NetworkLedgerSpec, PolicyRef, RemediationRef, SlotRecord,
+        ActionRecord, Family, HealthyShare, LedgerSeat, NetworkLedgerSpec, PolicyRef, RemediationRef, SeatStep,
+        SlotRecord,
         policy::{Mode, Role, Severity},
     },
     judge::{Finding, Verdict, VerdictKind},
@@ -12,7 +13,7 @@ use crate::{
 
 use super::{
     ChainFacts, Decision, Facts, FleetFacts, Guard, Held, JoinedFacts, Live, NodeFacts, OwnFacts, PodFacts,
-    PodPresent, Refusal, Step, Stop, TargetFacts, WorkloadFacts, all, propose,
+    PodPresent, Refusal, Rotation, Step, Stop, TargetFacts, WorkloadFacts, all, propose,
 };
 
 pub const SECOND: u64 = 1000;
@@ -90,6 +91,7 @@ pub fn facts() -> Given {
                 crash_loop: false,
                 grace: 30,
                 age: 10 * HOUR,
+                rotation: Rotation::default(),
             }),
             workload: WorkloadFacts::Settled,
             node: NodeFacts::Ready,
@@ -257,6 +259,8 @@ impl Given {
             since: server_ago(MINUTE),
             deadline: SERVER,
             previous_at: 0,
+            step: SeatStep::Restart,
+            services: Vec::new(),
         });
         self
     }

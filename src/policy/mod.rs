@@ -117,10 +117,26 @@ pub enum Trigger {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ladder {
+    /// Take the pod out of the Services that serve it.
+    pub reroute: Option<RerouteStep>,
     /// Let the pod be made anew.
     pub restart: Option<RestartStep>,
     /// Call a person.
     pub page: bool,
+}
+
+/// Take the pod out of the Services that serve it, and back in when it is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RerouteStep {
+    /// So long it may get well by itself, out of rotation, before the next step.
+    pub within: u64,
+    /// How often in one incident.
+    pub attempts: u32,
+    /// At least so long in, and at least so long out.
+    pub stay: u64,
+    /// Whether a target of another chain is taken out even if it is the last.
+    pub quarantine_the_last: bool,
 }
 
 /// Let the pod be made anew by its workload.

@@ -10,8 +10,8 @@ use crate::api::{
 use crate::signal::{Signal, Unit};
 
 use super::{
-    BudgetLimit, Condition, Ladder, Limits, Policy, RestartStep, Rule, Selector, Source, Trigger, preset,
-    selector::Term, sources,
+    BudgetLimit, Condition, Ladder, Limits, Policy, RerouteStep, RestartStep, Rule, Selector, Source, Trigger,
+    preset, selector::Term, sources,
 };
 
 /// What the kubelet says of every pod.
@@ -205,6 +205,21 @@ fn ladder(written: Option<&Remediation>, base: Ladder) -> Result<Ladder, Problem
     let Some(written) = written else {
         return Ok(base);
     };
+    let reroute = match (&written.reroute, base.reroute) {
+        (Some(reroute), Some(step)) => Some(RerouteStep {
+            within: reroute.within.map_or(step.within, Duration::as_millis),
+            attempts: count(reroute.attempts, step.attempts, 1, "spec.remediation.reroute.attempts")?,
+            stay: reroute.stay.map_or(step.stay, Duration::as_millis),
+            quarantine_the_last: reroute.quarantine_the_last,
+        }),
+        (Some(_), None) => {
+            return Err(Problem::new(
+                "spec.remediation.reroute",
+                "this role has no Service that chooses between its pods",
+            ));
+        }
+        (None, _) => None,
+    };
     let restart = match (&written.restart, base.restart) {
         (Some(restart), Some(step)) => Some(RestartStep {
             method: step.method,
@@ -222,7 +237,7 @@ fn ladder(written: Option<&Remediation>, base: Ladder) -> Result<Ladder, Problem
         (Some(_), None) => return Err(Problem::new("spec.remediation.restart", "this role is never restarted")),
         (None, _) => None,
     };
-    Ok(Ladder { restart, page: written.page.is_some() })
+    Ok(Ladder { reroute, restart, page: written.page.is_some() })
 }
 
 fn limits(written: &Guard, base: Limits) -> Result<Limits, Problem> {

@@ -1,7 +1,7 @@
 //! The state machine itself.
 
 use crate::api::Phase;
-use crate::plan::{Guard, PodFacts};
+use crate::plan::{Guard, Place, PodFacts};
 
 use super::{Doubt, Effect, End, Entry, Event, Kind, Observation, Order, Outcome, SeatOutcome, State};
 
@@ -12,6 +12,8 @@ const PENDING_AT_MOST: i64 = 120_000;
 const ACTING_AT_MOST: i64 = 2 * PENDING_AT_MOST;
 /// How often the world may move under an act before it is planned anew.
 const MOVES_AT_MOST: u8 = 3;
+/// What is said of a change of rotation that happened.
+const TURNED: &str = "the label is changed; waiting for the endpoints to agree";
 /// What is said of a removal that happened.
 const REMOVED: &str = "the removal was accepted; waiting for a healthy replacement";
 /// Rest before a failed effect is tried again (milliseconds).
@@ -105,16 +107,22 @@ fn checked(
 ) -> (State, Effect) {
     let version = match (order.kind, pod) {
         (Kind::Page, _) => String::new(),
-        (Kind::Restart { .. }, PodFacts::Present(found)) if found.uid == order.uid && !found.terminating => {
+        (kind, PodFacts::Present(found))
+            if kind.place() == Some(found.rotation.place) && found.uid == order.uid =>
+        {
+            // Ours, before an answer was lost or a process died; or somebody else's, and just as good.
+            return accepted(order, now, TURNED);
+        }
+        (_, PodFacts::Present(found)) if found.uid == order.uid && !found.terminating => {
             found.resource_version.clone()
         }
-        (Kind::Restart { .. }, _) if doubt == Doubt::None => {
-            let why = "somebody else removed the pod before this attempt did".into();
+        (kind, _) if doubt == Doubt::None || kind.place().is_some() => {
+            let why = "the pod went before this attempt did anything to it".into();
             return end(Phase::Superseded, Guard::Moved.name(), why, false);
         }
         // The target is gone or going, and the journal announces just that: it was this process before it died, or
         // another that acts on the same entry. Whoever it was, the slot has been disturbed and must be verified.
-        (Kind::Restart { .. }, _) => return accepted(order, now, REMOVED),
+        (_, _) => return accepted(order, now, REMOVED),
     };
     if let Some((guard, why)) = refused {
         return held_back(order, doubt, guard.name(), why, now);
@@ -131,6 +139,7 @@ fn checked(
 fn acted(order: &Order, moved: u8, doubt: Doubt, outcome: Outcome, now: i64) -> (State, Effect) {
     match (order.kind, outcome) {
         (Kind::Restart { .. }, Outcome::Done) => accepted(order, now, REMOVED),
+        (Kind::Reroute { .. } | Kind::Rejoin { .. }, Outcome::Done) => accepted(order, now, TURNED),
         (Kind::Page, Outcome::Done) => end(Phase::Succeeded, "Paged", "a person was called".into(), true),
         // Nobody was told, so it must be tried again; withdrawn attempts are, less and less often.
         (Kind::Page, Outcome::Refused(why)) => end(Phase::Withdrawn, "NotDelivered", why, false),
@@ -139,7 +148,7 @@ fn acted(order: &Order, moved: u8, doubt: Doubt, outcome: Outcome, now: i64) -> 
         }
         (_, Outcome::Moved(_)) => (State::Checking { moved: moved + 1, doubt }, Effect::Look),
         (_, Outcome::Blocked(why)) => held_back(order, doubt, Guard::DisruptionBudget.name(), why, now),
-        (Kind::Restart { .. }, Outcome::Refused(why)) => held_back(order, doubt, "Refused", why, now),
+        (_, Outcome::Refused(why)) => held_back(order, doubt, "Refused", why, now),
         // Whether it happened is for the next look to say, but not in a hot loop.
         (_, Outcome::Unknown(_)) if moved + 1 >= MOVES_AT_MOST => {
             (State::Checking { moved: 0, doubt: Doubt::Announced }, Effect::Later(RETRY))
@@ -150,10 +159,13 @@ fn acted(order: &Order, moved: u8, doubt: Doubt, outcome: Outcome, now: i64) -> 
 
 /// Something holds the act back. If nothing was done, that is the end. If nobody can say, `Withdrawn` might be a lie
 /// and would give seat and budget back under a removal that lands a moment later: the target is watched instead, as
-/// if the removal had been accepted. A page has nothing to watch, and one too many does no harm.
+/// if the removal had been accepted. A page has nothing to watch, and one too many does no harm; a label that lands late
+/// is seen by the next decision, which rests on the label itself.
 fn held_back(order: &Order, doubt: Doubt, reason: &str, why: String, now: i64) -> (State, Effect) {
     match (order.kind, doubt) {
-        (Kind::Page, _) | (Kind::Restart { .. }, Doubt::None) => end(Phase::Withdrawn, reason, why, false),
+        (Kind::Page | Kind::Reroute { .. } | Kind::Rejoin { .. }, _) | (Kind::Restart { .. }, Doubt::None) => {
+            end(Phase::Withdrawn, reason, why, false)
+        }
         (Kind::Restart { .. }, Doubt::Announced | Doubt::Inherited) => {
             accepted(order, now, &format!("a removal may be under way, and no other is tried ({reason}: {why})"))
         }
@@ -172,10 +184,12 @@ fn accepted(order: &Order, now: i64, message: &str) -> (State, Effect) {
 }
 
 fn observed(order: &Order, deadline: i64, observation: Observation, now: i64) -> (State, Effect) {
-    let Kind::Restart { clear, .. } = order.kind else {
-        return end(Phase::Succeeded, "Paged", "a person was called".into(), true);
-    };
     let over = now >= deadline;
+    let clear = match order.kind {
+        Kind::Restart { clear, .. } => clear,
+        Kind::Page => return end(Phase::Succeeded, "Paged", "a person was called".into(), true),
+        Kind::Reroute { .. } | Kind::Rejoin { .. } => return turned(order, deadline, observation, over),
+    };
     match observation {
         Observation::Healthy { pod, lasted } if lasted >= clear => {
             let last = End {
@@ -204,6 +218,25 @@ fn observed(order: &Order, deadline: i64, observation: Observation, now: i64) ->
     }
 }
 
+/// What the endpoints say of a change of rotation. The label stands either way: what comes next rests on it.
+fn turned(order: &Order, deadline: i64, observation: Observation, over: bool) -> (State, Effect) {
+    let out = order.kind.place() == Some(Place::Out);
+    match observation {
+        Observation::Healthy { pod, .. } if out => {
+            end(Phase::Succeeded, "OutOfRotation", format!("no Service sends new connections to {pod}"), true)
+        }
+        Observation::Healthy { pod, .. } => {
+            end(Phase::Succeeded, "InRotation", format!("its Services send new connections to {pod}"), true)
+        }
+        Observation::NotYet(why) | Observation::Unknown(why) if over => {
+            end(Phase::Failed, "NotConfirmed", why, true)
+        }
+        Observation::NotYet(_) | Observation::Unknown(_) => {
+            (State::Verifying { deadline }, Effect::Observe { deadline })
+        }
+    }
+}
+
 /// Ends with one journal entry. After `Unverified` nothing more is tried: a person must look.
 fn end(phase: Phase, reason: &str, message: String, acted: bool) -> (State, Effect) {
     let last = End {
@@ -226,7 +259,9 @@ fn replaced(order: &Order, pod: &PodFacts) -> bool {
 
 fn within(order: &Order) -> i64 {
     match order.kind {
-        Kind::Restart { within, .. } => i64::try_from(within).unwrap_or(i64::MAX),
+        Kind::Restart { within, .. } | Kind::Reroute { within } | Kind::Rejoin { within } => {
+            i64::try_from(within).unwrap_or(i64::MAX)
+        }
         Kind::Page => 0,
     }
 }

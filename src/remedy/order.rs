@@ -1,5 +1,7 @@
 //! What a remediation was asked to do: fixed when it was written down.
 
+use crate::plan::Place;
+
 /// The fixed part of a remediation. All times in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Order {
@@ -21,6 +23,28 @@ pub enum Kind {
         /// How long the new pod must have been healthy without a break.
         clear: u64,
     },
+    /// Take the pod out of its Services.
+    Reroute {
+        /// From the label to endpoints that agree with it.
+        within: u64,
+    },
+    /// Put it back.
+    Rejoin {
+        /// From the label to endpoints that agree with it.
+        within: u64,
+    },
     /// Call a person.
     Page,
+}
+
+impl Kind {
+    /// What the pod's label says afterwards, for a change of rotation.
+    #[must_use]
+    pub const fn place(self) -> Option<Place> {
+        match self {
+            Self::Reroute { .. } => Some(Place::Out),
+            Self::Rejoin { .. } => Some(Place::In),
+            Self::Restart { .. } | Self::Page => None,
+        }
+    }
 }

@@ -146,7 +146,7 @@ pub enum Outcome {
     Unknown(String),
 }
 
-/// What was seen of the target while verifying.
+/// What was seen of the target while verifying; of a change of rotation, whether the endpoints agree.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Observation {
     /// The replacement has been healthy for so long (milliseconds), on samples younger than the act, and its head

@@ -3,7 +3,7 @@
 use mainstay::{
     api::{NetworkLedgerSpec, Phase},
     plan::{
-        Guard, PodFacts, PodPresent, Step,
+        Guard, PodFacts, PodPresent, Rotation, Step,
         ledger::{self, Ask, Claim},
     },
     policy::Policy,
@@ -207,6 +207,7 @@ impl World {
             crash_loop: false,
             grace: 2,
             age: HOUR,
+            rotation: Rotation::default(),
         });
         (pod, self.guard().map(|guard| (guard, guard.name().to_owned())), self.simulated)
     }
@@ -242,6 +243,7 @@ impl World {
             slot: SLOT,
             attempt: 1,
             step: self.step(),
+            services: Vec::new(),
             simulated,
             long_health: None,
             deadline: Server(self.now + 120_000),

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use guard::{Budget, Guard, ProgressGuard};
-pub use remediation::{Backoff, Page, Remediation, Restart};
+pub use remediation::{Backoff, Page, Remediation, Reroute, Restart};
 pub use rules::{Absent, Breaching, Clear, Diverged, HealthRule, Severity, Stalled};
 pub use signals::{Combine, PRESET_RULES, SIGNAL_NAMES, SignalName, SignalSource, TIME_SIGNALS};
 pub use status::{Counts, NodeHealthPolicyStatus, TargetStatus};
@@ -38,7 +38,7 @@ const TIME: &str = "^[0-9]{1,6}(ms|s|m|h)$";
     doc = "What healthy means for a set of blockchain nodes, and what Mainstay may do about one that is not.",
     status = "NodeHealthPolicyStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "2"),
+    annotation("mainstay.dev/schema", "3"),
     printcolumn(name = "Network", type_ = "string", json_path = ".spec.network"),
     printcolumn(name = "Role", type_ = "string", json_path = ".spec.role"),
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
@@ -51,6 +51,7 @@ const TIME: &str = "^[0-9]{1,6}(ms|s|m|h)$";
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.joins) || size(self.joins) == 0 || self.role in ['Relayer', 'Oracle']").message("joins is for the roles Relayer and Oracle: a node belongs to one network").field_path(".joins"))]
+#[x_kube(validation = Rule::new("!has(self.remediation) || !has(self.remediation.reroute) || self.role in ['FullNode', 'Sentry']").message("reroute is for the roles FullNode and Sentry: others have no Service that may choose between them; the policy of the nodes that a relayer or an oracle uses re-routes those").field_path(".remediation"))]
 #[x_kube(validation = Rule::new(fresh_enough()).message("every and timeout of a source (the preset's: 5s and 2s) must together not exceed guard.evidenceMaxAge (the preset's: 30s), or no evidence would ever be fresh: write a smaller every or a larger evidenceMaxAge"))]
 pub struct NodeHealthPolicySpec {
     /// Name of the `Network` whose nodes these are. It must admit this namespace.

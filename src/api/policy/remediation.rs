@@ -10,12 +10,37 @@ use crate::api::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Remediation {
+    /// Take the pod out of the Services that serve it, and back in when it is well. Only for `FullNode` and `Sentry`,
+    /// and only for pods that take part: those with the label `mainstay.dev/in-rotation: "true"` in their template, behind a
+    /// Service that selects by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reroute: Option<Reroute>,
     /// Let the pod be made anew by its workload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
     /// Call a person when nothing gentler is left, or when a guard has held a restart back for longer than `restart.within`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<Page>,
+}
+
+/// Take the pod out of the Services that serve it, and back in when it is well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.stay) || !self.stay.matches('^[0-9]{1,6}(ms|s|m|h)$') || duration(self.stay) >= duration('5s')").message("stay: at least 5s").field_path(".stay"))]
+pub struct Reroute {
+    /// So long it may get well by itself, out of rotation, before the next step. Default: the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Duration>,
+    /// How often in one incident. Default: the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10))]
+    pub attempts: Option<i32>,
+    /// At least so long in, and at least so long out. Default: the preset's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stay: Option<Duration>,
+    /// Take out a target of another chain (severity `Quarantine`) even if it is the last that its Service has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quarantine_the_last: bool,
 }
 
 /// Let the pod be made anew by its workload.

@@ -57,7 +57,7 @@ fn ladder(policy: &Policy, warn: &mut impl FnMut(&str, String)) {
             "spec.remediation.restart.within",
             "under 60 s a node hardly has time to stop, start and make a block: write 5m or more".into(),
         ),
-        None if enforce && !policy.ladder.page => warn(
+        None if enforce && !policy.ladder.page && policy.ladder.reroute.is_none() => warn(
             "spec.remediation",
             "no step is left, so nothing is ever done: write restart: {} or page: {}, or mode: Observe".into(),
         ),

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 use super::words::{duration, threshold};
 use crate::{
     api::{GROUP, NodeHealthPolicy, VERSION},
-    policy::{Condition, Limits, Pick, Policy, RestartStep, Rule, Source, SourceKind, Trigger, preset},
+    policy::{
+        Condition, Limits, Pick, Policy, RerouteStep, RestartStep, Rule, Source, SourceKind, Trigger, preset,
+    },
 };
 
 /// The object, with its spec filled in.
@@ -32,6 +34,9 @@ pub fn object(object: &NodeHealthPolicy, policy: &Policy) -> Value {
     });
     let disabled = disabled.map(|of| json!({"name": of.name, "disabled": true}));
     let mut remediation = json!({});
+    if let Some(step) = &ladder.reroute {
+        remediation["reroute"] = reroute(step);
+    }
     if let Some(step) = &ladder.restart {
         remediation["restart"] = restart(step);
     }
@@ -152,6 +157,15 @@ fn rule(rule: &Rule) -> Value {
     }
     if clear != json!({}) {
         value["clear"] = clear;
+    }
+    value
+}
+
+fn reroute(step: &RerouteStep) -> Value {
+    let RerouteStep { within, attempts, stay, quarantine_the_last } = step;
+    let mut value = json!({"within": duration(*within), "attempts": attempts, "stay": duration(*stay)});
+    if *quarantine_the_last {
+        value["quarantineTheLast"] = json!(true);
     }
     value
 }

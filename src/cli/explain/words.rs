@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         Duration, HealthyShare, NodeHealthPolicy, RestartMethod, Threshold,
-        policy::{Mode, PortName, Role, Severity},
+        policy::{Mode, PortName, Remediation, Reroute, Role, Severity},
     },
-    policy::{Condition, Policy, Rule, Source, SourceKind, Trigger, preset, required_healthy},
+    policy::{Condition, Policy, RerouteStep, Rule, Source, SourceKind, Trigger, preset, required_healthy},
     signal::Unit,
 };
 
@@ -120,6 +120,9 @@ impl Page {
     fn ladder(&mut self, object: &NodeHealthPolicy, policy: &Policy) {
         self.title("What may be done, gentlest first");
         let ladder = object.spec.remediation.as_ref();
+        if let Some(step) = &policy.ladder.reroute {
+            self.reroute(ladder, step);
+        }
         let written = ladder.and_then(|ladder| ladder.restart.as_ref());
         if let Some(step) = &policy.ladder.restart {
             let method = match step.method {
@@ -164,8 +167,36 @@ impl Page {
                 ladder.is_some(),
             );
         }
-        if policy.ladder.restart.is_none() && !policy.ladder.page {
+        if policy.ladder.reroute.is_none() && policy.ladder.restart.is_none() && !policy.ladder.page {
             self.line("nothing", true);
+        }
+    }
+
+    fn reroute(&mut self, ladder: Option<&Remediation>, step: &RerouteStep) {
+        let written = ladder.and_then(|ladder| ladder.reroute.as_ref());
+        let own = |is: fn(&Reroute) -> bool| written.is_some_and(is);
+        self.line(
+            "re-route: take the pod out of the Services that choose by mainstay.dev/in-rotation",
+            ladder.is_some(),
+        );
+        self.from(
+            &format!("  {} out of rotation to get well by itself, before the next step", duration(step.within)),
+            own(|reroute| reroute.within.is_some()),
+            "a node that was only overloaded catches up in a minute",
+        );
+        self.line(
+            &format!("  at most {} in one incident", times(step.attempts)),
+            own(|reroute| reroute.attempts.is_some()),
+        );
+        self.from(
+            &format!("  at least {} in, and at least {} out", duration(step.stay), duration(step.stay)),
+            own(|reroute| reroute.stay.is_some()),
+            "a label that goes to and fro is worse than either",
+        );
+        if step.quarantine_the_last {
+            self.line("  a target of another chain even if it is the last that its Service has", true);
+        } else {
+            self.line("  never the last ready pod of a Service", false);
         }
     }
 

@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 
 use crate::{
-    api::{Action, NodeRemediation, NodeRemediationStatus, Phase, RemediationRef, Transition},
-    controller::context::Context,
+    api::{NodeRemediation, NodeRemediationStatus, Phase, RemediationRef, Transition},
+    controller::{context::Context, entry::step_of},
     effect::event::Told,
     notify::{Notice, Severity, State},
     plan::Step,
@@ -142,10 +142,7 @@ pub fn reference(object: &NodeRemediation) -> RemediationRef {
 }
 
 fn action(object: &NodeRemediation) -> &'static str {
-    match object.spec.action {
-        Action { restart: Some(_), .. } => Step::Restart.name(),
-        Action { restart: None, .. } => Step::Page.name(),
-    }
+    step_of(&object.spec.action).name()
 }
 
 fn result(phase: Phase) -> &'static str {

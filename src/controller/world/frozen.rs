@@ -247,6 +247,7 @@ fn cached(pod: &PodView, server: Server) -> Live {
             crash_loop: pod.waiting_reason == "CrashLoopBackOff",
             grace: pod.grace,
             age: pod.started.map_or(0, |started| server.since(started)),
+            rotation: pod.rotation(server),
         }),
         workload: WorkloadFacts::Settled,
         node: NodeFacts::Ready,

@@ -50,7 +50,7 @@ fn gone() -> Answer {
 
 async fn read(answers: [Answer; 4]) -> Result<Live, ReadError> {
     let (client, _) = Fake::answering(answers);
-    read_live(&client, "cosmos", "val-0", &stop(), NOW, &|_| false).await
+    read_live(&client, "cosmos", "val-0", &stop(), NOW, false, &|_| false).await
 }
 
 async fn with_set(set: Value) -> WorkloadFacts {
@@ -62,7 +62,8 @@ async fn with_set(set: Value) -> WorkloadFacts {
 async fn what_is_well_is_read_in_order_with_the_stop_last() {
     let answers = [pod(), settled(), node(false, "True"), map(&json!({}))].map(|body| Answer::json(200, body));
     let (client, fake) = Fake::answering(answers);
-    let live = read_live(&client, "cosmos", "val-0", &stop(), NOW, &|pod| pod.name == "val-0").await.unwrap();
+    let live =
+        read_live(&client, "cosmos", "val-0", &stop(), NOW, false, &|pod| pod.name == "val-0").await.unwrap();
     let pod = PodPresent {
         uid: "u1".into(),
         resource_version: "41".into(),
@@ -74,6 +75,7 @@ async fn what_is_well_is_read_in_order_with_the_stop_last() {
         crash_loop: false,
         grace: 60,
         age: 60_000,
+        rotation: Rotation { since: 60_000, ..Rotation::default() },
     };
     let expected = Live {
         stop: Stop::Go,
@@ -98,7 +100,7 @@ async fn what_is_well_is_read_in_order_with_the_stop_last() {
 #[tokio::test]
 async fn a_pod_that_is_gone_has_nothing_else_to_tell() {
     let (client, fake) = Fake::answering([gone(), Answer::json(200, map(&json!({})))]);
-    let live = read_live(&client, "cosmos", "val-0", &stop(), NOW, &|_| false).await.unwrap();
+    let live = read_live(&client, "cosmos", "val-0", &stop(), NOW, false, &|_| false).await.unwrap();
     assert_eq!((live.pod, live.stop), (PodFacts::Gone, Stop::Go));
     assert_eq!(fake.requests().len(), 2);
 }

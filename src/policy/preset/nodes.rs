@@ -2,14 +2,14 @@
 
 use super::{
     Preset,
-    pieces::{Boldness, MINUTE, ONE, rule, source},
+    pieces::{Boldness, MINUTE, ONE, REROUTE, rule, source},
 };
 use crate::{
     api::{
         Family,
         policy::{PortName, Role},
     },
-    policy::{Condition, Rule, Source, SourceKind},
+    policy::{Condition, Ladder, Rule, Source, SourceKind},
     signal::Signal,
 };
 
@@ -78,7 +78,8 @@ pub(super) fn preset(family: Family, role: Role) -> Preset {
     Preset {
         sources: numbers.sources,
         rules,
-        ladder: boldness.ladder(),
+        // Whoever signs serves nobody.
+        ladder: Ladder { reroute: (!signs).then_some(REROUTE), ..boldness.ladder() },
         limits: boldness.limits(),
         least_grace: numbers.least_grace,
     }

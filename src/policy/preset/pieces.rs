@@ -5,7 +5,9 @@ use crate::{
         HealthyShare, RestartMethod,
         policy::{Exporter, PortName, Severity},
     },
-    policy::{BudgetLimit, Condition, Ladder, Limits, RestartStep, Rule, Source, SourceKind, Trigger},
+    policy::{
+        BudgetLimit, Condition, Ladder, Limits, RerouteStep, RestartStep, Rule, Source, SourceKind, Trigger,
+    },
     signal::Signal,
 };
 
@@ -58,6 +60,10 @@ impl Rule {
     }
 }
 
+/// For what stands behind a Service with others of its kind.
+pub(super) const REROUTE: RerouteStep =
+    RerouteStep { within: MINUTE, attempts: 3, stay: 30 * SECOND, quarantine_the_last: false };
+
 /// How bold a preset is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Boldness {
@@ -98,7 +104,7 @@ impl Boldness {
             backoff_factor: 2,
             backoff_max: 4 * HOUR,
         };
-        Ladder { restart: Some(restart), page: true }
+        Ladder { reroute: None, restart: Some(restart), page: true }
     }
 
     pub fn limits(self) -> Limits {

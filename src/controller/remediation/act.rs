@@ -1,0 +1,92 @@
+//! One attempt of each step, and what its answer means.
+
+use super::Life;
+use crate::{
+    api::{Action, PageAction, RestartMethod},
+    controller::report,
+    effect,
+    notify::{Delivery, Notice, Severity, State},
+    plan::Step,
+    remedy::{Event, Kind, Outcome},
+};
+
+impl Life<'_> {
+    /// One attempt; the machine says what an unclear outcome means.
+    pub(super) async fn act(&self, resource_version: &str) -> Event {
+        let Action { reroute: _, rejoin: _, restart, page } = &self.object.spec.action;
+        let outcome = match (self.order.kind, restart, page) {
+            (Kind::Restart { .. }, Some(restart), _) => self.restart(restart.method, resource_version).await,
+            (Kind::Reroute { .. } | Kind::Rejoin { .. }, ..) => self.rotate(resource_version).await,
+            (_, _, page) => {
+                let page = page.clone().unwrap_or(PageAction { sinks: Vec::new(), text: String::new() });
+                self.page(&page.sinks, page.text).await
+            }
+        };
+        Event::Acted { outcome, now: self.ctx.now().server.0 }
+    }
+
+    async fn restart(&self, method: RestartMethod, resource_version: &str) -> Outcome {
+        let spec = &self.object.spec;
+        let order = effect::RestartOrder {
+            namespace: self.key.namespace.clone(),
+            pod: spec.target.pod.clone(),
+            uid: spec.target.uid.clone(),
+            resource_version: resource_version.to_owned(),
+            method,
+        };
+        let outcome = effect::restart(&self.ctx.clients.actuator, &order).await;
+        self.answered(outcome)
+    }
+
+    async fn rotate(&self, resource_version: &str) -> Outcome {
+        let spec = &self.object.spec;
+        let order = effect::RotationOrder {
+            namespace: self.key.namespace.clone(),
+            pod: spec.target.pod.clone(),
+            uid: spec.target.uid.clone(),
+            resource_version: resource_version.to_owned(),
+            serves: self.step() == Step::Rejoin,
+            policy: spec.policy.uid.clone(),
+            now: self.ctx.now().server,
+        };
+        let outcome = effect::rotate(&self.ctx.clients.actuator, &order).await;
+        self.answered(outcome)
+    }
+
+    fn answered(&self, outcome: effect::Outcome) -> Outcome {
+        let (step, pod) = (self.step().name(), &self.object.spec.target.pod);
+        report::effect(&self.ctx.metrics, step, outcome.label());
+        tracing::info!(remediation = self.key.name, pod, outcome = outcome.label(), "{step}");
+        match outcome {
+            effect::Outcome::Done => Outcome::Done,
+            // Gone or changed: the next look tells which, and whose doing it may have been.
+            effect::Outcome::Gone => Outcome::Moved("the pod is gone".into()),
+            effect::Outcome::Moved(why) => Outcome::Moved(why),
+            effect::Outcome::Blocked(why) | effect::Outcome::Misconfigured(why) => Outcome::Blocked(why),
+            effect::Outcome::Throttled { retry_after_ms } => {
+                Outcome::Blocked(format!("the API server asks to wait {retry_after_ms} ms"))
+            }
+            effect::Outcome::Refused(why) => Outcome::Refused(why),
+            effect::Outcome::Unknown(why) => Outcome::Unknown(why),
+        }
+    }
+
+    async fn page(&self, sinks: &[String], text: String) -> Outcome {
+        let spec = &self.object.spec;
+        let notice = Notice {
+            // One page has one key, however often it is delivered.
+            dedupe_key: format!("{}/{}/{}", spec.policy.uid, spec.target.slot, self.uid),
+            severity: Severity::Page,
+            state: State::Firing { expires_after: Notice::DAY },
+            title: format!("{} needs a person", spec.target.pod),
+            text,
+            labels: report::labels(&self.object),
+            starts_at: report::timestamp(self.ctx.now().wall),
+        };
+        match self.ctx.notifier.send(sinks, notice).await {
+            Ok(Delivery::Delivered | Delivery::NoSink) => Outcome::Done,
+            Ok(Delivery::GaveUp { why }) => Outcome::Refused(why),
+            Err(_) => Outcome::Unknown("the notifier ended before it answered".into()),
+        }
+    }
+}
