@@ -6,7 +6,7 @@ use crate::{
         policy::{Mode, Severity},
     },
     judge::VerdictKind,
-    plan::{Decision, Guard, NodeFacts, PodFacts, Stop, WorkloadFacts, testing::*},
+    plan::{Decision, Guard, NodeFacts, PodFacts, Step, Stop, WorkloadFacts, all, testing::*},
     policy::required_healthy,
     signal::Mono,
 };

@@ -1,10 +1,13 @@
 //! The lines of which nearly every page is made, read in one go: `name value` and `name{label="value",…} value` with a
-//! plain number, one blank, no time and no escapes.
+//! plain number, one blank, perhaps a plain time, and no escapes.
 //!
 //! Nothing is decided here. A line that is not of this shape is left to `line`, which knows all of both formats; that
 //! the two agree is a property test.
 
-use super::scan::{LABEL, LABEL_START, NAME, NAME_START, NUMBER, is, run};
+use super::{
+    Format,
+    scan::{LABEL, LABEL_START, NAME, NAME_START, NUMBER, is, run},
+};
 
 /// Where the parts of a line stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +18,18 @@ pub(super) struct Shape {
     pub labels: usize,
     /// Where the value begins.
     pub value: usize,
-    /// The line break.
+    /// Where the value ends.
+    pub number: usize,
+    /// The line break; a time stands before it if the value ends before that.
     pub end: usize,
 }
 
+/// A time of more characters is left to the whole parser: shorter ones are in range, whatever their digits.
+const LONGEST_TIME: usize = 18;
+
 /// The shape of the line that begins at `at`, if it is one of these.
 #[inline]
-pub(super) fn shape(bytes: &[u8], at: usize) -> Option<Shape> {
+pub(super) fn shape(bytes: &[u8], at: usize, format: Format) -> Option<Shape> {
     if !is(bytes, at, NAME_START) {
         return None;
     }
@@ -36,8 +44,26 @@ pub(super) fn shape(bytes: &[u8], at: usize) -> Option<Shape> {
         return None;
     }
     let value = place + 1;
-    let end = number(bytes, value)?;
-    (bytes.get(end) == Some(&b'\n')).then_some(Shape { name, labels, value, end })
+    let number = number(bytes, value)?;
+    let end = match bytes.get(number) {
+        Some(b'\n') => number,
+        Some(b' ') => time(bytes, number + 1, format)?,
+        _ => return None,
+    };
+    Some(Shape { name, labels, value, number, end })
+}
+
+/// The line break after a time that begins at `at`.
+#[inline]
+fn time(bytes: &[u8], at: usize, format: Format) -> Option<usize> {
+    if !is(bytes, at, NUMBER) {
+        return None;
+    }
+    let mut end = run(bytes, at + 1, NUMBER);
+    if format == Format::OpenMetrics && bytes.get(end) == Some(&b'.') {
+        end = run(bytes, end + 1, NUMBER);
+    }
+    (bytes.get(end) == Some(&b'\n') && end - at <= LONGEST_TIME).then_some(end)
 }
 
 /// The closing brace of labels that begin at `at`.
@@ -89,13 +115,13 @@ fn number(bytes: &[u8], at: usize) -> Option<usize> {
     Some(end)
 }
 
-/// The line break after a comment that begins at `at`: `# HELP name …` or `# TYPE name …` of a type that both formats
+/// The line break after a comment that begins at `at`: `# HELP name …`, `# UNIT name …` or `# TYPE name …` of a type that both formats
 /// know.
 #[inline]
 pub(super) fn comment(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = bytes.get(at..)?;
     let is_type = rest.starts_with(b"# TYPE ");
-    if !is_type && !rest.starts_with(b"# HELP ") {
+    if !is_type && !rest.starts_with(b"# HELP ") && !rest.starts_with(b"# UNIT ") {
         return None;
     }
     let name = at + 7;

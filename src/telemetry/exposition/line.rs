@@ -78,13 +78,13 @@ impl Exemplar<'_> {
 /// The series of a line of the usual shape that begins at `at`.
 #[inline]
 pub(super) fn shaped(text: &str, at: usize, shape: Shape, format: Format) -> Series<'_> {
-    let Shape { name, labels, value, end } = shape;
+    let Shape { name, labels, value, number, end } = shape;
     let inside = if labels > name { &text[name + 1..labels] } else { "" };
     Series {
         name: &text[at..name],
         labels: Labels(inside),
-        value: &text[value..end],
-        time: None,
+        value: &text[value..number],
+        time: (number < end).then(|| &text[number + 1..end]),
         format,
         exemplar: None,
     }

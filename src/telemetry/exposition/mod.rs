@@ -113,7 +113,7 @@ impl Reader {
         let mut at = 0;
         while at < bytes.len() {
             if !self.summary.ended {
-                if let Some(shape) = fast::shape(bytes, at) {
+                if let Some(shape) = fast::shape(bytes, at, self.format) {
                     self.summary.lines += 1;
                     self.summary.series += 1;
                     sink.series(&line::shaped(text, at, shape, self.format));
@@ -288,7 +288,7 @@ mod tests {
         fn the_fast_way_decides_nothing(line in LINES) {
             let page = format!("{line}\n");
             for format in [Format::Text, Format::OpenMetrics] {
-                if let Some(shape) = fast::shape(page.as_bytes(), 0) {
+                if let Some(shape) = fast::shape(page.as_bytes(), 0, format) {
                     let short = line::shaped(&page, 0, shape, format);
                     let long = line::series(&line, format).unwrap().unwrap();
                     let parts = |series: &Series<'_>| {
@@ -321,8 +321,8 @@ mod tests {
     /// Lines that are right, nearly right, and comments.
     const LINES: &str = concat!(
         r#"([a-z_:][a-z0-9_:]{0,6}|[0-9]a|)(\{([a-z]{1,3}="[a-z\\"é ]{0,4}",?){0,3}\}?)?[ \t]{0,2}"#,
-        r#"(-?[0-9]{1,4}(\.[0-9]{0,3})?(e[+-]?[0-9]{0,2})?|NaN|\+Inf|0x1|1_0)?( [0-9]{1,5})?"#,
-        r#"|# (TYPE|HELP) [a-z1]{1,4} (gauge|counter|untyped|summary|x y)"#
+        r#"(-?[0-9]{1,4}(\.[0-9]{0,3})?(e[+-]?[0-9]{0,2})?|NaN|\+Inf|0x1|1_0)?( [0-9]{1,21}(\.[0-9]{0,3})?)?"#,
+        r#"|# (TYPE|HELP|UNIT) [a-z1]{1,4} (gauge|counter|untyped|summary|x y)"#
     );
 
     #[test]
