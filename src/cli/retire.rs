@@ -49,7 +49,7 @@ pub enum RetireError {
     #[error("failed to find the API server: {0}")]
     Cluster(String),
     /// The cluster refused or did not answer.
-    #[error("failed to list networks and remediations: {0}")]
+    #[error("failed to list networks, remediations and pods: {0}")]
     List(#[from] kube::Error),
     /// A network could not be left.
     #[error("failed to leave network {0}: {1}")]
@@ -60,7 +60,8 @@ pub enum RetireError {
 }
 
 /// Leaves the networks of this installation, so that it begins nothing more; then ends every remediation of these
-/// namespaces (all, if none is named), frees its seat and lets the object go. Returns how many there were.
+/// namespaces (all, if none is named), frees its seat and lets the object go, and brings every pod that is out of rotation
+/// back in. Returns how many remediations there were.
 pub async fn retire(
     client: &Client,
     installation: &str,
@@ -100,6 +101,7 @@ pub async fn retire(
             ended += 1;
         }
     }
+    effect::bring_all_back(client, namespaces, now).await?;
     Ok(ended)
 }
 

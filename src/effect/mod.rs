@@ -17,4 +17,4 @@ pub mod status;
 pub use outcome::{Failed, Outcome, Verb};
 pub use read::{ReadError, STOP_ANNOTATION, StopRef, read_live, read_rotation};
 pub use restart::{RestartOrder, restart};
-pub use rotate::{RotationOrder, rotate};
+pub use rotate::{RotationOrder, bring_all_back, rotate};

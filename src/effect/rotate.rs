@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Client,
-    api::{Patch, PatchParams},
+    Api, Client, ResourceExt,
+    api::{ListParams, Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -16,6 +16,8 @@ use crate::{
 
 /// Who writes, for the API server's bookkeeping.
 const MANAGER: &str = "mainstay-rotation";
+/// How often pods are looked at that changed while they were brought back.
+const ROUNDS: usize = 5;
 
 /// Which pod, as it was when it was last looked at, and what its label is to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,49 @@ pub async fn rotate(actuator: &Client, order: &RotationOrder) -> Outcome {
     }
 }
 
+/// Brings every pod of these namespaces (all, if none is named) that Mainstay took out of rotation back in, for there will
+/// be nobody to do it later. Returns how many there were.
+pub async fn bring_all_back(client: &Client, namespaces: &[String], now: Server) -> Result<usize, kube::Error> {
+    let scopes: Vec<Api<Pod>> = if namespaces.is_empty() {
+        vec![Api::all(client.clone())]
+    } else {
+        namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
+    };
+    let out = ListParams::default().labels(&format!("{IN_ROTATION}=false"));
+    let mut back = 0;
+    // A pod that changes meanwhile is looked at once more.
+    for _ in 0..ROUNDS {
+        let mut left = 0;
+        for scope in &scopes {
+            for pod in scope.list_metadata(&out).await? {
+                let by = pod.annotations().get(ROTATED_BY).cloned();
+                let Some(policy) = by.filter(|_| pod.metadata.deletion_timestamp.is_none()) else { continue };
+                let order = RotationOrder {
+                    namespace: pod.namespace().unwrap_or_default(),
+                    pod: pod.name_any(),
+                    uid: pod.uid().unwrap_or_default(),
+                    resource_version: pod.resource_version().unwrap_or_default(),
+                    serves: true,
+                    policy,
+                    now,
+                };
+                match rotate(client, &order).await {
+                    Outcome::Done => back += 1,
+                    Outcome::Gone => {}
+                    outcome => {
+                        tracing::warn!(pod = order.pod, namespace = order.namespace, %outcome, "not back in rotation");
+                        left += 1;
+                    }
+                }
+            }
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    Ok(back)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +132,31 @@ mod tests {
             }})
         );
         assert_eq!(requests[1].body["metadata"]["labels"]["mainstay.dev/in-rotation"], "true");
+    }
+
+    #[tokio::test]
+    async fn at_the_end_everybody_serves_again() {
+        let meta = |name: &str, annotations: &serde_json::Value| {
+            json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": {"name": name,
+                "namespace": "cosmos", "uid": "u1", "resourceVersion": "7", "annotations": annotations}})
+        };
+        let list = |items: &[serde_json::Value]| {
+            Answer::json(
+                200,
+                json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": {}, "items": items}),
+            )
+        };
+        let ours = meta("full-1", &json!({"mainstay.dev/rotated-by": "p1"}));
+        let theirs = meta("full-2", &json!({}));
+        let (client, fake) = Fake::answering([
+            list(&[ours.clone(), theirs.clone()]),
+            Answer::status(409, "Conflict"),
+            list(&[ours, theirs]),
+            Answer::json(200, json!({"metadata": {"name": "full-1"}})),
+        ]);
+        let back = bring_all_back(&client, &["cosmos".into()], Server(7)).await.unwrap();
+        assert_eq!((back, fake.requests().len()), (1, 4), "a label that somebody else wrote stays");
+        assert_eq!(fake.requests()[3].body["metadata"]["labels"]["mainstay.dev/in-rotation"], "true");
     }
 
     #[tokio::test(start_paused = true)]

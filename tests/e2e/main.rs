@@ -20,4 +20,5 @@ mod hopeless;
 mod lag;
 mod leaders;
 mod life;
+mod reroute;
 mod workloads;

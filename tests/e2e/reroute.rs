@@ -1,0 +1,206 @@
+//! Who serves: a node that falls behind leaves its Service, and comes back, and no client sees a failed request.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    rig::{apply, get, now, pid, remediations, uninstall, wait},
+    stage::{LATER, SOON, Stage},
+};
+
+/// A poll of the node, and what kube-proxy and the controllers of the cluster take: a second between two rounds of rules.
+const INTERVAL: i64 = 2_000;
+const PROPAGATION: i64 = 1_500;
+
+const LABEL: &str = "mainstay.dev/in-rotation";
+
+/// What one client saw: when it connected (milliseconds since the epoch), and who answered.
+type Seen = (i64, Result<String, String>);
+
+/// A client that keeps asking, each time over a new connection.
+struct Client {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    end: Arc<AtomicBool>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Client {
+    fn of(service: SocketAddr) -> Self {
+        let (seen, end) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (mine, ends) = (Arc::clone(&seen), Arc::clone(&end));
+        let task = thread::spawn(move || {
+            while !ends.load(Relaxed) {
+                let at = now();
+                let answer = moniker(service).map_err(|error| error.to_string());
+                mine.lock().unwrap().push((at, answer));
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        Self { seen, end, task: Some(task) }
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// When this node last answered a new connection, and when it first did after `since`.
+    fn answered(&self, node: &str, since: i64) -> (Option<i64>, Option<i64>) {
+        let seen = self.seen();
+        let of = || seen.iter().filter(|(_, who)| who.as_deref() == Ok(node)).map(|(at, _)| *at);
+        (of().next_back(), of().find(|at| *at > since))
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.end.store(true, Relaxed);
+        drop(self.task.take().map(JoinHandle::join));
+    }
+}
+
+/// Asks a node for its name over a connection of its own.
+fn moniker(at: SocketAddr) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(2))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    write!(stream, "GET /status HTTP/1.0\r\nHost: rpc\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let (_, body) = text.split_once("\r\n\r\n").unwrap_or_default();
+    let body: Value = serde_json::from_str(body).map_err(io::Error::other)?;
+    Ok(body["result"]["node_info"]["moniker"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Cuts a node off from its peers, or lets it find them again. Its RPC answers all the while.
+fn peers(stage: &Stage, pod: &str, cut: bool) {
+    let pid = pid(&stage.namespace, pod).expect("a process").to_string();
+    for side in ["--dport", "--sport"] {
+        let action = if cut { "-A" } else { "-D" };
+        let status = Command::new("nsenter")
+            .args(["-t", &pid, "-n", "iptables", action, "INPUT", "-p", "tcp", side, "26656", "-j", "DROP"])
+            .status()
+            .expect("nsenter");
+        assert!(status.success(), "iptables {action} in {pod}");
+    }
+}
+
+/// Lets the full nodes take part behind a Service that chooses by the label; its address.
+fn service(stage: &Stage) -> SocketAddr {
+    let label = json!({"spec": {"template": {"metadata": {"labels": {LABEL: "true"}}}}});
+    stage.kubectl(&["patch", "statefulset", "full", "-p", &label.to_string()]);
+    stage.kubectl(&["rollout", "status", "statefulset", "full", "--timeout=180s"]);
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "rpc", "namespace": stage.namespace},
+        "spec": {
+            "selector": {"app": "cometbft", "role": "full", LABEL: "true"},
+            "ports": [{"name": "rpc", "port": 26657, "targetPort": "rpc"}],
+        },
+    });
+    apply(&service.to_string()).expect("a Service");
+    let address = get(&["-n", &stage.namespace, "service", "rpc"])["spec"]["clusterIP"].clone();
+    format!("{}:26657", address.as_str().unwrap_or_default()).parse().expect("an address")
+}
+
+fn policy(stage: &Stage) {
+    stage.policy_on(
+        "full-nodes",
+        "FullNode",
+        "Enforce",
+        "{app: cometbft, role: full}",
+        "{name: behind, signal: head_lag, above: 5, for: 2s, clear: {below: 2, for: 3s}}",
+        "{reroute: {within: 10m, stay: 5s}, page: {}}",
+        "{minHealthy: 1, warmUp: 1s}",
+    );
+}
+
+/// Waits until a change of rotation of a pod has succeeded after `since`, and returns its remediation.
+fn turned(stage: &Stage, pod: &str, action: &str, since: i64) -> Value {
+    wait(&format!("{action} of {pod}"), LATER, || {
+        remediations(&stage.namespace).into_iter().find(|remediation| {
+            remediation["spec"]["target"]["pod"] == pod
+                && !remediation["spec"]["action"][action].is_null()
+                && remediation["status"]["phase"] == "Succeeded"
+                && remediation["spec"]["detectedAt"].as_i64().unwrap_or(0) >= since
+        })
+    })
+    .expect("a change of rotation")
+}
+
+fn label(stage: &Stage, pod: &str) -> String {
+    let pod = get(&["-n", &stage.namespace, "pod", pod]);
+    pod["metadata"]["labels"][LABEL].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+#[ignore = "needs the local cluster: make e2e"]
+fn a_node_that_falls_behind_leaves_its_service_and_comes_back_unnoticed() {
+    let stage = Stage::with("reroute", &["--validators", "2", "--block-time", "500"], &[]);
+    let address = service(&stage);
+    policy(&stage);
+    stage.healthy("full-nodes", 3);
+    wait("all three to serve", SOON, || {
+        let who: std::collections::BTreeSet<_> = (0..40).filter_map(|_| moniker(address).ok()).collect();
+        (who.len() == 3).then_some(())
+    })
+    .expect("three nodes");
+
+    let client = Client::of(address);
+    let begun = now();
+    peers(&stage, "full-1", true);
+    let out = turned(&stage, "full-1", "reroute", begun);
+    thread::sleep(Duration::from_secs(5));
+    let fired = out["spec"]["detectedAt"].as_i64().expect("a time");
+    let (last, _) = client.answered("full-1", 0);
+    let late = last.expect("it served before") - fired;
+    println!("the last new connection came {late} ms after the rule fired");
+    assert!(late <= INTERVAL + PROPAGATION, "{late} ms after the rule fired");
+    assert_eq!(label(&stage, "full-1"), "false");
+
+    // Another one falls behind too: it leaves, and the last one stays whatever happens to it.
+    peers(&stage, "full-0", true);
+    turned(&stage, "full-0", "reroute", begun);
+    let back = now();
+    for pod in ["full-0", "full-1"] {
+        peers(&stage, pod, false);
+    }
+    for pod in ["full-0", "full-1"] {
+        turned(&stage, pod, "rejoin", back);
+        let (_, again) = client.answered(pod, back);
+        wait("it to serve again", SOON, || client.answered(pod, back).1).expect("an answer");
+        println!("{pod} answered again {} ms after its peers came back", again.unwrap_or(now()) - back);
+    }
+    let failed: Vec<_> = client.seen().into_iter().filter(|(_, who)| who.is_err()).collect();
+    assert_eq!(failed, Vec::new(), "no request failed");
+    let mut shares = BTreeMap::<String, usize>::new();
+    for (_, who) in client.seen() {
+        *shares.entry(who.unwrap_or_default()).or_default() += 1;
+    }
+    println!("answers: {shares:?}");
+    drop(client);
+    assert_eq!(stage.removals(), Vec::new());
+    assert_eq!(stage.seats(), 0);
+    assert_eq!(stage.forbidden(), Vec::<String>::new());
+
+    // Whoever goes away leaves no label behind: a policy, and Mainstay itself.
+    let begun = now();
+    peers(&stage, "full-1", true);
+    turned(&stage, "full-1", "reroute", begun);
+    stage.kubectl(&["delete", "nhp", "full-nodes"]);
+    wait("the label to go with its policy", LATER, || (label(&stage, "full-1") == "true").then_some(())).unwrap();
+    policy(&stage);
+    let begun = now();
+    turned(&stage, "full-1", "reroute", begun);
+    uninstall(&stage.system).expect("an uninstall");
+    assert_eq!(label(&stage, "full-1"), "true", "nobody would bring it back later");
+}
