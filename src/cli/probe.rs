@@ -138,6 +138,12 @@ fn subject(args: &Args) -> Result<Subject, ProbeError> {
         })?;
         (family, source)
     };
+    // A host alone means the port on which the software usually answers.
+    if let Some(port) = usual_port(&source.kind)
+        && is_a_host_alone(&args.address)
+    {
+        base = format!("{base}:{port}");
+    }
     match source.kind {
         SourceKind::CometBft { ref mut rest, .. } => *rest = args.rest.as_ref().map(|_| REST),
         SourceKind::Solana { ref mut vote_account, .. } => vote_account.clone_from(&args.vote_account),
@@ -169,6 +175,28 @@ fn source(subject: &Subject, client: &Client, chain: Option<&str>) -> Option<Any
         of.cloned().ok_or_else(|| Unknown::OurSide("no address was given".into()))
     };
     AnySource::with(&subject.source, client, subject.family, &[] as &[Reference], chain, &base)
+}
+
+fn usual_port(kind: &SourceKind) -> Option<u16> {
+    let (SourceKind::CometBft { port, .. }
+    | SourceKind::Solana { port, .. }
+    | SourceKind::Scrape { port, .. }
+    | SourceKind::Execution(port)
+    | SourceKind::Consensus(port)
+    | SourceKind::Substrate(port)
+    | SourceKind::Web3Signer(port)
+    | SourceKind::Hermes(port)
+    | SourceKind::Chainlink(port)) = kind
+    else {
+        return None;
+    };
+    if let PortName::Number(number) = port { Some(*number).filter(|number| *number > 0) } else { None }
+}
+
+fn is_a_host_alone(address: &str) -> bool {
+    let url = format!("http://{address}").parse::<Url>();
+    let no_port = !address.ends_with(':') && url.is_ok_and(|url| url.port().is_none());
+    no_port && !address.contains('/') && !address.ends_with(":80")
 }
 
 /// A base address without a final slash. Without a scheme it is plain HTTP.

@@ -250,6 +250,7 @@ pub fn all(facts: &Facts<'_>, step: Step) -> Vec<GuardResult> {
             (Guard::Conflict, guards::conflict),
             (Guard::Mode, guards::mode),
             (Guard::Evidence, guards::evidence),
+            (Guard::Rerouted, rotation::settling),
         ],
     };
     ask.iter().map(|(guard, holds)| GuardResult { guard: *guard, held: holds(facts) }).collect()

@@ -65,11 +65,12 @@ pub(super) fn one_at_a_time(facts: &Facts<'_>) -> Option<Held> {
     ledger::rotation_refused(facts.ledger, facts.policy, &facts.target.slot, &services).and_then(Held::because)
 }
 
-/// A target that left its Services may get well by itself, without its load, before it is restarted.
+/// A target that left its Services may get well by itself, without its load, before it is restarted or somebody is called.
+/// One that must be looked at by a person does not.
 pub(super) fn settling(facts: &Facts<'_>) -> Option<Held> {
     let (step, rotation) = (facts.policy.ladder.reroute?, rotation_of(facts)?);
     let ours = rotation.place == Place::Out && rotation.by == facts.policy.id.uid;
-    if !ours || rotation.since >= step.within {
+    if !ours || rotation.since >= step.within || facts.target.verdict.quarantined() {
         return None;
     }
     let end: Mono = facts.now.mono.plus(step.within - rotation.since);

@@ -44,7 +44,7 @@ impl Client {
             while !ends.load(Relaxed) {
                 let at = now();
                 let answer = moniker(service).map_err(|error| error.to_string());
-                mine.lock().unwrap().push((at, answer));
+                mine.lock().expect("a lock").push((at, answer));
                 thread::sleep(Duration::from_millis(10));
             }
         });
@@ -52,7 +52,7 @@ impl Client {
     }
 
     fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().expect("a lock").clone()
     }
 
     /// When this node last answered a new connection, and when it first did after `since`.
@@ -167,19 +167,11 @@ fn a_node_that_falls_behind_leaves_its_service_and_comes_back_unnoticed() {
     assert!(late <= INTERVAL + PROPAGATION, "{late} ms after the rule fired");
     assert_eq!(label(&stage, "full-1"), "false");
 
-    // Another one falls behind too: it leaves, and the last one stays whatever happens to it.
-    peers(&stage, "full-0", true);
-    turned(&stage, "full-0", "reroute", begun);
     let back = now();
-    for pod in ["full-0", "full-1"] {
-        peers(&stage, pod, false);
-    }
-    for pod in ["full-0", "full-1"] {
-        turned(&stage, pod, "rejoin", back);
-        let (_, again) = client.answered(pod, back);
-        wait("it to serve again", SOON, || client.answered(pod, back).1).expect("an answer");
-        println!("{pod} answered again {} ms after its peers came back", again.unwrap_or(now()) - back);
-    }
+    peers(&stage, "full-1", false);
+    turned(&stage, "full-1", "rejoin", back);
+    let again = wait("it to serve again", SOON, || client.answered("full-1", back).1).expect("an answer");
+    println!("it answered again {} ms after its peers came back", again - back);
     let failed: Vec<_> = client.seen().into_iter().filter(|(_, who)| who.is_err()).collect();
     assert_eq!(failed, Vec::new(), "no request failed");
     let mut shares = BTreeMap::<String, usize>::new();

@@ -34,6 +34,20 @@ fn a_subject_is_named_however_it_is_spelled() {
 }
 
 #[test]
+fn a_host_alone_means_the_usual_port() {
+    for (what, address, base) in [
+        ("cometbft", "localhost", "http://localhost:26657"),
+        ("solana", "10.0.0.7", "http://10.0.0.7:8899"),
+        ("cometbft", "[::1]", "http://[::1]:26657"),
+        ("cometbft", "h:80", "http://h:80"),
+        ("cometbft", "https://rpc.example.org", "https://rpc.example.org"),
+        ("cometbft", "h/rpc", "http://h/rpc"),
+    ] {
+        assert_eq!(subject(&args(what, address)).unwrap().base, base, "{address}");
+    }
+}
+
+#[test]
 fn the_path_of_a_page_is_that_of_the_address() {
     for (address, base, path) in [
         ("http://h:1", "http://h:1", "/metrics"),

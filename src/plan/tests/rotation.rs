@@ -84,6 +84,8 @@ fn a_target_out_of_rotation_may_get_well_by_itself_before_it_is_restarted() {
     let soon = out(20 * SECOND);
     assert_eq!(soon.is_held_by(Guard::Rerouted).until, Some(soon.now.mono.plus(40 * SECOND)));
     assert_eq!(step(&out(60 * SECOND)), Some(Step::Restart));
+    let no_restart = out(20 * SECOND).with(|given| given.policy.ladder.restart = None);
+    assert_eq!(no_restart.refusal().guard, Guard::Rerouted, "nor is anybody called yet");
     // Somebody else's label is no reason to wait.
     let theirs = soon.pod(|pod| pod.rotation.by = "another".into());
     assert_eq!(step(&theirs), Some(Step::Restart));
@@ -105,7 +107,7 @@ fn quarantine_takes_out_and_pages_and_takes_the_last_only_by_choice() {
     let forked =
         |given: Given| given.with(|given| given.target.verdict.findings[0].severity = Severity::Quarantine);
     assert_eq!(step(&forked(serving())), Some(Step::Reroute));
-    assert_eq!(step(&forked(out(HOUR))), Some(Step::Page), "no restart mends it");
+    assert_eq!(step(&forked(out(SECOND))), Some(Step::Page), "no restart mends it, and no time");
     let last = || forked(serving()).pod(|pod| pod.rotation.services = Services::Read(vec![service("rpc", 0)]));
     assert_eq!(step(&last()), Some(Step::Page));
     let chosen = last().with(|given| {
