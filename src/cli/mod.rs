@@ -4,6 +4,7 @@ pub mod check;
 pub mod crds;
 pub mod explain;
 mod probe;
+mod replay;
 pub mod retire;
 pub mod run;
 pub mod stop;
@@ -33,6 +34,8 @@ enum Command {
     Probe(probe::Args),
     /// Show a policy with every default filled in, in plain words
     Explain(explain::Args),
+    /// Make a decision of the journal once more, offline
+    Replay(replay::Args),
     /// Run the operator
     Run(run::Args),
     /// Pull the emergency stop: nothing is done to any pod until `go`
@@ -78,6 +81,9 @@ pub enum CliError {
     /// Nothing could be probed.
     #[error(transparent)]
     Probe(#[from] probe::ProbeError),
+    /// No decision could be replayed.
+    #[error(transparent)]
+    Replay(#[from] replay::ReplayError),
     /// The asynchronous runtime could not start.
     #[error("failed to start the runtime: {0}")]
     Runtime(io::Error),
@@ -91,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Run(args) => run::run(args),
         Command::Stop(args) => stop::run_stop(&args),
         Command::Go(args) => stop::run_go(&args),

@@ -1,13 +1,6 @@
 //! From facts to a proposal or a refusal. Both are shown to the user.
 
-use serde::Serialize;
-
-use crate::api::policy::Severity;
-
-use super::{Facts, Guard, GuardResult, Held, Step, all, current_record, is_to_rejoin, next_steps};
-
-/// A record is never longer (bytes): what the journal's schema has room for.
-const MOST_RECORD: usize = 16_000;
+use super::{Facts, Guard, GuardResult, Held, Step, all, current_record, is_to_rejoin, next_steps, record};
 
 /// What is to be done about one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,21 +37,6 @@ pub struct Refusal {
     pub held: Held,
     /// What every guard said.
     pub results: Vec<GuardResult>,
-}
-
-/// The stored form of a decision.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Record<'a> {
-    engine: &'static str,
-    step: Step,
-    target: super::TargetFacts,
-    fleet: &'a super::FleetFacts,
-    chain: &'a super::ChainFacts,
-    joined: &'a [super::JoinedFacts],
-    live: &'a super::Live,
-    now: &'a crate::signal::Now,
-    guards: &'a [GuardResult],
 }
 
 /// Decides about one target.
@@ -100,7 +78,7 @@ pub fn propose(facts: &Facts<'_>) -> Decision {
         step,
         rules: firing.iter().map(|finding| finding.rule.clone()).collect(),
         evidence: bounded(&evidence, 1024),
-        record: write_down(facts, step, &results),
+        record: record::write_down(facts, step, &results),
     })
 }
 
@@ -115,7 +93,7 @@ fn rejoin(facts: &Facts<'_>) -> Decision {
         step,
         rules: Vec::new(),
         evidence: "it is healthy again".into(),
-        record: write_down(facts, step, &results),
+        record: record::write_down(facts, step, &results),
     })
 }
 
@@ -134,38 +112,7 @@ fn held_for_too_long(facts: &Facts<'_>, step: Step, guard: Guard) -> bool {
     untold && guard.needs_a_person() && waited >= restart.within
 }
 
-/// A record that was cut in the middle could never be read again: it is the sentences that are cut, and then the
-/// warnings that go.
-fn write_down(facts: &Facts<'_>, step: Step, guards: &[GuardResult]) -> String {
-    let mut target = facts.target.clone();
-    for sentence in [usize::MAX, 256, 64, 0] {
-        for finding in &mut target.verdict.findings {
-            finding.evidence = bounded(&finding.evidence, sentence);
-        }
-        if sentence == 0 {
-            target.verdict.findings.retain(|finding| finding.firing && finding.severity >= Severity::Critical);
-        }
-        let record = Record {
-            engine: env!("CARGO_PKG_VERSION"),
-            step,
-            target: target.clone(),
-            fleet: facts.fleet,
-            chain: facts.chain,
-            joined: facts.joined,
-            live: facts.live,
-            now: &facts.now,
-            guards,
-        };
-        // Plain data with string keys: this cannot fail, and an empty record would be no reason not to heal.
-        let text = serde_json::to_string(&record).unwrap_or_default();
-        if text.len() <= MOST_RECORD {
-            return text;
-        }
-    }
-    String::new()
-}
-
-fn bounded(text: &str, most: usize) -> String {
+pub(super) fn bounded(text: &str, most: usize) -> String {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;

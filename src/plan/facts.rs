@@ -37,7 +37,7 @@ pub struct Facts<'a> {
 }
 
 /// What is known of the target.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetFacts {
     /// The place it fills, across restarts.
@@ -65,7 +65,7 @@ pub struct TargetFacts {
 }
 
 /// The other targets of the policy: everything but the subject.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FleetFacts {
     /// All targets of the policy, the subject among them.
@@ -81,7 +81,7 @@ pub struct FleetFacts {
 }
 
 /// The chain as a whole, as seen without the subject.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChainFacts {
     /// Whether there is a reference head at all.
@@ -97,7 +97,7 @@ pub struct ChainFacts {
 }
 
 /// Another network that a relayer or an oracle needs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JoinedFacts {
     /// Its name.
@@ -109,7 +109,7 @@ pub struct JoinedFacts {
 }
 
 /// What this process knows about itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnFacts {
     /// Age of the pod cache (milliseconds).
@@ -119,7 +119,7 @@ pub struct OwnFacts {
 }
 
 /// What is read live before an act.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Live {
     /// The emergency stop.
@@ -133,7 +133,7 @@ pub struct Live {
 }
 
 /// The emergency stop.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stop {
     /// Nobody asked to stop.
@@ -143,7 +143,7 @@ pub enum Stop {
 }
 
 /// The pod that has the target's name now.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PodFacts {
     /// There is none.
@@ -155,7 +155,7 @@ pub enum PodFacts {
 /// A pod.
 // Each flag is one guard's own question; an enum of them would only hide that.
 #[expect(clippy::struct_excessive_bools)]
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodPresent {
     /// Its uid.
@@ -233,7 +233,7 @@ pub struct ServiceFacts {
 }
 
 /// The workload that makes the pod.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WorkloadFacts {
     /// Nothing is under way.
@@ -243,7 +243,7 @@ pub enum WorkloadFacts {
 }
 
 /// The node the pod runs on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum NodeFacts {
     /// Ready, and taking pods.

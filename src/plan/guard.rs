@@ -1,13 +1,13 @@
 //! Guards: reasons not to act. All are asked every time; the first that holds is the refusal.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::signal::Mono;
 
 use super::{Facts, Step, guards, rotation};
 
 /// A reason not to act, in the order in which they are asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Guard {
     /// Somebody pulled the emergency stop.
     EmergencyStop,
@@ -69,7 +69,7 @@ pub enum Guard {
 }
 
 /// What a guard said.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GuardResult {
     /// Which.
@@ -79,7 +79,7 @@ pub struct GuardResult {
 }
 
 /// Why a guard holds.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Held {
     /// In one sentence.

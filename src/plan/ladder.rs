@@ -1,13 +1,13 @@
 //! The ladder: which step is next. Its order is fixed, gentlest first.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{api::SlotRecord, judge::VerdictKind};
 
 use super::{Facts, Place, PodFacts, ledger};
 
 /// One rung of the ladder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Step {
     /// Take the pod out of the Services that serve it.

@@ -8,6 +8,7 @@ mod guards;
 mod ladder;
 pub mod ledger;
 pub mod ownership;
+pub mod record;
 mod room;
 mod rotation;
 mod seats;

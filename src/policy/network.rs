@@ -1,9 +1,12 @@
 //! A network after validation.
 
+use serde::{Deserialize, Serialize};
+
 use crate::api::{Family, Network, Upgrades};
 
 /// A validated network. All times in milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct NetworkPlan {
     /// Its name.
     pub name: String,
@@ -28,7 +31,8 @@ pub struct NetworkPlan {
 }
 
 /// A node outside the cluster that is asked for the head.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Reference {
     /// Its name.
     pub name: String,

@@ -2,4 +2,5 @@
 
 mod guards;
 mod ladder;
+mod record;
 mod rotation;
