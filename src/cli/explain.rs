@@ -1,12 +1,15 @@
 //! `mainstay explain`: a policy with every default filled in, in plain words.
 
 mod filled;
+mod live;
 mod words;
 
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde_json::Value;
+
+pub use live::LiveError;
 
 use super::{CliError, check, print};
 use crate::{
@@ -17,9 +20,15 @@ use crate::{
 /// Arguments of `mainstay explain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// File with the policy; `-` for stdin
-    #[arg(value_name = "FILE")]
+    /// File with the policy, `-` for stdin, or `nhp/NAME` for a policy of the cluster as it stands
+    #[arg(value_name = "FILE|nhp/NAME")]
     file: String,
+    /// Of a policy of the cluster: its namespace; without it the one of the current context
+    #[arg(long, short)]
+    namespace: Option<String>,
+    /// Of a policy of the cluster: this target only
+    #[arg(long, value_name = "POD")]
+    target: Option<String>,
     /// The family of the policy's network, where the file does not hold that network as well
     #[arg(long, value_parser = super::family)]
     family: Option<Family>,
@@ -39,6 +48,11 @@ pub enum Output {
 
 /// Explains every policy of a file; what is wrong with it is told instead.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
+    if let Some(name) = args.file.strip_prefix("nhp/") {
+        let found = super::block_on(live::find(name, args.namespace.as_deref()))??;
+        print(&live::explain(&found, args.target.as_deref())?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let text = super::read(&args.file)?;
     let report = check::check(&[(args.file.clone(), text.clone())], args.family);
     let policies = policies(&text);

@@ -32,7 +32,7 @@ enum Command {
     Check(check::Args),
     /// Ask a node what it tells, and show it as signals; the first thing to try
     Probe(probe::Args),
-    /// Show a policy with every default filled in, in plain words
+    /// Show a policy with every default filled in, in plain words; or one of the cluster, and why it does or does not act
     Explain(explain::Args),
     /// Make a decision of the journal once more, offline
     Replay(replay::Args),
@@ -81,6 +81,9 @@ pub enum CliError {
     /// Nothing could be probed.
     #[error(transparent)]
     Probe(#[from] probe::ProbeError),
+    /// A policy of the cluster could not be explained.
+    #[error(transparent)]
+    Live(#[from] explain::LiveError),
     /// No decision could be replayed.
     #[error(transparent)]
     Replay(#[from] replay::ReplayError),

@@ -184,7 +184,17 @@ type Question = fn(&Facts<'_>) -> Option<Held>;
 /// once more with live ones, right before the act.
 #[must_use]
 pub fn all(facts: &Facts<'_>, step: Step) -> Vec<GuardResult> {
-    let ask: &[(Guard, Question)] = match step {
+    asked(step).iter().map(|(guard, holds)| GuardResult { guard: *guard, held: holds(facts) }).collect()
+}
+
+/// The guards of a step, in the order in which they are asked.
+#[must_use]
+pub fn guards_of(step: Step) -> Vec<Guard> {
+    asked(step).iter().map(|(guard, _)| *guard).collect()
+}
+
+fn asked(step: Step) -> &'static [(Guard, Question)] {
+    match step {
         // Nobody is disturbed by it, so that it may be done to a young pod, to one that catches up, and around a
         // rollout; but what is not known for certain must not empty a Service.
         Step::Reroute => &[
@@ -252,6 +262,5 @@ pub fn all(facts: &Facts<'_>, step: Step) -> Vec<GuardResult> {
             (Guard::Evidence, guards::evidence),
             (Guard::Rerouted, rotation::settling),
         ],
-    };
-    ask.iter().map(|(guard, holds)| GuardResult { guard: *guard, held: holds(facts) }).collect()
+    }
 }

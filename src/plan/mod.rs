@@ -22,5 +22,5 @@ pub use facts::{
     ChainFacts, Facts, FleetFacts, JoinedFacts, Live, NodeFacts, OwnFacts, Place, PodFacts, PodPresent, Rotation,
     ServiceFacts, Services, Stop, TargetFacts, WorkloadFacts,
 };
-pub use guard::{Guard, GuardResult, Held, all};
+pub use guard::{Guard, GuardResult, Held, all, guards_of};
 pub use ladder::{Step, current_record, is_to_rejoin, next_steps};

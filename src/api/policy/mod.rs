@@ -16,7 +16,7 @@ pub use guard::{Budget, Guard, ProgressGuard};
 pub use remediation::{Backoff, Page, Remediation, Reroute, Restart};
 pub use rules::{Absent, Breaching, Clear, Diverged, HealthRule, Severity, Stalled};
 pub use signals::{Combine, PRESET_RULES, SIGNAL_NAMES, SignalName, SignalSource, TIME_SIGNALS};
-pub use status::{Counts, NodeHealthPolicyStatus, TargetStatus};
+pub use status::{Counts, HeldGuard, NodeHealthPolicyStatus, TargetStatus};
 pub use telemetry::{
     CometBftSource, Exporter, FeedSource, HttpJsonSource, PortName, PortSource, PrometheusSource, ScrapeSource,
     SolanaSource, TelemetrySource, WalletSource,

@@ -74,4 +74,22 @@ pub struct TargetStatus {
     /// Until when it holds, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Time>,
+    /// Every guard that holds, in the order in which they are asked; all others of that step pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub holding: Vec<HeldGuard>,
+}
+
+/// A guard that holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldGuard {
+    /// Its name.
+    pub guard: String,
+    /// Why it holds.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Until when, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
 }

@@ -7,12 +7,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use crate::{
     api::{
         NodeHealthPolicy,
-        policy::{Counts, NodeHealthPolicyStatus, TargetStatus},
+        policy::{Counts, HeldGuard, NodeHealthPolicyStatus, TargetStatus},
     },
     controller::{context::Context, policy::Decided, world::PolicySnapshot},
     judge::VerdictKind,
     notify::{Notice, Severity, State},
-    plan::{Decision, Guard, Step},
+    plan::{Decision, Guard, Held, Step},
     signal::Now,
 };
 
@@ -24,6 +24,9 @@ use super::{
 /// Targets that are listed; the counts say how many more there are.
 const MOST_TARGETS: usize = 32;
 const MOST_TEXT: usize = 512;
+/// Guards that are listed of one target, and how much of what each says: 32 targets are to fit into one object.
+const MOST_GUARDS: usize = 32;
+const MOST_GUARD_TEXT: usize = 160;
 const BLIND: &str = "most targets cannot be judged, or all of them are unhealthy at once: suspect the telemetry, the \
                      network or a release. Nobody is restarted until it is known which";
 
@@ -67,6 +70,7 @@ fn target_status(decided: &Decided<'_>, now: Now) -> TargetStatus {
         guard: String::new(),
         guard_message: String::new(),
         until: None,
+        holding: Vec::new(),
     };
     match &decided.decision {
         Decision::Nothing => {
@@ -80,9 +84,19 @@ fn target_status(decided: &Decided<'_>, now: Now) -> TargetStatus {
             refusal.guard.name().clone_into(&mut status.guard);
             status.guard_message = refusal.held.why.chars().take(MOST_TEXT).collect();
             status.until = refusal.held.until.map(|until| time(now.wall_of(until)));
+            let holding = refusal.results.iter().filter_map(|said| Some((said.guard, said.held.as_ref()?)));
+            status.holding = holding.take(MOST_GUARDS).map(|(guard, held)| holds(guard, held, now)).collect();
         }
     }
     status
+}
+
+fn holds(guard: Guard, held: &Held, now: Now) -> HeldGuard {
+    HeldGuard {
+        guard: guard.name().to_owned(),
+        message: held.why.chars().take(MOST_GUARD_TEXT).collect(),
+        until: held.until.map(|until| time(now.wall_of(until))),
+    }
 }
 
 /// Writes the status of a policy, if it says anything new.
@@ -194,6 +208,10 @@ fn freeze(target: &mut TargetStatus, known: &[TargetStatus]) {
     let before = known.iter().find(|before| before.pod == target.pod && before.verdict == target.verdict);
     let Some(before) = before else { return };
     target.since.clone_from(&before.since);
+    let names = |of: &TargetStatus| of.holding.iter().map(|held| held.guard.clone()).collect::<Vec<_>>();
+    if names(before) == names(target) {
+        target.holding.clone_from(&before.holding);
+    }
     if before.guard == target.guard {
         target.guard_message.clone_from(&before.guard_message);
         target.until.clone_from(&before.until);

@@ -61,7 +61,7 @@ fn sentences_are_cut_before_anything_that_decides() {
 #[test]
 fn what_does_not_fit_is_left_out_whole() {
     let crowded = facts().with(|given| {
-        given.joined = vec![crate::plan::JoinedFacts { network: "x".repeat(200), known: true, moves: true }; 100]
+        given.joined = vec![crate::plan::JoinedFacts { network: "x".repeat(200), known: true, moves: true }; 100];
     });
     let Decision::Proposed(proposal) = crowded.decide() else { panic!("nothing is in the way") };
     assert_eq!(proposal.record, "");
