@@ -300,6 +300,7 @@ fn chain(references: usize) -> Chain {
     let reference =
         |index| Reference { name: format!("r{index}"), url: format!("https://r{index}.example"), rest: None };
     Chain::new(&NetworkPlan {
+        budget: Vec::new(),
         name: "hub".into(),
         uid: "uid".into(),
         family: Family::CometBFT,

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Seats and recent actions of one `Network`, which has the same name.
-#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[kube(
     group = "mainstay.dev",
     version = "v1alpha1",
@@ -124,6 +124,10 @@ pub struct ActionRecord {
     /// Uid of the remediation.
     #[schemars(length(max = 36))]
     pub remediation: String,
+    /// Sixteen digits that stand for the slot: its name may be long, and the ledger is small.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 16))]
+    pub slot: String,
     /// When the seat for it was taken (milliseconds, API server's clock).
     pub at: i64,
     /// Whether it was only written down (mode `DryRun`).

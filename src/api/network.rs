@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Duration;
+use super::{Duration, policy::Budget};
 
 /// One chain: how its nodes are recognised, who may act on them, and where a second opinion comes from.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +64,10 @@ pub struct NetworkSpec {
     #[serde(default = "default_max_concurrent")]
     #[schemars(range(min = 0, max = 1000))]
     pub max_concurrent: i32,
+    /// At most so many actions in so long on this chain, over all policies and namespaces, beside their own budgets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub budget: Vec<Budget>,
 }
 
 /// Where planned upgrades are learned.

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use crate::{
-    api::{Network, NodeHealthPolicy, NodeRemediation},
+    api::{Network, NodeHealthPolicy, NodeRemediation, Phase},
     config::Config,
     effect::{StopRef, event::Events},
     lead::Leadership,
@@ -22,8 +22,9 @@ use super::{
     clients::{CacheAge, Clients, ServerClock},
     observe::PodView,
     queue::Queue,
+    remediation::Standing,
     watch::{Key, Store, WatchState},
-    world::World,
+    world::{PolicySnapshot, World},
 };
 
 /// The caches.
@@ -111,6 +112,23 @@ impl Context {
     /// Whether this replica leads, right now.
     pub fn leads(&self) -> bool {
         self.lead.leads(self.clock.mono())
+    }
+
+    /// A policy with its targets, frozen now, with what is being healed on the networks that it needs.
+    pub fn snapshot(&self, key: &Key, now: Now) -> Option<PolicySnapshot> {
+        let mut snapshot = self.world().snapshot(key, now.mono, now.server)?;
+        if !snapshot.policy.joins.is_empty() {
+            let journal = self.stores.remediations.list();
+            let heals = |entry: &Arc<NodeRemediation>, network: &str| {
+                entry.spec.network == network
+                    && entry.spec.action.restart.is_some()
+                    && matches!(entry.phase(), Phase::Acting | Phase::Verifying)
+            };
+            for joined in snapshot.targets.iter_mut().flat_map(|target| &mut target.joined) {
+                joined.healing = journal.iter().any(|entry| heals(entry, &joined.network));
+            }
+        }
+        Some(snapshot)
     }
 
     /// What this process sees.

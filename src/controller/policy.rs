@@ -59,7 +59,7 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
         report::unreadable_policy(&ctx, &invalid, now).await;
         return Some(TICK);
     };
-    let snapshot = ctx.world().snapshot(&key, now.mono, now.server);
+    let snapshot = ctx.snapshot(&key, now);
     let Some(snapshot) = snapshot else {
         report::invalid(&ctx, &object, now).await;
         return Some(TICK);
@@ -298,6 +298,7 @@ struct Gathered<'a> {
     live: &'a plan::Live,
     ledger: &'a NetworkLedgerSpec,
     fleet: plan::FleetFacts,
+    hours: plan::Hours,
     now: Now,
 }
 
@@ -311,7 +312,8 @@ fn facts<'a>(
 ) -> Gathered<'a> {
     let seated: BTreeSet<String> = ledger.seats.iter().map(|seat| seat.slot.clone()).collect();
     let fleet = snapshot.fleet(&target.facts.uid, &seated);
-    Gathered { ctx, snapshot, target, live, ledger, fleet, now }
+    let hours = plan::Hours::of(&snapshot.policy, now);
+    Gathered { ctx, snapshot, target, live, ledger, fleet, hours, now }
 }
 
 impl Gathered<'_> {
@@ -326,6 +328,7 @@ impl Gathered<'_> {
             chain: &self.target.chain,
             joined: &self.target.joined,
             live: self.live,
+            hours: &self.hours,
             own: self.ctx.own_facts(),
             now: self.now,
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     api::{NodeRemediation, Phase, PolicyRef, RemediationRef},
     effect::{self, journal, ledger as ledgers},
-    plan::{Facts, Guard, GuardResult, PodFacts, Step, all, ledger},
+    plan::{Facts, Guard, GuardResult, Hours, PodFacts, Step, all, ledger},
     remedy::{self, Effect, End, Event, Kind, Observation, Order, SeatOutcome},
     signal::Server,
 };
@@ -162,6 +162,7 @@ impl<'a> Life<'a> {
             chain: &target.chain,
             joined: &target.joined,
             live: &live,
+            hours: &Hours::of(&snapshot.policy, now),
             own: ctx.own_facts(),
             now,
         };
@@ -187,6 +188,7 @@ impl<'a> Life<'a> {
             installation: &ctx.installation,
             policy,
             network_max: snapshot.network.max_concurrent,
+            network_budget: &snapshot.network.budget,
             remediation: self.reference(),
             slot: &spec.target.slot,
             attempt: spec.attempt,
@@ -293,7 +295,7 @@ impl<'a> Life<'a> {
 
     fn snapshot(&self) -> Option<PolicySnapshot> {
         let now = self.ctx.now();
-        let snapshot = self.ctx.world().snapshot(&self.policy_key(), now.mono, now.server)?;
+        let snapshot = self.ctx.snapshot(&self.policy_key(), now)?;
         (snapshot.policy.id.uid == self.object.spec.policy.uid).then_some(snapshot)
     }
 

@@ -70,6 +70,8 @@ struct NetworkEntry {
 #[derive(Debug)]
 struct PolicyEntry {
     policy: Arc<Policy>,
+    /// When it was first seen.
+    since: Mono,
     targets: BTreeMap<String, TargetEntry>,
     /// The last unbroken health of each slot, across pods.
     health: BTreeMap<String, Health>,
@@ -157,7 +159,8 @@ impl World {
                 _ => {
                     let (targets, health) = (BTreeMap::new(), BTreeMap::new());
                     let key = key_of(&policy);
-                    self.policies.insert(key, PolicyEntry { policy: Arc::new(policy), targets, health });
+                    self.policies
+                        .insert(key, PolicyEntry { policy: Arc::new(policy), since: now, targets, health });
                 }
             }
         }

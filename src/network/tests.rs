@@ -18,6 +18,7 @@ fn plan(references: &[&str]) -> NetworkPlan {
     let reference =
         |name: &&str| Reference { name: (*name).into(), url: format!("https://{name}.example"), rest: None };
     NetworkPlan {
+        budget: Vec::new(),
         name: "hub".into(),
         uid: "uid".into(),
         family: Family::CometBFT,

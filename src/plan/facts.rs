@@ -9,6 +9,8 @@ use crate::{
     signal::{Mono, Now, Server},
 };
 
+use super::budget::Spending;
+
 /// What one decision about one target rests on.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
@@ -30,6 +32,8 @@ pub struct Facts<'a> {
     pub joined: &'a [JoinedFacts],
     /// What was read live, or, while proposing, what the cache says.
     pub live: &'a Live,
+    /// Whether this is a time in which nothing is begun.
+    pub hours: &'a Hours,
     /// What this process knows about itself.
     pub own: OwnFacts,
     /// Now, on all three clocks.
@@ -78,6 +82,15 @@ pub struct FleetFacts {
     pub unhealthy: u32,
     /// All targets whose verdict is `Suspect`: on the way to it.
     pub suspect: u32,
+    /// Unhealthy targets on the node of the subject, itself among them.
+    #[serde(default)]
+    pub unhealthy_here: u32,
+    /// Healthy targets on other nodes.
+    #[serde(default)]
+    pub well_elsewhere: u32,
+    /// Targets that came to the policy within the last ten minutes, long after the policy itself.
+    #[serde(default)]
+    pub new_targets: u32,
 }
 
 /// The chain as a whole, as seen without the subject.
@@ -106,7 +119,23 @@ pub struct JoinedFacts {
     pub known: bool,
     /// Whether its head rises.
     pub moves: bool,
+    /// Whether a node of it is being restarted.
+    #[serde(default)]
+    pub healing: bool,
 }
+
+/// Whether this is a time in which nothing is begun: the policy's windows, resolved to instants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hours {
+    /// Why nothing is begun now.
+    pub closed: Option<String>,
+    /// Until when, where that is known.
+    pub until: Option<Mono>,
+}
+
+/// A target that came to its policy within this time (milliseconds) is new.
+pub const GROWTH: u64 = 600_000;
 
 /// What this process knows about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -284,7 +313,32 @@ impl Rotation {
     }
 }
 
+impl Hours {
+    /// The policy's windows at this instant.
+    #[must_use]
+    pub fn of(policy: &Policy, now: Now) -> Self {
+        let closed = crate::policy::closed(&policy.limits.windows, now.wall.0);
+        let until = closed
+            .as_ref()
+            .and_then(|(_, until)| *until)
+            .map(|until| now.mono.plus(u64::try_from(until.saturating_sub(now.wall.0)).unwrap_or(0)));
+        Self { closed: closed.map(|(why, _)| why), until }
+    }
+}
+
 impl Facts<'_> {
+    /// What limits its actions.
+    #[must_use]
+    pub fn spending(&self) -> Spending<'_> {
+        Spending {
+            ledger: self.ledger,
+            policy: self.policy,
+            of_network: &self.network.budget,
+            slot: &self.target.slot,
+            simulated: self.simulated(),
+        }
+    }
+
     /// When the oldest firing breach began.
     #[must_use]
     pub fn breach_since(&self) -> Mono {

@@ -29,8 +29,16 @@ pub enum Guard {
     NodeUnfit,
     /// The kubelet is restarting it already.
     CrashLoop,
+    /// This is a time in which nothing is begun.
+    Window,
     /// What we see may be what is wrong with us.
     TelemetryLost,
+    /// Whatever is ill is on one node.
+    Correlated,
+    /// The policy suddenly has far more targets than before.
+    Growth,
+    /// What it depends on is being healed.
+    Dependency,
     /// The chain is about to be upgraded, or waits for it.
     Upgrading,
     /// There are two chains under one name.
@@ -54,8 +62,10 @@ pub enum Guard {
     Exhausted,
     /// The slot rests after the last step.
     Cooldown,
-    /// The budget of the policy is used up.
+    /// A budget is used up: of the policy, of the target or of the network.
     Budget,
+    /// So many targets were acted on in so short a time that this one waits.
+    Storm,
     /// Too few others are healthy.
     MinHealthy,
     /// Others are being acted on.
@@ -116,6 +126,11 @@ impl Guard {
             Self::Exhausted => "Exhausted",
             Self::Cooldown => "Cooldown",
             Self::Budget => "Budget",
+            Self::Storm => "Storm",
+            Self::Window => "Window",
+            Self::Correlated => "Correlated",
+            Self::Dependency => "Dependency",
+            Self::Growth => "Growth",
             Self::MinHealthy => "MinHealthy",
             Self::MaxConcurrent => "MaxConcurrent",
             Self::LedgerFull => "LedgerFull",
@@ -137,6 +152,9 @@ impl Guard {
             | Self::CrashLoop
             | Self::Upgrading
             | Self::Budget
+            | Self::Storm
+            | Self::Correlated
+            | Self::Growth
             | Self::MinHealthy
             | Self::LedgerFull
             | Self::DisruptionBudget => true,
@@ -157,6 +175,8 @@ impl Guard {
             | Self::Rotation
             | Self::Exhausted
             | Self::Cooldown
+            | Self::Window
+            | Self::Dependency
             | Self::MaxConcurrent
             | Self::Withdrawn => false,
         }
@@ -239,7 +259,11 @@ fn asked(step: Step) -> &'static [(Guard, Question)] {
             (Guard::Rollout, guards::rollout),
             (Guard::NodeUnfit, guards::node_unfit),
             (Guard::CrashLoop, guards::crash_loop),
+            (Guard::Window, guards::window),
             (Guard::TelemetryLost, guards::telemetry_lost),
+            (Guard::Correlated, guards::correlated),
+            (Guard::Growth, guards::growth),
+            (Guard::Dependency, guards::dependency),
             (Guard::Upgrading, guards::upgrading),
             (Guard::Diverged, guards::diverged),
             (Guard::NetworkStalled, guards::network_stalled),
@@ -251,6 +275,7 @@ fn asked(step: Step) -> &'static [(Guard, Question)] {
             (Guard::Exhausted, guards::exhausted),
             (Guard::Cooldown, guards::cooldown),
             (Guard::Budget, guards::budget),
+            (Guard::Storm, guards::storm),
             (Guard::MinHealthy, guards::min_healthy),
             (Guard::MaxConcurrent, guards::max_concurrent),
         ],

@@ -1,13 +1,14 @@
 //! What each guard looks at. Every function answers one question and returns why it holds, or nothing.
 
 use crate::{
-    api::policy::Mode,
+    api::{SeatStep, policy::Mode},
     policy::required_healthy,
     signal::{Mono, Server},
 };
 
 use super::{
-    Facts, NodeFacts, PodFacts, Stop, WorkloadFacts, guard::Held, ladder::current_record, ledger, ownership,
+    Facts, Hours, NodeFacts, PodFacts, Stop, WorkloadFacts, budget::Reached, facts::GROWTH, guard::Held,
+    ladder::current_record, ledger, ownership,
 };
 
 /// A cache older than this (milliseconds) is not believed: the watch renews itself every 25 s.
@@ -253,13 +254,68 @@ pub(super) fn cooldown(facts: &Facts<'_>) -> Option<Held> {
 }
 
 pub(super) fn budget(facts: &Facts<'_>) -> Option<Held> {
-    let (limit, end) = ledger::budget_exceeded(facts.ledger, facts.policy, facts.simulated(), facts.now.server)?;
-    let why =
-        format!("{} actions in {} are allowed, and they are used up", limit.actions, ledger::span(limit.per));
-    match end {
-        Some(end) => held_until(facts, end, |_| why.clone()),
-        None => Held::because(why),
+    reached(facts, facts.spending().used_up(facts.now.server)?)
+}
+
+pub(super) fn storm(facts: &Facts<'_>) -> Option<Held> {
+    reached(facts, facts.spending().storm(facts.now.server)?)
+}
+
+fn reached(facts: &Facts<'_>, limit: Reached) -> Option<Held> {
+    match limit.until {
+        Some(end) => held_until(facts, end, |_| limit.why.clone()),
+        None => Held::because(limit.why),
     }
+}
+
+/// A time that somebody set apart, in which nothing is begun.
+pub(super) fn window(facts: &Facts<'_>) -> Option<Held> {
+    let Hours { closed, until } = facts.hours;
+    let why = closed.as_ref()?;
+    Some(Held { why: why.clone(), until: *until })
+}
+
+/// A relayer or an oracle that cannot reach its node is not ill: the node is being healed.
+pub(super) fn dependency(facts: &Facts<'_>) -> Option<Held> {
+    if facts.policy.follows_the_chain() {
+        return None;
+    }
+    let own = facts.ledger.seats.iter().find(|seat| {
+        seat.step == SeatStep::Restart && seat.policy.uid != facts.policy.id.uid && !seat.slot.is_empty()
+    });
+    if let Some(seat) = own {
+        return Held::because(format!("{} of its network is being healed, and it may depend on that", seat.slot));
+    }
+    let joined = facts.joined.iter().find(|joined| joined.healing)?;
+    Held::because(format!("a node of network {}, which it needs, is being healed", joined.network))
+}
+
+/// What is ill on one node alone is that node's affair: a restart would put the pod back on it. Where all targets are on
+/// one node this says nothing.
+pub(super) fn correlated(facts: &Facts<'_>) -> Option<Held> {
+    let fleet = facts.fleet;
+    let here_alone = fleet.unhealthy_here >= 2 && fleet.unhealthy_here == fleet.unhealthy;
+    if !here_alone || fleet.well_elsewhere == 0 {
+        return None;
+    }
+    Held::because(format!(
+        "all {} unhealthy targets are on one node, and {} elsewhere are well: suspect the node",
+        fleet.unhealthy, fleet.well_elsewhere
+    ))
+}
+
+/// A selector that suddenly matches far more pods than before was hardly meant to.
+pub(super) fn growth(facts: &Facts<'_>) -> Option<Held> {
+    let fleet = facts.fleet;
+    if fleet.new_targets < 3 || fleet.new_targets * 2 <= fleet.targets {
+        return None;
+    }
+    Held::because(format!(
+        "{} of {} targets are new within {} min: look whether the selector means them",
+        fleet.new_targets,
+        fleet.targets,
+        GROWTH / 60_000
+    ))
 }
 
 pub(super) fn min_healthy(facts: &Facts<'_>) -> Option<Held> {

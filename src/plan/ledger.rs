@@ -11,7 +11,12 @@ use crate::{
 };
 
 pub use super::seats::{doubtful, rotation_refused, seat_refused};
-use super::{Guard, Step, ownership, room::forget};
+use super::{
+    Guard, Step,
+    budget::{Spending, stands_for},
+    ownership,
+    room::forget,
+};
 
 /// Services that a seat names at most, as the schema has them.
 const MOST_SERVICES: usize = 16;
@@ -29,6 +34,8 @@ pub struct Ask<'a> {
     pub policy: &'a Policy,
     /// Disruptive actions at once on the network.
     pub network_max: u32,
+    /// The network's own budget.
+    pub network_budget: &'a [BudgetLimit],
     /// For which remediation.
     pub remediation: RemediationRef,
     /// On which slot.
@@ -134,6 +141,7 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
             next.actions.push(ActionRecord {
                 policy: ask.policy.id.uid.clone(),
                 remediation: ask.remediation.uid.clone(),
+                slot: stands_for(ask.slot),
                 at: ask.now.0,
                 simulated: ask.simulated,
             });
@@ -163,8 +171,18 @@ fn restart_refused(ledger: &NetworkLedgerSpec, ask: &Ask<'_>, record: &SlotRecor
             return refuse(Guard::Cooldown, "the slot rests after its last restart".into());
         }
     }
-    if let Some((limit, _)) = budget_exceeded(ledger, ask.policy, ask.simulated, ask.now) {
-        return refuse(Guard::Budget, format!("{} actions in {} are used up", limit.actions, span(limit.per)));
+    let spending = Spending {
+        ledger,
+        policy: ask.policy,
+        of_network: ask.network_budget,
+        slot: ask.slot,
+        simulated: ask.simulated,
+    };
+    if let Some(spent) = spending.used_up(ask.now) {
+        return refuse(Guard::Budget, spent.why);
+    }
+    if let Some(storm) = spending.storm(ask.now) {
+        return refuse(Guard::Storm, storm.why);
     }
     if ask.simulated {
         return None;
@@ -302,34 +320,6 @@ pub fn rests_until(record: &SlotRecord, step: &RestartStep) -> Option<Server> {
     let factor = u64::from(step.backoff_factor).saturating_pow(done - 1);
     let rest = step.cooldown.saturating_mul(factor).min(step.backoff_max.max(step.cooldown)).min(LONGEST);
     Some(Server(record.last_at).plus(rest))
-}
-
-/// The budget that is used up, and when its oldest action leaves the window; never, if none is allowed.
-#[must_use]
-pub fn budget_exceeded(
-    ledger: &NetworkLedgerSpec,
-    policy: &Policy,
-    simulated: bool,
-    now: Server,
-) -> Option<(BudgetLimit, Option<Server>)> {
-    // No limits at all are no licence: an empty budget is a budget of nothing.
-    let nothing = [BudgetLimit { actions: 0, per: HOUR }];
-    let budget = if policy.limits.budget.is_empty() { &nothing[..] } else { &policy.limits.budget };
-    budget.iter().find_map(|limit| {
-        let most = usize::try_from(limit.actions).unwrap_or(usize::MAX);
-        let mut recent = ledger.actions.iter().filter(|action| {
-            action.policy == policy.id.uid
-                && action.simulated == simulated
-                && now.since(Server(action.at)) < limit.per
-        });
-        let count = recent.clone().count();
-        if count < most {
-            return None;
-        }
-        // When so many have left that one more fits.
-        let leaves = if most == 0 { None } else { recent.nth(count - most) };
-        Some((*limit, leaves.map(|action| Server(action.at).plus(limit.per))))
-    })
 }
 
 /// A span of milliseconds, for people.

@@ -1,6 +1,7 @@
 //! PURE. What may be done? The ladder says which step is next, the guards say whether it may be taken now, and the
 //! ledger is the record that limits rest on.
 
+mod budget;
 mod decision;
 mod facts;
 mod guard;
@@ -17,10 +18,11 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use budget::Spending;
 pub use decision::{Decision, Proposal, Refusal, propose};
 pub use facts::{
-    ChainFacts, Facts, FleetFacts, JoinedFacts, Live, NodeFacts, OwnFacts, Place, PodFacts, PodPresent, Rotation,
-    ServiceFacts, Services, Stop, TargetFacts, WorkloadFacts,
+    ChainFacts, Facts, FleetFacts, GROWTH, Hours, JoinedFacts, Live, NodeFacts, OwnFacts, Place, PodFacts,
+    PodPresent, Rotation, ServiceFacts, Services, Stop, TargetFacts, WorkloadFacts,
 };
 pub use guard::{Guard, GuardResult, Held, all, guards_of};
 pub use ladder::{Step, current_record, is_to_rejoin, next_steps};

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    ChainFacts, Decision, Facts, FleetFacts, GuardResult, JoinedFacts, Live, OwnFacts, Step, TargetFacts,
+    ChainFacts, Decision, Facts, FleetFacts, GuardResult, Hours, JoinedFacts, Live, OwnFacts, Step, TargetFacts,
     decision::bounded, propose,
 };
 
@@ -39,6 +39,9 @@ pub struct Record {
     pub joined: Vec<JoinedFacts>,
     /// What was read live.
     pub live: Live,
+    /// Whether it was a time in which nothing is begun.
+    #[serde(default)]
+    pub hours: Hours,
     /// What the process knew about itself.
     pub own: OwnFacts,
     /// When it was.
@@ -74,6 +77,7 @@ pub(super) fn write_down(facts: &Facts<'_>, step: Step, guards: &[GuardResult]) 
         chain: facts.chain.clone(),
         joined: facts.joined.to_vec(),
         live: facts.live.clone(),
+        hours: facts.hours.clone(),
         own: facts.own,
         now: facts.now,
         installation: facts.installation.to_owned(),
@@ -113,6 +117,7 @@ fn of_network(network: &NetworkPlan, namespace: &str) -> NetworkPlan {
 #[must_use]
 pub fn narrowed(facts: &Facts<'_>) -> NetworkLedgerSpec {
     let (ledger, policy) = (facts.ledger, facts.policy);
+    let of_network = facts.network.budget.iter().map(|limit| limit.per).max().unwrap_or(0);
     let longest = policy.longest_budget().max(super::ledger::HOUR);
     let seats = ledger.seats.iter().map(|seat| LedgerSeat {
         remediation: RemediationRef { namespace: String::new(), name: String::new(), uid: String::new() },
@@ -123,9 +128,8 @@ pub fn narrowed(facts: &Facts<'_>) -> NetworkLedgerSpec {
         ..seat.clone()
     });
     let actions = ledger.actions.iter().filter(|action| {
-        action.policy == policy.id.uid
-            && action.simulated == facts.simulated()
-            && facts.now.server.since(Server(action.at)) < longest
+        let window = if action.policy == policy.id.uid { longest.max(of_network) } else { of_network };
+        action.simulated == facts.simulated() && facts.now.server.since(Server(action.at)) < window
     });
     let slots = ledger.slots.iter().filter(|record| {
         record.policy == policy.id.uid && record.slot == facts.target.slot && record.simulated == facts.simulated()
@@ -153,6 +157,7 @@ impl Record {
             chain: &self.chain,
             joined: &self.joined,
             live: &self.live,
+            hours: &self.hours,
             own: self.own,
             now: self.now,
         }
@@ -173,13 +178,10 @@ impl Record {
             let (then, now) = (self.step.name(), proposal.step.name());
             return Replay::Differs(format!("it was {then}, and would be {now} now"));
         }
+        // A later version may ask more guards than this one did: they let it pass, or it would not be proposed.
         let guards = super::all(&self.facts(), proposal.step);
-        let other = guards.iter().zip(&self.guards).find(|(now, then)| now != then);
-        match other {
-            Some((now, _)) => Replay::Differs(format!("the guard {} says something else now", now.guard.name())),
-            None if guards.len() != self.guards.len() => {
-                Replay::Differs(format!("{} guards were asked, and {} are now", self.guards.len(), guards.len()))
-            }
+        match self.guards.iter().find(|then| !guards.contains(then)) {
+            Some(then) => Replay::Differs(format!("the guard {} says something else now", then.guard.name())),
             None => Replay::Same,
         }
     }

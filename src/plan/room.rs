@@ -19,7 +19,8 @@ const MOST_SLOTS: usize = 256;
 pub(super) fn forget(ledger: &mut NetworkLedgerSpec, ask: &Ask<'_>) -> bool {
     // A policy's own window is known; of other policies only the longest there may be. One hour at least: the action
     // is also how a remediation that asks twice is recognised.
-    let own = ask.policy.longest_budget().max(HOUR);
+    let of_network = ask.network_budget.iter().map(|limit| limit.per).max().unwrap_or(0);
+    let own = ask.policy.longest_budget().max(of_network).max(HOUR);
     ledger.actions.retain(|action| {
         let window = if action.policy == ask.policy.id.uid { own } else { LONGEST };
         ask.now.since(Server(action.at)) < window

@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    ChainFacts, Decision, Facts, FleetFacts, Guard, Held, JoinedFacts, Live, NodeFacts, OwnFacts, PodFacts,
+    ChainFacts, Decision, Facts, FleetFacts, Guard, Held, Hours, JoinedFacts, Live, NodeFacts, OwnFacts, PodFacts,
     PodPresent, Refusal, Rotation, Step, Stop, TargetFacts, WorkloadFacts, all, propose,
 };
 
@@ -41,6 +41,7 @@ pub struct Given {
     pub chain: ChainFacts,
     pub joined: Vec<JoinedFacts>,
     pub live: Live,
+    pub hours: Hours,
     pub own: OwnFacts,
     pub now: Now,
 }
@@ -69,7 +70,14 @@ pub fn facts() -> Given {
             by_hand: false,
             contested: false,
         },
-        fleet: FleetFacts { targets: 3, healthy_others: 2, unknown: 0, unhealthy: 1, suspect: 0 },
+        fleet: FleetFacts {
+            targets: 3,
+            healthy_others: 2,
+            unknown: 0,
+            unhealthy: 1,
+            suspect: 0,
+            ..FleetFacts::default()
+        },
         chain: ChainFacts {
             known: true,
             risen_at: ago(2 * SECOND),
@@ -96,6 +104,7 @@ pub fn facts() -> Given {
             workload: WorkloadFacts::Settled,
             node: NodeFacts::Ready,
         },
+        hours: Hours::default(),
         own: OwnFacts { cache_age: SECOND, schema_current: true },
         now: Now { mono: Mono(NOW), wall: Wall(SERVER), server: Server(SERVER) },
     }
@@ -133,6 +142,7 @@ pub fn network() -> NetworkPlan {
         references: Vec::new(),
         stalled_after: 120 * SECOND,
         max_concurrent: 1,
+        budget: Vec::new(),
         upgrades: true,
     }
 }
@@ -244,6 +254,7 @@ impl Given {
         self.ledger.actions.push(ActionRecord {
             policy: self.policy.id.uid.clone(),
             remediation: format!("before-{}", self.ledger.actions.len()),
+            slot: super::budget::stands_for(SLOT),
             at: server_ago(millis_ago),
             simulated,
         });
@@ -295,6 +306,7 @@ impl Given {
             chain: &self.chain,
             joined: &self.joined,
             live: &self.live,
+            hours: &self.hours,
             own: self.own,
             now: self.now,
         }

@@ -7,6 +7,7 @@ mod share;
 mod source;
 mod sources;
 mod validate;
+mod window;
 
 pub use network::{NetworkPlan, NetworkProblem, Reference, validate_network};
 pub use preset::{Preset, preset};
@@ -17,6 +18,7 @@ pub use source::{
     SourceKind, WALLET, WEB3SIGNER,
 };
 pub use validate::{Problem, validate};
+pub use window::{Window, closed};
 
 use serde::{Deserialize, Serialize};
 
@@ -171,6 +173,15 @@ pub struct Limits {
     pub progress_within: u64,
     /// At most so many actions in so long.
     pub budget: Vec<BudgetLimit>,
+    /// The same for one target.
+    #[serde(default)]
+    pub budget_per_target: Vec<BudgetLimit>,
+    /// Many actions in a short time.
+    #[serde(default)]
+    pub storm: Option<StormLimit>,
+    /// Times that come again.
+    #[serde(default)]
+    pub windows: Vec<Window>,
     /// No action on a pod younger than this.
     pub warm_up: u64,
     /// Evidence older than this is no evidence.
@@ -187,6 +198,18 @@ pub struct BudgetLimit {
     pub actions: u32,
     /// In so long.
     pub per: u64,
+}
+
+/// Many actions in a short time are one cause, and not so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StormLimit {
+    /// So many targets.
+    pub targets: u32,
+    /// Within so long.
+    pub per: u64,
+    /// So long nothing is begun after that.
+    pub cooldown: u64,
 }
 
 // === impl Policy ===
@@ -226,10 +249,13 @@ impl Policy {
         longest.map(|rule| rule.clear_for).max().unwrap_or(0).max(MIN_CLEAR)
     }
 
-    /// The longest window of its budgets (milliseconds).
+    /// For how long its actions limit anything (milliseconds).
     #[must_use]
     pub fn longest_budget(&self) -> u64 {
-        self.limits.budget.iter().map(|limit| limit.per).max().unwrap_or(0)
+        let limits = &self.limits;
+        let budgets = limits.budget.iter().chain(&limits.budget_per_target).map(|limit| limit.per);
+        let storm = limits.storm.map(|storm| storm.per + storm.cooldown);
+        budgets.chain(storm).max().unwrap_or(0)
     }
 }
 

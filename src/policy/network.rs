@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Family, Network, Upgrades};
 
+use super::BudgetLimit;
+
 /// A validated network. All times in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +28,9 @@ pub struct NetworkPlan {
     pub stalled_after: u64,
     /// Disruptive actions at once, over all policies.
     pub max_concurrent: u32,
+    /// At most so many actions in so long, over all policies.
+    #[serde(default)]
+    pub budget: Vec<BudgetLimit>,
     /// Whether planned upgrades are read from the chain.
     pub upgrades: bool,
 }
@@ -54,6 +59,9 @@ pub enum NetworkProblem {
     /// A number that the schema does not allow.
     #[error("spec.maxConcurrent is negative: write 0 for none, or how many at once")]
     MaxConcurrent,
+    /// A number that the schema does not allow.
+    #[error("spec.budget[].actions is negative: write 0 for none, or how many")]
+    Budget,
 }
 
 fn is_plain(url: &str) -> bool {
@@ -79,6 +87,10 @@ pub fn validate_network(network: &Network) -> Result<NetworkPlan, NetworkProblem
             rest: reference.rest.as_ref().map(base),
         });
     }
+    let budget = spec.budget.iter().map(|budget| {
+        let actions = u32::try_from(budget.actions).map_err(|_| NetworkProblem::Budget)?;
+        Ok(BudgetLimit { actions, per: budget.per.as_millis() })
+    });
     Ok(NetworkPlan {
         name: network.metadata.name.clone().unwrap_or_default(),
         uid: network.metadata.uid.clone().unwrap_or_default(),
@@ -88,6 +100,7 @@ pub fn validate_network(network: &Network) -> Result<NetworkPlan, NetworkProblem
         allowed_namespaces: spec.allowed_namespaces.clone(),
         references,
         stalled_after: spec.stalled_after.as_millis(),
+        budget: budget.collect::<Result<_, _>>()?,
         upgrades: spec.upgrades == Upgrades::FromChain,
         max_concurrent: u32::try_from(spec.max_concurrent).map_err(|_| NetworkProblem::MaxConcurrent)?,
     })

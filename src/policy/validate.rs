@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use crate::api::{
     Duration, Family, NodeHealthPolicy, PolicyRef, Threshold,
-    policy::{Guard, HealthRule, Remediation, Severity},
+    policy::{Budget, Guard, HealthRule, Remediation, Severity},
 };
 use crate::signal::{Signal, Unit};
 
 use super::{
-    BudgetLimit, Condition, Ladder, Limits, Policy, RerouteStep, RestartStep, Rule, Selector, Source, Trigger,
-    preset, selector::Term, sources,
+    BudgetLimit, Condition, Ladder, Limits, Policy, RerouteStep, RestartStep, Rule, Selector, Source, StormLimit,
+    Trigger, Window, preset, selector::Term, sources,
 };
 
 /// What the kubelet says of every pod.
@@ -243,17 +243,26 @@ fn ladder(written: Option<&Remediation>, base: Ladder) -> Result<Ladder, Problem
 fn limits(written: &Guard, base: Limits) -> Result<Limits, Problem> {
     let budget = match &written.budget {
         None => base.budget,
-        Some(budgets) => {
-            let limits = budgets.iter().map(|budget| {
-                Ok(BudgetLimit {
-                    actions: count(Some(budget.actions), 0, 0, "spec.guard.budget.actions")?,
-                    per: budget.per.as_millis(),
-                })
-            });
-            limits.collect::<Result<_, Problem>>()?
-        }
+        Some(budgets) => self::budget(budgets, "spec.guard.budget.actions")?,
+    };
+    let windows = written.windows.iter().enumerate();
+    let windows = windows.map(|(index, window)| Window::of(window, &format!("spec.guard.windows[{index}]")));
+    let budget_per_target = match &written.budget_per_target {
+        None => base.budget_per_target,
+        Some(budgets) => self::budget(budgets, "spec.guard.budgetPerTarget.actions")?,
+    };
+    let storm = match &written.storm {
+        None => base.storm,
+        Some(storm) => Some(StormLimit {
+            targets: count(Some(storm.targets), 0, 2, "spec.guard.storm.targets")?,
+            per: storm.per.as_millis(),
+            cooldown: storm.cooldown.as_millis(),
+        }),
     };
     Ok(Limits {
+        budget_per_target,
+        storm,
+        windows: windows.collect::<Result<_, _>>()?,
         min_healthy: written.min_healthy.unwrap_or(base.min_healthy),
         max_concurrent: count(written.max_concurrent, base.max_concurrent, 0, "spec.guard.maxConcurrent")?,
         new_incident_after: written.new_incident_after.map_or(base.new_incident_after, Duration::as_millis),
@@ -266,6 +275,13 @@ fn limits(written: &Guard, base: Limits) -> Result<Limits, Problem> {
         evidence_max_age: written.evidence_max_age.map_or(base.evidence_max_age, Duration::as_millis),
         pause: written.pause.clone(),
     })
+}
+
+fn budget(written: &[Budget], place: &str) -> Result<Vec<BudgetLimit>, Problem> {
+    let limit = |budget: &Budget| {
+        Ok(BudgetLimit { actions: count(Some(budget.actions), 0, 0, place)?, per: budget.per.as_millis() })
+    };
+    written.iter().map(limit).collect()
 }
 
 /// A count as written, or the preset's.

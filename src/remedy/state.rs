@@ -164,7 +164,7 @@ pub enum Observation {
 }
 
 /// What is to be done next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Read the world live and ask the guards: answered by `Looked`.
     Look,

@@ -10,7 +10,7 @@ use mainstay::{
         world::{TargetKey, World},
     },
     judge::{Verdict, VerdictKind},
-    plan::{Decision, Facts, OwnFacts, PodFacts, Step, propose},
+    plan::{Decision, Facts, Hours, OwnFacts, PodFacts, Step, propose},
     policy::{NetworkPlan, Policy, validate, validate_network},
     signal::{Mono, Now, Poll, Reading, Server, Signal},
     telemetry::{AnySource, Client, Clock, Source, SystemClock, Target, address::Reach},
@@ -169,6 +169,7 @@ impl Rig {
             chain: &of.chain,
             joined: &of.joined,
             live: &live,
+            hours: &Hours::default(),
             own: OwnFacts { cache_age: 0, schema_current: true },
             now,
         })

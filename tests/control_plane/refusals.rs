@@ -173,6 +173,16 @@ pub fn refused() -> Vec<Refusal> {
         ("no attempt at all", json!({"remediation": {"restart": {"attempts": 0}}}), "spec.remediation.restart.attempts", "should be greater than or equal to 1"),
         ("healing in a blink", json!({"remediation": {"restart": {"within": "9s"}}}), "spec.remediation.restart.within", "within: at least 10s"),
         ("half a backoff", json!({"remediation": {"restart": {"backoff": {"factor": 2}}}}), "spec.remediation.restart.backoff.max", "Required value"),
+        ("re-routing a validator", json!({"role": "Validator", "remediation": {"reroute": {}}}), "spec.remediation", "reroute is for the roles FullNode and Sentry"),
+        ("to and fro in a blink", json!({"remediation": {"reroute": {"stay": "1s"}}}), "spec.remediation.reroute.stay", "stay: at least 5s"),
+        ("re-routing without end", json!({"remediation": {"reroute": {"attempts": 11}}}), "spec.remediation.reroute.attempts", "should be less than or equal to 10"),
+        ("a storm of one", json!({"guard": {"storm": {"targets": 1, "per": "10m", "cooldown": "1h"}}}), "spec.guard.storm.targets", "should be greater than or equal to 2"),
+        ("a storm in a blink", json!({"guard": {"storm": {"targets": 3, "per": "1s", "cooldown": "1h"}}}), "spec.guard.storm.per", "per: between 1m and 24h"),
+        ("a storm that never ends", json!({"guard": {"storm": {"targets": 3, "per": "10m", "cooldown": "48h"}}}), "spec.guard.storm.cooldown", "cooldown: at most 24h"),
+        ("a window that neither denies nor allows", json!({"guard": {"windows": [{"reason": "x"}]}}), "spec.guard.windows[0]", "exactly one of deny and allow"),
+        ("a window of a blink", json!({"guard": {"windows": [{"deny": {"cron": "0 9 * * MON", "duration": "1s"}}]}}), "spec.guard.windows[0].deny.duration", "duration: between 1m and 168h"),
+        ("a window in four fields", json!({"guard": {"windows": [{"deny": {"cron": "0 9 * *", "duration": "1h"}}]}}), "spec.guard.windows[0].deny.cron", "at least 9 chars"),
+        ("a budget per target of a blink", json!({"guard": {"budgetPerTarget": [{"actions": 1, "per": "1s"}]}}), "spec.guard.budgetPerTarget[0].per", "per: between 1m and 168h"),
         ("a rung that does not exist yet", json!({"remediation": {"failover": {}}}), "spec.remediation.failover", "unknown field \"spec.remediation.failover\""),
     ];
     let networks = [
@@ -185,8 +195,8 @@ pub fn refused() -> Vec<Refusal> {
         ("less than nothing at once", json!({"maxConcurrent": -1}), "spec.maxConcurrent", "should be greater than or equal to 0"),
     ];
     let remediations = [
-        ("no action", json!({"action": {"page": null}}), "spec.action", "exactly one of restart and page"),
-        ("two actions", json!({"action": {"restart": {"method": "Delete", "within": "5m", "clear": "5s"}}}), "spec.action", "exactly one of restart and page"),
+        ("no action", json!({"action": {"page": null}}), "spec.action", "exactly one of reroute, rejoin, restart and page"),
+        ("two actions", json!({"action": {"restart": {"method": "Delete", "within": "5m", "clear": "5s"}}}), "spec.action", "exactly one of reroute, rejoin, restart and page"),
         ("attempt zero", json!({"attempt": 0}), "spec.attempt", "should be greater than or equal to 1"),
     ];
     let policies = policies.into_iter().chain(refused_sources()).map(of(policy));
@@ -214,10 +224,16 @@ pub fn accepted() -> Vec<(&'static str, Value)> {
             {"name": "preset/lonely", "disabled": true},
             {"name": "preset/behind", "signal": "head_lag", "above": 5},
         ],
-        "remediation": {"restart": {"within": "5m", "attempts": 2, "cooldown": "15m", "backoff": {"factor": 2, "max": "4h"}}, "page": {}},
+        "remediation": {"reroute": {"within": "1m", "attempts": 3, "stay": "5s", "quarantineTheLast": true}, "restart": {"within": "5m", "attempts": 2, "cooldown": "15m", "backoff": {"factor": 2, "max": "4h"}}, "page": {}},
         "guard": {
             "minHealthy": "51%", "maxConcurrent": 0, "newIncidentAfter": "1h", "progress": {"within": "20m"},
             "budget": [{"actions": 0, "per": "1m"}, {"actions": 6, "per": "168h"}],
+            "budgetPerTarget": [{"actions": 1, "per": "1h"}],
+            "storm": {"targets": 3, "per": "10m", "cooldown": "30m"},
+            "windows": [
+                {"deny": {"cron": "0 9 * * MON", "duration": "2h", "timeZone": "Europe/Berlin"}, "reason": "release hour"},
+                {"allow": {"cron": "0 0 * * *", "duration": "24h"}},
+            ],
             "warmUp": "5m", "evidenceMaxAge": "30s", "pause": ["a release"],
         },
         "notify": ["oncall"],
@@ -241,7 +257,7 @@ pub fn accepted() -> Vec<(&'static str, Value)> {
             "a network with references",
             with(
                 network(),
-                &json!({"blockTime": "500ms", "references": [{"name": "a", "url": "https://rpc.example.org:26657/base/"}]}),
+                &json!({"blockTime": "500ms", "budget": [{"actions": 6, "per": "24h"}], "references": [{"name": "a", "url": "https://rpc.example.org:26657/base/"}]}),
             ),
         ),
         ("a remediation", remediation()),

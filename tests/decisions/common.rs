@@ -30,6 +30,7 @@ pub fn policy(uid: &str, max_concurrent: u32, budget: &[(u32, u64)]) -> Policy {
         limits: preset.limits,
         sinks: Vec::new(),
     };
+    policy.limits.storm = None;
     policy.limits.max_concurrent = max_concurrent;
     policy.limits.budget =
         budget.iter().map(|(actions, per)| BudgetLimit { actions: *actions, per: *per }).collect();

@@ -3,7 +3,7 @@
 use mainstay::{
     api::{NetworkLedgerSpec, Phase},
     plan::{
-        Guard, PodFacts, PodPresent, Rotation, Step,
+        Guard, PodFacts, PodPresent, Rotation, Spending, Step,
         ledger::{self, Ask, Claim},
     },
     policy::Policy,
@@ -224,10 +224,17 @@ impl World {
             (moved && !self.story.page, Guard::Moved),
             (self.recovered, Guard::Evidence),
         ];
+        let spending = Spending {
+            ledger: &before,
+            policy: &self.policy,
+            of_network: &[],
+            slot: SLOT,
+            simulated: self.simulated,
+        };
         let of_restarts = [
             (ledger::used_up(&record, &restart), Guard::Exhausted),
             (ledger::rests_until(&record, &restart).is_some_and(|end| end > now), Guard::Cooldown),
-            (ledger::budget_exceeded(&before, &self.policy, self.simulated, now).is_some(), Guard::Budget),
+            (spending.used_up(now).is_some(), Guard::Budget),
             (ledger::seat_refused(&before, &self.policy, 1, SLOT).is_some(), Guard::MaxConcurrent),
         ];
         let of_restarts = of_restarts.iter().filter(|_| !self.story.page);
@@ -239,6 +246,7 @@ impl World {
             installation: US,
             policy: &self.policy,
             network_max: 1,
+            network_budget: &[],
             remediation: remediation(uid),
             slot: SLOT,
             attempt: 1,

@@ -30,6 +30,17 @@ pub struct Guard {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4))]
     pub budget: Option<Vec<Budget>>,
+    /// At most so many actions on one target in so long, beside the policy's own budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4))]
+    pub budget_per_target: Option<Vec<Budget>>,
+    /// When so many targets had an action within so long, the next one waits, and somebody is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storm: Option<Storm>,
+    /// Times in which nothing is begun, or outside of which nothing is. A person is called at any time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub windows: Vec<Window>,
     /// No action on a pod younger than this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warm_up: Option<Duration>,
@@ -48,6 +59,58 @@ pub struct Guard {
 pub struct ProgressGuard {
     /// Its head rose within this time.
     pub within: Duration,
+}
+
+/// Many actions in a short time are one cause, and not so many.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!self.per.matches('^[0-9]{1,6}(ms|s|m|h)$') || (duration(self.per) >= duration('1m') && duration(self.per) <= duration('24h'))").message("per: between 1m and 24h").field_path(".per"))]
+#[x_kube(validation = Rule::new("!self.cooldown.matches('^[0-9]{1,6}(ms|s|m|h)$') || duration(self.cooldown) <= duration('24h')").message("cooldown: at most 24h").field_path(".cooldown"))]
+pub struct Storm {
+    /// So many targets.
+    #[schemars(range(min = 2, max = 1000))]
+    pub targets: i32,
+    /// Within so long.
+    pub per: Duration,
+    /// So long nothing is begun after that.
+    pub cooldown: Duration,
+}
+
+/// A time that comes again: either nothing is begun in it, or only in it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.deny) != has(self.allow)").message("exactly one of deny and allow"))]
+pub struct Window {
+    /// Nothing is begun in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deny: Option<Schedule>,
+    /// Nothing is begun outside of it, nor outside of any other one of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Schedule>,
+    /// Why, for whoever wonders.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 253))]
+    pub reason: String,
+}
+
+/// When, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!self.duration.matches('^[0-9]{1,6}(ms|s|m|h)$') || (duration(self.duration) >= duration('1m') && duration(self.duration) <= duration('168h'))").message("duration: between 1m and 168h").field_path(".duration"))]
+pub struct Schedule {
+    /// When it begins: minute, hour, day of month, month, day of week, as cron writes it (`0 9 * * MON`).
+    #[schemars(length(min = 9, max = 120), regex(pattern = r"^[^ ]+( [^ ]+){4}$"))]
+    pub cron: String,
+    /// How long it lasts.
+    pub duration: Duration,
+    /// The time zone, by its name in the IANA database.
+    #[serde(default = "utc")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z][A-Za-z0-9_+/-]*$"))]
+    pub time_zone: String,
+}
+
+fn utc() -> String {
+    "UTC".into()
 }
 
 /// At most so many actions in so long.

@@ -12,7 +12,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use guard::{Budget, Guard, ProgressGuard};
+pub use guard::{Budget, Guard, ProgressGuard, Schedule, Storm, Window};
 pub use remediation::{Backoff, Page, Remediation, Reroute, Restart};
 pub use rules::{Absent, Breaching, Clear, Diverged, HealthRule, Severity, Stalled};
 pub use signals::{Combine, PRESET_RULES, SIGNAL_NAMES, SignalName, SignalSource, TIME_SIGNALS};

@@ -18,7 +18,7 @@ pub struct NodeHealthPolicyStatus {
     /// The targets that are not healthy, at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<TargetStatus>,
-    /// `Ready`, `Healthy`, `Acting`, `TelemetryLost`, `Paused`, `Conflict`, `Invalid`.
+    /// `Ready`, `Healthy`, `Acting`, `TelemetryLost`, `Paused`, `Conflict`, `StormActive`, `Invalid`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

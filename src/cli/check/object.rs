@@ -186,7 +186,7 @@ spec: {family: CometBFT, chainId: hub-4, allowedNamespaces: [x], bogus: null, bl
              creationTimestamp, deletionGracePeriodSeconds, deletionTimestamp, finalizers, generateName, generation, \
              labels, managedFields, name, namespace, ownerReferences, resourceVersion, selfLink, uid\n\
              n.yaml:7: Network/hub: spec.bogus: unknown field \"spec.bogus\": here may stand allowedNamespaces, \
-             blockTime, chainId, family, maxConcurrent, references, stalledAfter, upgrades\n\
+             blockTime, budget, chainId, family, maxConcurrent, references, stalledAfter, upgrades\n\
              1 object checked: 3 findings, 0 warnings\n"
         );
     }

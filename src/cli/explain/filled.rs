@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::words::{duration, threshold};
 use crate::{
-    api::{GROUP, NodeHealthPolicy, VERSION},
+    api::{GROUP, NodeHealthPolicy, VERSION, policy::Guard},
     policy::{
-        Condition, Limits, Pick, Policy, RerouteStep, RestartStep, Rule, Source, SourceKind, Trigger, preset,
+        BudgetLimit, Condition, Limits, Pick, Policy, RerouteStep, RestartStep, Rule, Source, SourceKind,
+        StormLimit, Trigger, preset,
     },
 };
 
@@ -56,7 +57,7 @@ pub fn object(object: &NodeHealthPolicy, policy: &Policy) -> Value {
             "telemetry": sources.iter().map(source).collect::<Vec<_>>(),
             "rules": rules.iter().map(rule).chain(disabled).collect::<Vec<_>>(),
             "remediation": remediation,
-            "guard": guard(limits),
+            "guard": guard(limits, &object.spec.guard),
             "notify": sinks,
     });
     if !joins.is_empty() {
@@ -180,26 +181,41 @@ fn restart(step: &RestartStep) -> Value {
     })
 }
 
-fn guard(limits: &Limits) -> Value {
+fn guard(limits: &Limits, written: &Guard) -> Value {
     let Limits {
         min_healthy,
         max_concurrent,
         new_incident_after,
         progress_within,
         budget,
+        budget_per_target,
+        storm,
+        windows: _,
         warm_up,
         evidence_max_age,
         pause,
     } = limits;
-    let budget = budget.iter().map(|limit| json!({"actions": limit.actions, "per": duration(limit.per)}));
-    json!({
+    let limits = |of: &[BudgetLimit]| -> Vec<Value> {
+        of.iter().map(|limit| json!({"actions": limit.actions, "per": duration(limit.per)})).collect()
+    };
+    let mut value = json!({
         "minHealthy": min_healthy,
         "maxConcurrent": max_concurrent,
         "newIncidentAfter": duration(*new_incident_after),
         "progress": {"within": duration(*progress_within)},
-        "budget": budget.collect::<Vec<_>>(),
+        "budget": limits(budget),
         "warmUp": duration(*warm_up),
         "evidenceMaxAge": duration(*evidence_max_age),
         "pause": pause,
-    })
+    });
+    if !budget_per_target.is_empty() {
+        value["budgetPerTarget"] = json!(limits(budget_per_target));
+    }
+    if let Some(StormLimit { targets, per, cooldown }) = storm {
+        value["storm"] = json!({"targets": targets, "per": duration(*per), "cooldown": duration(*cooldown)});
+    }
+    if !written.windows.is_empty() {
+        value["windows"] = json!(written.windows);
+    }
+    value
 }

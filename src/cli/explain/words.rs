@@ -221,6 +221,24 @@ impl Page {
         if limits.budget.is_empty() {
             self.line("no budget of actions", written.budget.is_some());
         }
+        for limit in &limits.budget_per_target {
+            let budget = format!("at most {} on one target in {}", actions(limit.actions), duration(limit.per));
+            self.line(&budget, true);
+        }
+        if let Some(storm) = limits.storm {
+            let storm = format!(
+                "none for {} after {} targets were acted on within {}",
+                duration(storm.cooldown),
+                storm.targets,
+                duration(storm.per)
+            );
+            self.from(&storm, written.storm.is_some(), "many at once are one cause, and not so many");
+        }
+        for window in &limits.windows {
+            let (when, lasts) = (&window.begins, duration(window.lasts));
+            let side = if window.denies { "none" } else { "only" };
+            self.line(&format!("{side} within {lasts} from {when} on: {}", window.reason), true);
+        }
         let warm_up = format!("no action on a pod younger than {}", duration(limits.warm_up));
         self.from(&warm_up, written.warm_up.is_some(), "right after a start every node looks bad");
         let progress = format!(

@@ -116,6 +116,7 @@ pub async fn policy(
     let held = |guard: Guard| next.targets.iter().find(|target| target.guard == guard.name());
     let lost = held(Guard::TelemetryLost).map(|target| target.guard_message.clone());
     let conflict = held(Guard::Conflict).map(|target| target.guard_message.clone());
+    let storm = held(Guard::Storm).map(|target| target.guard_message.clone());
     let pause = &policy.limits.pause;
     let blind = is_blind(snapshot, now);
     let lost_sight = lost.is_some() || blind;
@@ -159,6 +160,12 @@ pub async fn policy(
             holds: Some(conflict.is_some()),
             reason: if conflict.is_some() { "Contested" } else { "None" },
             message: conflict.unwrap_or_default(),
+        },
+        Told {
+            kind: "StormActive",
+            holds: Some(storm.is_some()),
+            reason: if storm.is_some() { "Storm" } else { "Calm" },
+            message: storm.unwrap_or_default(),
         },
         Told { kind: "Invalid", holds: Some(false), reason: "Valid", message: String::new() },
     ];

@@ -11,13 +11,16 @@ use crate::{
     judge::VerdictKind,
     network::{ReferenceHead, Split},
     plan::{
-        ChainFacts, FleetFacts, JoinedFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts,
+        ChainFacts, FleetFacts, GROWTH, JoinedFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts,
         WorkloadFacts,
     },
     policy::{NetworkPlan, Policy},
     remedy::Observation,
     signal::{Mono, Server, Signal, Unknown, Upgrade},
 };
+
+/// Targets that come within this time (milliseconds) of their policy are those that it was written for.
+const SETTLED: u64 = 60_000;
 
 /// A policy with its targets, frozen at one instant.
 #[derive(Clone, Debug)]
@@ -41,6 +44,10 @@ pub struct TargetSnapshot {
     pub chain: ChainFacts,
     /// The other networks that the policy needs.
     pub joined: Vec<JoinedFacts>,
+    /// The node that it runs on; empty if on none.
+    pub node: String,
+    /// Whether it came to the policy a short while ago, and long after the policy itself.
+    pub new: bool,
 }
 
 /// A network, frozen at one instant.
@@ -74,6 +81,8 @@ impl World {
                 live: cached(&target.pod, server),
                 chain: chain_facts(&self.networks, &entry.policy, &target.pod.uid, now),
                 joined: joined(&self.networks, &entry.policy, now),
+                node: target.pod.node.clone().unwrap_or_default(),
+                new: target.first_seen.since(entry.since) > SETTLED && now.since(target.first_seen) < GROWTH,
             })
             .collect();
         targets.sort_by(|a, b| a.facts.pod.cmp(&b.facts.pod));
@@ -139,8 +148,16 @@ impl PolicySnapshot {
     #[must_use]
     pub fn fleet(&self, subject: &str, seated: &BTreeSet<String>) -> FleetFacts {
         let mut fleet = FleetFacts::default();
+        let node = self.targets.iter().find(|target| target.facts.uid == subject).map(|target| &target.node);
         for target in &self.targets {
             fleet.targets += 1;
+            fleet.new_targets += u32::from(target.new);
+            let here = node == Some(&target.node);
+            match target.facts.verdict.kind {
+                VerdictKind::Unhealthy if here => fleet.unhealthy_here += 1,
+                VerdictKind::Healthy if !here => fleet.well_elsewhere += 1,
+                _ => {}
+            }
             match target.facts.verdict.kind {
                 VerdictKind::Unknown => fleet.unknown += 1,
                 VerdictKind::Unhealthy => fleet.unhealthy += 1,
@@ -191,6 +208,7 @@ fn joined(networks: &BTreeMap<String, NetworkEntry>, policy: &Policy, now: Mono)
             network: name.clone(),
             known: head.is_some(),
             moves: head.is_some_and(|head| now.since(head.risen_at) <= patience),
+            healing: false,
         }
     });
     facts.collect()

@@ -2,5 +2,6 @@
 
 mod guards;
 mod ladder;
+mod limits;
 mod record;
 mod rotation;

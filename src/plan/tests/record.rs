@@ -42,7 +42,9 @@ fn another_decision_is_noticed_and_named() {
     assert!(differs(|record| record.policy.limits.pause = vec!["release".into()]).contains("Paused"));
     assert!(differs(|record| record.policy.ladder.restart = None).contains("would be page"));
     assert!(differs(|record| record.target.verdict.findings.clear()).contains("nothing"));
-    assert!(differs(|record| drop(record.guards.pop())).contains("guards were asked"));
+    let then =
+        |record: &mut Record| record.guards[0].held = crate::plan::Held { why: "x".into(), until: None }.into();
+    assert!(differs(then).contains("EmergencyStop says something else"));
 }
 
 #[test]
@@ -61,7 +63,11 @@ fn sentences_are_cut_before_anything_that_decides() {
 #[test]
 fn what_does_not_fit_is_left_out_whole() {
     let crowded = facts().with(|given| {
-        given.joined = vec![crate::plan::JoinedFacts { network: "x".repeat(200), known: true, moves: true }; 100];
+        given.joined =
+            vec![
+                crate::plan::JoinedFacts { network: "x".repeat(200), known: true, moves: true, healing: false };
+                100
+            ];
     });
     let Decision::Proposed(proposal) = crowded.decide() else { panic!("nothing is in the way") };
     assert_eq!(proposal.record, "");

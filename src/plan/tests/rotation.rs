@@ -171,6 +171,7 @@ fn ask<'a>(given: &'a Given, uid: &str, attempt: i32, step: Step) -> Ask<'a> {
         installation: US,
         policy: &given.policy,
         network_max: given.network.max_concurrent,
+        network_budget: &[],
         remediation: remediation(uid),
         slot: SLOT,
         attempt,

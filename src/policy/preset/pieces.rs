@@ -6,7 +6,8 @@ use crate::{
         policy::{Exporter, PortName, Severity},
     },
     policy::{
-        BudgetLimit, Condition, Ladder, Limits, RerouteStep, RestartStep, Rule, Source, SourceKind, Trigger,
+        BudgetLimit, Condition, Ladder, Limits, RerouteStep, RestartStep, Rule, Source, SourceKind, StormLimit,
+        Trigger,
     },
     signal::Signal,
 };
@@ -117,6 +118,9 @@ impl Boldness {
                 BudgetLimit { actions: self.hourly, per: HOUR },
                 BudgetLimit { actions: self.daily, per: 24 * HOUR },
             ],
+            budget_per_target: Vec::new(),
+            storm: Some(StormLimit { targets: 3, per: 10 * MINUTE, cooldown: 30 * MINUTE }),
+            windows: Vec::new(),
             warm_up: self.warm_up,
             evidence_max_age: 30 * SECOND,
             pause: Vec::new(),
