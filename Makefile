@@ -23,7 +23,7 @@ IMAGE     := mainstay:dev
 IMAGE_TAR := $(CACHE)/images/mainstay-dev.tar
 
 .PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full bench ready crds image launcher fmt \
-  parity chains chains-full programs bench-signals fuzz model
+  parity chains chains-full programs bench-signals fuzz model simulate
 
 help: ## What there is.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -96,6 +96,9 @@ bench-signals: launcher ## How fast metrics are read, and what watching costs, b
 
 fuzz: ## A million broken answers for every parser, a few minutes.
 	FUZZ_ANSWERS=1000000 $(CARGO) test --release --test telemetry -- --nocapture broken_answers
+
+simulate: ## Thousands of seeded runs of a toy chain and cluster round the rooms that decide; RUNS=100000 for all.
+	RUNS=$(or $(RUNS),5000) $(CARGO) test --release --test simulation -- --nocapture
 
 model: ## The ledger protocol under a model checker, wide: minutes, and gigabytes.
 	MODEL=wide $(CARGO) test --release --test model two_operators -- --nocapture

@@ -144,6 +144,7 @@ async fn end(client: &Client, mut object: NodeRemediation, now: Server) -> Resul
             slot: &spec.target.slot,
             attempt: spec.attempt,
             step: step_of(&spec.action),
+            acted_at: status.acted_at.map(Server),
         };
         let free = |record: &_| {
             Ok::<_, std::convert::Infallible>(ledger::release(record, &claim, ended.acted, ended.exhausted))

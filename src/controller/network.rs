@@ -7,6 +7,7 @@ use crate::{
     effect::{journal, ledger as ledgers},
     plan::{ledger, ownership},
     remedy::End,
+    signal::Server,
 };
 
 use super::{context::Context, remediation::Standing, report};
@@ -72,11 +73,13 @@ async fn reclaim(ctx: &Context, network: &str, record: &crate::api::NetworkLedge
     };
     for seat in ledger::doubtful(record, ctx.now().server, ended) {
         let held_by = &seat.remediation;
+        let mut acted_at = None;
         let end = match journal::get(&ctx.clients.actuator, &held_by.namespace, &held_by.name).await {
             Ok(Some(live)) if live.metadata.uid.as_ref() == Some(&held_by.uid) => match live.phase() {
                 Phase::Pending | Phase::Acting | Phase::Verifying => continue,
                 phase => {
                     let status = live.status.unwrap_or_default();
+                    acted_at = status.acted_at.map(Server);
                     End::of(phase, &status.reason, status.acted_at)
                 }
             },
@@ -84,7 +87,7 @@ async fn reclaim(ctx: &Context, network: &str, record: &crate::api::NetworkLedge
             Ok(_) => End::of(Phase::Failed, "Gone", None),
             Err(_) => continue,
         };
-        let claim = ledger::Claim::of(seat);
+        let claim = ledger::Claim { acted_at, ..ledger::Claim::of(seat) };
         let release = |record: &_| {
             Ok::<_, std::convert::Infallible>(ledger::release(record, &claim, end.acted, end.exhausted))
         };

@@ -282,6 +282,7 @@ impl<'a> Life<'a> {
             slot: &spec.target.slot,
             attempt: spec.attempt,
             step: self.step(),
+            acted_at: self.object.status.as_ref().and_then(|status| status.acted_at).map(Server),
         }
     }
 

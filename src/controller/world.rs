@@ -14,7 +14,7 @@ use crate::{
     judge::{TargetState, VerdictKind},
     network::{Chain, NetworkView, Seen, Voter},
     policy::{NetworkPlan, POD_STALE_AFTER, Policy, Source},
-    signal::{Mono, Poll, Reading, Signal, Unknown},
+    signal::{Mono, Poll},
     telemetry::{
         self,
         kubernetes::{self, PodHealth},
@@ -25,10 +25,11 @@ use super::{observe::PodView, watch::Key};
 
 mod frozen;
 mod history;
+mod lists;
 mod seen;
 
 pub use frozen::{NetworkSnapshot, PolicySnapshot, TargetSnapshot};
-use seen::seen;
+use seen::{catching_up, seen};
 
 /// A target: one pod under one policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +84,8 @@ struct TargetEntry {
     state: TargetState,
     first_seen: Mono,
     first_head: Option<u64>,
+    /// When it last said that it catches up.
+    catching_up: Option<Mono>,
     contested: bool,
     remembers: bool,
 }
@@ -181,6 +184,7 @@ impl World {
                     state: TargetState::new(policy, now),
                     first_seen: now,
                     first_head: None,
+                    catching_up: None,
                     contested: false,
                     remembers: false,
                 });
@@ -242,6 +246,7 @@ impl World {
             return touched;
         };
         target.state.file(poll, rank, asked.stale_after());
+        target.catching_up = catching_up(poll, target.catching_up);
         if entry.policy.votes_with(source) {
             let seen = seen(poll, asked.stale_after());
             if let Ok(height) = seen.head {
@@ -317,51 +322,6 @@ impl World {
             }
             health.until = now;
         }
-    }
-
-    /// The policy of this uid, as it is run.
-    #[must_use]
-    pub fn policy(&self, uid: &str) -> Option<Arc<Policy>> {
-        self.policies.values().map(|entry| &entry.policy).find(|policy| policy.id.uid == uid).cloned()
-    }
-
-    /// Every policy.
-    #[must_use]
-    pub fn policies(&self) -> Vec<Key> {
-        self.policies.keys().cloned().collect()
-    }
-
-    /// How many targets have which verdict, over all policies.
-    #[must_use]
-    pub fn verdicts(&self) -> BTreeMap<VerdictKind, u32> {
-        let mut counts = BTreeMap::new();
-        for target in self.policies.values().flat_map(|entry| entry.targets.values()) {
-            *counts.entry(target.state.verdict().kind).or_default() += 1;
-        }
-        counts
-    }
-
-    /// What is known of a signal of a target now.
-    #[must_use]
-    pub fn read(&self, key: &TargetKey, signal: Signal, now: Mono) -> Reading {
-        let entry = self.policies.get(&key.policy);
-        let target = entry.and_then(|entry| Some((entry, entry.targets.get(&key.uid)?)));
-        target.map_or(Reading::Unknown(Unknown::NotYet), |(entry, target)| {
-            target.state.read(signal, &view(&self.networks, &entry.policy, &key.uid, now), now)
-        })
-    }
-
-    /// The pods of a policy: their names and uids.
-    #[must_use]
-    pub fn pods_of(&self, policy: &Key) -> Vec<(String, String)> {
-        let targets = self.policies.get(policy).into_iter().flat_map(|entry| entry.targets.values());
-        targets.map(|target| (target.pod.name.clone(), target.pod.uid.clone())).collect()
-    }
-
-    /// Every network.
-    #[must_use]
-    pub fn networks(&self) -> Vec<Arc<NetworkPlan>> {
-        self.networks.values().map(|entry| Arc::clone(&entry.plan)).collect()
     }
 }
 

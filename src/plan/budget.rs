@@ -117,8 +117,12 @@ impl Spending<'_> {
         })
     }
 
+    /// The actions of a window. One that holds a seat may be happening at this very moment, whenever it took that.
     fn recent(&self, per: u64, now: Server) -> impl Iterator<Item = &ActionRecord> {
-        let (actions, simulated) = (&self.ledger.actions, self.simulated);
-        actions.iter().filter(move |action| action.simulated == simulated && now.since(Server(action.at)) < per)
+        let (ledger, simulated) = (self.ledger, self.simulated);
+        ledger.actions.iter().filter(move |action| {
+            let seated = || ledger.seats.iter().any(|seat| seat.remediation.uid == action.remediation);
+            action.simulated == simulated && (now.since(Server(action.at)) < per || seated())
+        })
     }
 }

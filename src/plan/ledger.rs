@@ -69,6 +69,8 @@ pub struct Claim<'a> {
     pub attempt: i32,
     /// The step.
     pub step: Step,
+    /// When the act was accepted, as far as the journal knows.
+    pub acted_at: Option<Server>,
 }
 
 /// The seat was refused.
@@ -215,6 +217,8 @@ fn page_refused(ask: &Ask<'_>, record: &SlotRecord) -> Option<Refused> {
 /// Gives back what a remediation took. Without `acted` nothing was done: budget and attempt, or the page, are given
 /// back too. `exhausted` ends the trying in this incident.
 ///
+/// What was done counts from when it was done, which may be later than the seat: windows and rests would be too short else.
+///
 /// The number of the attempt is not given back: it is part of a name that exists. Nor is an incident that long health
 /// has ended.
 #[must_use]
@@ -238,7 +242,13 @@ pub fn release(ledger: &NetworkLedgerSpec, claim: &Claim<'_>, acted: bool, exhau
                     record.last_at = seat.previous_at;
                 }
             }
+            if let Some(at) = claim.acted_at.filter(|_| acted && seat.step == SeatStep::Restart) {
+                record.last_at = record.last_at.max(at.0);
+            }
             record.exhausted |= exhausted;
+        }
+        if let (Some(at), Some(index)) = (claim.acted_at.filter(|_| acted), action) {
+            next.actions[index].at = next.actions[index].at.max(at.0);
         }
         if !acted && let Some(index) = action {
             next.actions.remove(index);
@@ -348,6 +358,7 @@ impl<'a> Ask<'a> {
             slot: self.slot,
             attempt: self.attempt,
             step: self.step,
+            acted_at: None,
         }
     }
 }
@@ -366,6 +377,7 @@ impl<'a> Claim<'a> {
                 SeatStep::Reroute => Step::Reroute,
                 SeatStep::Rejoin => Step::Rejoin,
             },
+            acted_at: None,
         }
     }
 }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::{ActionRecord, LedgerSeat, NetworkLedgerSpec, PolicyRef, RemediationRef, policy::Severity},
+    api::{LedgerSeat, NetworkLedgerSpec, PolicyRef, RemediationRef, policy::Severity},
     policy::{NetworkPlan, Policy},
     signal::{Now, Server},
 };
@@ -120,7 +120,7 @@ pub fn narrowed(facts: &Facts<'_>) -> NetworkLedgerSpec {
     let of_network = facts.network.budget.iter().map(|limit| limit.per).max().unwrap_or(0);
     let longest = policy.longest_budget().max(super::ledger::HOUR);
     let seats = ledger.seats.iter().map(|seat| LedgerSeat {
-        remediation: RemediationRef { namespace: String::new(), name: String::new(), uid: String::new() },
+        remediation: RemediationRef { namespace: String::new(), name: String::new(), ..seat.remediation.clone() },
         policy: PolicyRef { name: String::new(), ..seat.policy.clone() },
         since: 0,
         deadline: 0,
@@ -129,7 +129,8 @@ pub fn narrowed(facts: &Facts<'_>) -> NetworkLedgerSpec {
     });
     let actions = ledger.actions.iter().filter(|action| {
         let window = if action.policy == policy.id.uid { longest.max(of_network) } else { of_network };
-        action.simulated == facts.simulated() && facts.now.server.since(Server(action.at)) < window
+        let seated = || ledger.seats.iter().any(|seat| seat.remediation.uid == action.remediation);
+        action.simulated == facts.simulated() && (facts.now.server.since(Server(action.at)) < window || seated())
     });
     let slots = ledger.slots.iter().filter(|record| {
         record.policy == policy.id.uid && record.slot == facts.target.slot && record.simulated == facts.simulated()
@@ -138,7 +139,7 @@ pub fn narrowed(facts: &Facts<'_>) -> NetworkLedgerSpec {
         installation: ledger.installation.clone(),
         retired_at: ledger.retired_at,
         seats: seats.collect(),
-        actions: actions.map(|action| ActionRecord { remediation: String::new(), ..action.clone() }).collect(),
+        actions: actions.cloned().collect(),
         slots: slots.cloned().collect(),
     }
 }

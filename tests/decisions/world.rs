@@ -152,7 +152,14 @@ impl World {
     }
 
     pub fn claim(&self) -> Claim<'_> {
-        Claim { remediation: REMEDIATION, policy: &self.policy.id.uid, slot: SLOT, attempt: 1, step: self.step() }
+        Claim {
+            remediation: REMEDIATION,
+            policy: &self.policy.id.uid,
+            slot: SLOT,
+            attempt: 1,
+            step: self.step(),
+            acted_at: None,
+        }
     }
 
     pub fn entry(&self) -> &Journal {

@@ -197,7 +197,14 @@ impl System {
     }
 
     fn claim(which: usize) -> Claim<'static> {
-        Claim { remediation: SLOTS[which], policy: "p", slot: SLOTS[which], attempt: 1, step: Step::Restart }
+        Claim {
+            remediation: SLOTS[which],
+            policy: "p",
+            slot: SLOTS[which],
+            attempt: 1,
+            step: Step::Restart,
+            acted_at: None,
+        }
     }
 
     /// What a live look finds, as the operator's own `look` puts it together.

@@ -77,7 +77,7 @@ impl World {
             .targets
             .values()
             .map(|target| TargetSnapshot {
-                facts: target_facts(entry, target, &self.networks, now),
+                facts: target_facts(entry, target, now),
                 live: cached(&target.pod, server),
                 chain: chain_facts(&self.networks, &entry.policy, &target.pod.uid, now),
                 joined: joined(&self.networks, &entry.policy, now),
@@ -221,21 +221,15 @@ fn is_near(upgrade: &Upgrade, head: u64, plan: &NetworkPlan) -> bool {
     plan.upgrades && head.saturating_add(ahead) >= upgrade.height
 }
 
-fn target_facts(
-    entry: &PolicyEntry,
-    target: &TargetEntry,
-    networks: &BTreeMap<String, NetworkEntry>,
-    now: Mono,
-) -> TargetFacts {
+fn target_facts(entry: &PolicyEntry, target: &TargetEntry, now: Mono) -> TargetFacts {
     let policy = &entry.policy;
-    let view = view(networks, policy, &target.pod.uid, now);
     let slot = slot_of(&target.pod);
     let health = entry.health.get(&slot).copied();
     TargetFacts {
         pod: target.pod.name.clone(),
         uid: target.pod.uid.clone(),
         verdict: target.state.verdict().clone(),
-        syncing: target.state.read(Signal::Syncing, &view, now).whole() == Some(1),
+        syncing: target.catching_up.is_some_and(|at| now.since(at) <= policy.limits.evidence_max_age),
         head_risen_at: target
             .state
             .observatory

@@ -2,7 +2,7 @@
 
 use crate::{
     network::Seen,
-    signal::{Poll, Signal, Unknown, Value},
+    signal::{Mono, Poll, Signal, Unknown, Value},
 };
 
 /// What a poll says of the chain.
@@ -19,5 +19,14 @@ pub(super) fn seen(poll: &Poll, stale_after: u64) -> Seen<'_> {
         told: &poll.told,
         observed_at: poll.observed_at,
         stale_after,
+    }
+}
+
+/// When a target last said that it catches up. A poll that tells nothing of it takes nothing back: one lost answer would
+/// otherwise make a node that catches up look like one that does not.
+pub(super) fn catching_up(poll: &Poll, before: Option<Mono>) -> Option<Mono> {
+    match poll.value(Signal::Syncing) {
+        Some(Ok(value)) => (value.whole() == Some(1)).then_some(poll.observed_at),
+        Some(Err(_)) | None => before,
     }
 }
