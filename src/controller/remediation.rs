@@ -7,7 +7,7 @@ use crate::{
     effect::{self, journal, ledger as ledgers},
     plan::{Facts, Guard, GuardResult, Hours, PodFacts, Step, all, ledger},
     remedy::{self, Effect, End, Event, Kind, Observation, Order, SeatOutcome},
-    signal::Server,
+    signal::{Mono, Server},
 };
 
 use super::{
@@ -59,6 +59,8 @@ struct Life<'a> {
     uid: String,
     /// The Services that the last look found to be changed by it.
     services: Vec<String>,
+    /// When the last look was.
+    looked_at: Mono,
 }
 
 impl<'a> Life<'a> {
@@ -68,7 +70,7 @@ impl<'a> Life<'a> {
         let kind = kind_of(&object.spec.action);
         let created_at = object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_millisecond());
         let order = Order { uid: object.spec.target.uid.clone(), kind, created_at };
-        Some(Self { ctx, object, order, key, uid, services: Vec::new() })
+        Some(Self { ctx, object, order, key, uid, services: Vec::new(), looked_at: Mono(0) })
     }
 
     async fn run(&mut self) -> Option<u64> {
@@ -112,6 +114,7 @@ impl<'a> Life<'a> {
 
     /// Reads the world live and asks the guards.
     async fn look(&mut self) -> Event {
+        self.looked_at = self.ctx.clock.mono();
         let (ctx, spec) = (self.ctx, &self.object.spec);
         let record = match ledgers::get(&ctx.clients.actuator, &spec.network).await {
             // What this remediation took itself is no reason against it.

@@ -102,7 +102,7 @@ impl Chain {
     pub fn reference(&mut self, name: &str, seen: &Seen<'_>) {
         let stale_after = self.reference_stale_after;
         if let Some((_, vote)) = self.references.get_mut(name) {
-            vote.take(&Seen { stale_after, ..seen.clone() });
+            vote.take(&Seen { stale_after, ..seen.clone() }, self.block_time);
             self.blocks.take(&Who::Reference(name.to_owned()), seen.told);
         }
     }
@@ -113,7 +113,7 @@ impl Chain {
             Some(vote) => vote,
             None => self.own.entry(voter.clone()).or_insert_with(|| Vote::none(seen.stale_after)),
         };
-        vote.take(seen);
+        vote.take(seen, self.block_time);
         if !seen.told.blocks.is_empty() || seen.told.state.is_some() {
             self.blocks.take(&Who::Own(voter.clone()), seen.told);
         }
@@ -138,6 +138,9 @@ impl Chain {
         self.expel();
         let regrouped = self.regroup(now);
         let ballot = ballot(&self.references, &self.own, now);
+        let all = self.references.values().map(|(_, vote)| vote).chain(self.own.values());
+        let highest = all.filter_map(Vote::stepped).max();
+        let stepped = |quorum: Option<Quorum>| quorum.is_some_and(|quorum| highest >= Some(quorum.height));
         for (voter, vote) in &self.own {
             let quorum = ballot.count(vote.fresh(now).map(|head| (voter.policy.as_str(), head)));
             let record = match self.others.get_mut(voter) {
@@ -145,10 +148,13 @@ impl Chain {
                 // A node that did not vote so far: what all have seen is what the others have seen.
                 None => self.others.entry(voter.clone()).or_insert_with(|| self.whole.clone()),
             };
-            record.note(quorum.map(|quorum| quorum.height), regrouped, self.stalled_after, now);
+            record.note(quorum.map(|quorum| quorum.height), regrouped, self.stalled_after, stepped(quorum), now);
         }
         let quorum = ballot.count(None);
-        self.whole.note(quorum.map(|quorum| quorum.height), regrouped, self.stalled_after, now);
+        self.whole.note(quorum.map(|quorum| quorum.height), regrouped, self.stalled_after, stepped(quorum), now);
+
+        self.references.values_mut().for_each(|(_, vote)| vote.settle());
+        self.own.values_mut().for_each(Vote::settle);
 
         let before = (self.head.is_some(), self.stalled, self.upgrade.clone(), self.split.is_some());
         self.head = quorum.map(|quorum| quorum.with(&self.whole));

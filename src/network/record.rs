@@ -25,8 +25,9 @@ pub(super) struct Record {
 impl Record {
     /// Takes note of the head. `regrouped`: a vote joined or lapsed since the last look. `patience` (milliseconds):
     /// a head that stayed below the record for so long means that the record was a liar's, or another life of the
-    /// chain (a development network that was made anew); the record then starts over.
-    pub fn note(&mut self, head: Option<u64>, regrouped: bool, patience: u64, now: Mono) {
+    /// chain (a development network that was made anew); the record then starts over. `stepped`: a voter made a
+    /// step that blocks can make; one that only came back from the past made none.
+    pub fn note(&mut self, head: Option<u64>, regrouped: bool, patience: u64, stepped: bool, now: Mono) {
         let returned = !self.present;
         self.present = head.is_some();
         let Some(head) = head else {
@@ -47,7 +48,7 @@ impl Record {
             before => {
                 self.most = Some(head);
                 self.below_since = None;
-                if before.is_none() || regrouped || returned {
+                if before.is_none() || regrouped || returned || !stepped {
                     self.noted_at = now;
                 } else {
                     self.risen_at = Some(now);
@@ -69,7 +70,7 @@ mod tests {
     fn seen(looks: &[(u64, Option<u64>, bool)]) -> Record {
         let mut record = Record::default();
         for (at, head, regrouped) in looks {
-            record.note(*head, *regrouped, 100, Mono(*at));
+            record.note(*head, *regrouped, 100, true, Mono(*at));
         }
         record
     }
@@ -91,6 +92,17 @@ mod tests {
     fn a_jump_by_a_vote_that_joined_or_lapsed_is_not_a_rise() {
         let record = seen(&[(5, Some(90), true), (6, Some(100), true)]);
         assert_eq!((record.risen_at, record.stands_since()), (None, Mono(6)));
+    }
+
+    #[test]
+    fn a_voter_that_comes_back_from_the_past_makes_no_block() {
+        let mut record = Record::default();
+        record.note(Some(1000), false, 100, true, Mono(1));
+        record.note(Some(1001), false, 100, true, Mono(2));
+        record.note(Some(1060), false, 100, false, Mono(4));
+        assert_eq!((record.risen_at, record.stands_since()), (Some(Mono(2)), Mono(4)));
+        record.note(Some(1061), false, 100, true, Mono(5));
+        assert_eq!(record.risen_at, Some(Mono(5)), "the next block is one");
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Vote {
     head: Option<(u64, Mono)>,
     /// When the head last rose from one sample to the next.
     rose_at: Option<Mono>,
+    /// The head, if it has just risen by as much as blocks can make it rise.
+    step: Option<u64>,
     /// The newest result, and when.
     pub told: Result<u64, Unknown>,
     pub observed_at: Mono,
@@ -49,6 +51,7 @@ impl Vote {
         Self {
             head: None,
             rose_at: None,
+            step: None,
             told: Err(Unknown::NotYet),
             observed_at: Mono(0),
             stale_after,
@@ -62,7 +65,7 @@ impl Vote {
     }
 
     /// Takes the result of a probe, unless a newer one is known.
-    pub fn take(&mut self, seen: &Seen<'_>) {
+    pub fn take(&mut self, seen: &Seen<'_>, block_time: u64) {
         let Seen { head, answered, finalized, skew, told, observed_at, stale_after } = seen;
         if *observed_at < self.observed_at {
             return;
@@ -70,8 +73,12 @@ impl Vote {
         self.stale_after = *stale_after;
         self.head = match head {
             Ok(head) => {
-                if self.head.is_some_and(|(before, _)| *head > before) {
+                if let Some((before, at)) = self.head.filter(|(before, _)| *head > *before) {
                     self.rose_at = Some(*observed_at);
+                    // What a chain ten times as fast as announced makes meanwhile, and a handful: farther is no step, but
+                    // somebody who comes back from the past.
+                    let meanwhile = observed_at.since(at).saturating_mul(10) / block_time.max(1);
+                    self.step = (*head - before <= meanwhile.saturating_add(20)).then_some(*head);
                 }
                 Some((*head, *observed_at))
             }
@@ -89,6 +96,16 @@ impl Vote {
         if *answered {
             self.answered_at = Some(*observed_at);
         }
+    }
+
+    /// The head, if it made a step since the last refresh.
+    pub fn stepped(&self) -> Option<u64> {
+        self.step
+    }
+
+    /// The refresh has seen its step.
+    pub fn settle(&mut self) {
+        self.step = None;
     }
 
     /// The head that is voted for, while it is fresh and of this chain.

@@ -29,7 +29,11 @@ struct Process {
     state: State,
     effect: Effect,
     read: u64,
+    looked_at: u64,
 }
+
+/// Nobody acts on a look that is older than this (milliseconds); as in production.
+pub const LOOK_MAX_AGE: u64 = 10_000;
 
 /// Everything that runs.
 pub struct Run {
@@ -110,6 +114,9 @@ impl Run {
             self.leader = 1 - self.leader;
         }
         for operator in 0..2 {
+            if self.toy.plan.asleep.has(self.toy.now) {
+                continue;
+            }
             if operator == self.leader || self.toy.plan.two_leaders {
                 self.reclaim();
                 self.plan();
@@ -268,7 +275,7 @@ impl Run {
         let Some(process) = self.processes.remove(&id) else {
             let end = End::of(journal.phase, &journal.reason, journal.acted_at);
             let (state, effect) = remedy::resume(journal.phase, journal.deadline, &end);
-            self.processes.insert(id, Process { state, effect, read: journal.version });
+            self.processes.insert(id, Process { state, effect, read: journal.version, looked_at: 0 });
             return true;
         };
         let mut read = process.read;
@@ -288,7 +295,8 @@ impl Run {
         };
         let (state, effect) = remedy::step(&order(&journal), &process.state, event);
         if !matches!(effect, Effect::Later(_) | Effect::Nothing) {
-            self.processes.insert(id, Process { state, effect, read });
+            let looked_at = if process.effect == Effect::Look { self.toy.now } else { process.looked_at };
+            self.processes.insert(id, Process { state, effect, read, looked_at });
         }
         true
     }
@@ -361,6 +369,9 @@ impl Run {
             Effect::Act { .. } if journal.page => {
                 self.say(format!("{}: somebody is called", journal.slot));
                 Event::Acted { outcome: Outcome::Done, now: server.0 }
+            }
+            Effect::Act { .. } if self.toy.now - process.looked_at > LOOK_MAX_AGE => {
+                Event::Acted { outcome: Outcome::Moved("the look is old".into()), now: server.0 }
             }
             Effect::Act { .. } => {
                 let accepted = self.toy.evict(&journal.slot, &journal.uid);

@@ -56,6 +56,11 @@ impl Span {
     pub fn has(self, at: u64) -> bool {
         (self.0..self.1).contains(&at)
     }
+
+    /// Whether it has been so for longer than anybody may act on an older look.
+    pub fn lasts(self, at: u64, slack: u64) -> bool {
+        self.has(at) && at - self.0 > slack
+    }
 }
 
 /// How a node is.
@@ -75,6 +80,8 @@ pub struct Node {
     pub slot: String,
     pub made: u32,
     pub condition: Condition,
+    /// When that last changed.
+    pub changed_at: u64,
     pub head: u64,
     pub started: u64,
     pub ends: Option<u64>,
@@ -120,6 +127,8 @@ pub struct Plan {
     pub closed: Span,
     /// The caches hear nothing.
     pub deaf: Span,
+    /// No operator runs.
+    pub asleep: Span,
     /// Both operators act as if they led.
     pub two_leaders: bool,
     /// Our clock is off (milliseconds).
@@ -162,7 +171,7 @@ impl Toy {
             ..Plan::default()
         };
         // Each fault in some of the runs, so that none hides the others.
-        let spans: [(&mut Span, u64); 11] = [
+        let spans: [(&mut Span, u64); 12] = [
             (&mut plan.cut, 60_000),
             (&mut plan.halt, 90_000),
             (&mut plan.liar, 120_000),
@@ -174,6 +183,7 @@ impl Toy {
             (&mut plan.cordon, 120_000),
             (&mut plan.closed, 120_000),
             (&mut plan.deaf, 150_000),
+            (&mut plan.asleep, 90_000),
         ];
         for (span, longest) in spans {
             if dice.one_in(4) {
@@ -186,7 +196,12 @@ impl Toy {
                 [Condition::Hung, Condition::Stuck, Condition::CatchesUp][usize::try_from(dice.below(3)).unwrap()];
             let stubborn = [0, 0, 1, 2][usize::try_from(dice.below(4)).unwrap()];
             let which = usize::try_from(dice.below(nodes)).unwrap();
-            plan.breaks.push((dice.below(FAULTS_END), which, condition, stubborn));
+            let at = dice.below(FAULTS_END);
+            plan.breaks.push((at, which, condition, stubborn));
+            // Some get well by themselves, just when somebody is about to help.
+            if dice.one_in(3) {
+                plan.breaks.push((at + 12_000 + dice.below(40_000), which, Condition::Well, 0));
+            }
         }
         if let Some(at) = all_at_once {
             for which in 0..usize::try_from(nodes).unwrap() {
@@ -199,6 +214,7 @@ impl Toy {
                 slot: format!("full-{index}"),
                 made: 0,
                 condition: Condition::Well,
+                changed_at: 0,
                 head: 1_000,
                 started: 0,
                 ends: None,
@@ -246,6 +262,7 @@ impl Toy {
             self.height += 1;
             self.moved_at = now;
         }
+        let before: Vec<_> = self.nodes.iter().map(|node| node.condition).collect();
         for (at, which, condition, stubborn) in self.plan.breaks.clone() {
             let node = &mut self.nodes[which];
             // One that hangs does not get on by itself.
@@ -257,7 +274,7 @@ impl Toy {
                 }
             }
         }
-        for node in &mut self.nodes {
+        for (node, before) in self.nodes.iter_mut().zip(before) {
             if node.ends.is_some_and(|end| end <= now) {
                 node.ends = None;
                 node.made += 1;
@@ -277,6 +294,9 @@ impl Toy {
                     }
                 }
                 Condition::Hung | Condition::Stuck => {}
+            }
+            if node.condition != before {
+                node.changed_at = now;
             }
         }
         if !self.plan.deaf.has(now) {

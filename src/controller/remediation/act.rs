@@ -10,9 +10,18 @@ use crate::{
     remedy::{Event, Kind, Outcome},
 };
 
+/// Nobody acts on a look that is older than this (milliseconds).
+const LOOK_MAX_AGE: u64 = 10_000;
+
 impl Life<'_> {
     /// One attempt; the machine says what an unclear outcome means.
     pub(super) async fn act(&self, resource_version: &str) -> Event {
+        // A process that was stopped in between, or a machine that slept, has seen another world.
+        let age = self.ctx.clock.mono().since(self.looked_at);
+        if age > LOOK_MAX_AGE {
+            let outcome = Outcome::Moved(format!("the last look was {} s ago", age / 1000));
+            return Event::Acted { outcome, now: self.ctx.now().server.0 };
+        }
         let Action { reroute: _, rejoin: _, restart, page } = &self.object.spec.action;
         let outcome = match (self.order.kind, restart, page) {
             (Kind::Restart { .. }, Some(restart), _) => self.restart(restart.method, resource_version).await,
