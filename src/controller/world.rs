@@ -253,7 +253,9 @@ impl World {
                 target.first_head.get_or_insert(height);
             }
             if let Some(network) = self.networks.get_mut(&entry.policy.network) {
-                network.chain.own(&voter(&entry.policy, &key.uid), &seen);
+                // One that is still catching up knows that its head is not the network's.
+                let vote = Seen { head: telemetry::reference_head(poll), ..seen };
+                network.chain.own(&voter(&entry.policy, &key.uid), &vote);
                 if network.chain.refresh(now) {
                     touched.networks.insert(entry.policy.network.clone());
                 }

@@ -9,6 +9,7 @@ use mainstay::{
         watch::Key,
         world::{PolicySnapshot, TargetKey, TargetSnapshot, World},
     },
+    judge::VerdictKind,
     plan::{
         Decision, Facts, Guard, GuardResult, Hours, Live, OwnFacts, Step, all,
         ledger::{self, Ask, Claim},
@@ -123,6 +124,15 @@ impl Run {
                 self.carry_on(operator);
             }
         }
+    }
+
+    /// The slots of those that are judged healthy, and whose pods are not on their way out.
+    pub fn healthy(&self) -> BTreeSet<String> {
+        let targets = self.snapshot().map(|snapshot| snapshot.targets).unwrap_or_default();
+        let well = targets.into_iter().filter(|of| {
+            of.facts.verdict.kind == VerdictKind::Healthy && self.toy.node(&of.facts.slot).ends.is_none()
+        });
+        well.map(|of| of.facts.slot).collect()
     }
 
     fn own(&self) -> OwnFacts {
