@@ -187,7 +187,9 @@ fn judge(run: &Run, index: usize, truth: &Truth, wrong: &mut Vec<String>) {
     }
     // The first seconds of a cut are seconds in which nobody can know of it.
     let everybody_settled = toy.nodes.iter().all(|of| now - of.changed_at > 10 * SECOND + slack);
-    let all_ill = truth.conditions.iter().all(|of| *of != Condition::Well);
+    // Of two votes the lower one counts, so that with most nodes behind another may pass for well.
+    let judged: BTreeSet<String> = truth.healthy.union(&run.healthy()).cloned().collect();
+    let all_ill = truth.conditions.iter().all(|of| *of != Condition::Well) && judged.is_empty();
     if plan.cut.has(now) && now - plan.cut.0 > 12 * SECOND + slack || all_ill && everybody_settled {
         broken("everything was ill at once, or nothing was seen");
     }
@@ -230,7 +232,6 @@ fn judge(run: &Run, index: usize, truth: &Truth, wrong: &mut Vec<String>) {
     }
     // Healthy as judged: what the guard promises is to count, and to count in time.
     let required = required_healthy(limits.min_healthy, u32::try_from(toy.nodes.len()).unwrap());
-    let judged: BTreeSet<String> = truth.healthy.union(&run.healthy()).cloned().collect();
     let well = judged.iter().filter(|slot| **slot != act.slot).count();
     if well < required as usize {
         broken(&format!("{well} others were well, {required} had to be"));
@@ -320,28 +321,28 @@ fn one() {
 }
 
 /// Each guard that a limit of the audit rests on, and a seed at which it is missed. Not among them: those that others back
-/// up (`Moved`: preconditions of the API server; `Mode`: what is not to be done is only written down), and those whose cause the toy does not have (`Conflict`, `OldSchema`,
+/// up (`Moved`: preconditions of the API server; `Mode`: what is not to be done is only written down; `Evidence`:
+/// little time passes between a decision and its act), and those whose cause the toy does not have (`Conflict`, `OldSchema`,
 /// `Upgrading`, `Diverged`, `CrashLoop`, `Growth`, `Dependency`, and those of re-routing).
-const GUARDS: [(Guard, u64); 19] = [
-    (Guard::EmergencyStop, 0),
-    (Guard::Paused, 0),
-    (Guard::NeverTouched, 0),
-    (Guard::Rollout, 0),
-    (Guard::NodeUnfit, 0),
-    (Guard::Window, 0),
-    (Guard::TelemetryLost, 0),
-    (Guard::Correlated, 0),
-    (Guard::NetworkStalled, 0),
-    (Guard::Evidence, 0),
-    (Guard::StaleCache, 0),
-    (Guard::WarmUp, 0),
-    (Guard::Progress, 0),
-    (Guard::Exhausted, 0),
-    (Guard::Cooldown, 0),
-    (Guard::Budget, 0),
-    (Guard::Storm, 0),
-    (Guard::MinHealthy, 0),
-    (Guard::MaxConcurrent, 0),
+const GUARDS: [(Guard, u64); 18] = [
+    (Guard::EmergencyStop, 18),
+    (Guard::Paused, 78),
+    (Guard::NeverTouched, 1),
+    (Guard::Rollout, 41),
+    (Guard::NodeUnfit, 98),
+    (Guard::Window, 28),
+    (Guard::TelemetryLost, 36),
+    (Guard::Correlated, 10),
+    (Guard::NetworkStalled, 3),
+    (Guard::StaleCache, 142),
+    (Guard::WarmUp, 59),
+    (Guard::Progress, 2),
+    (Guard::Exhausted, 3),
+    (Guard::Cooldown, 351),
+    (Guard::Budget, 10),
+    (Guard::Storm, 825),
+    (Guard::MinHealthy, 22),
+    (Guard::MaxConcurrent, 40),
 ];
 
 /// The seed is where the search begins: a change that moves the seeds costs time, and proves the same.
