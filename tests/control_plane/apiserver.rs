@@ -123,8 +123,10 @@ impl ApiServer {
     }
 
     async fn ready(&mut self) {
+        let mut ended = None;
         for _ in 0..480 {
-            if self.apiserver.0.try_wait().unwrap().is_some() {
+            ended = self.apiserver.0.try_wait().unwrap();
+            if ended.is_some() {
                 break;
             }
             let request = http::Request::get("/readyz").body(Vec::new()).unwrap();
@@ -133,8 +135,13 @@ impl ApiServer {
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
-        let log = self.directory.path().join("kube-apiserver.log");
-        panic!("kube-apiserver is not ready:\n{}", fs::read_to_string(log).unwrap_or_default());
+        let said = ["kube-apiserver", "etcd"].map(|name| {
+            let path = self.directory.path().join(format!("{name}.log"));
+            format!("{name}:\n{}", fs::read_to_string(path).unwrap_or_else(|error| error.to_string()))
+        });
+        // A full disk leaves empty logs: whether one more byte can be written tells it from a program that says nothing.
+        let disk = fs::write(self.directory.path().join("room"), [0; 65536]);
+        panic!("kube-apiserver is not ready (ended: {ended:?}; room on the disk: {disk:?})\n{}", said.join("\n"));
     }
 }
 
