@@ -23,7 +23,7 @@ IMAGE     := mainstay:dev
 IMAGE_TAR := $(CACHE)/images/mainstay-dev.tar
 
 .PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full bench ready crds image launcher fmt \
-  parity chains chains-full programs bench-signals fuzz model simulate
+  parity chains chains-full programs bench-signals bench-planning fuzz model simulate
 
 help: ## What there is.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -93,6 +93,9 @@ programs: ## Installs anvil and EthereumJS outside the checkout.
 bench-signals: launcher ## How fast metrics are read, and what watching costs, beside Prometheus.
 	PROMPARSE=$$($(CLUSTER) tool promparse | tail -n 1) $(CARGO) run --quiet --release --example exposition -- $(PROMPAGES)
 	PROMETHEUS=$$(command -v prometheus) $(CARGO) run --quiet --release --example scraping
+
+bench-planning: ## From a breach of 500 among 10,000 targets to what is to be done.
+	$(CARGO) run --quiet --release --example planning
 
 fuzz: ## A million broken answers for every parser, a few minutes.
 	FUZZ_ANSWERS=1000000 $(CARGO) test --release --test telemetry -- --nocapture broken_answers

@@ -28,14 +28,10 @@ use mainstay::{
         Network, NodeHealthPolicy,
         policy::{Exporter, PortName},
     },
-    controller::{
-        observe::PodView,
-        watch::Key,
-        world::{TargetKey, World},
-    },
     policy::{Source as Asked, SourceKind, validate, validate_network},
     signal::{Mono, Poll, Signal, Value},
     telemetry::{AnySource, Client, Expected, Probe, Runner, Source, SystemClock, address::Reach},
+    world::{Key, PodView, TargetKey, World},
 };
 use serde_json::json;
 use tokio::sync::{mpsc, watch};

@@ -19,8 +19,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &["api", "policy", "signal"]),
     ("lead", &["signal"]),
     ("notify", &["config", "serve", "signal"]),
+    ("world", &["api", "judge", "network", "plan", "policy", "remedy", "signal", "telemetry"]),
     ("serve", &["signal"]),
-    ("effect", &["api", "plan", "signal", "controller", "remedy"]),
+    ("effect", &["api", "plan", "signal", "controller", "remedy", "world"]),
     (
         "controller",
         &[
@@ -37,6 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "serve",
             "signal",
             "telemetry",
+            "world",
         ],
     ),
     (
@@ -53,11 +55,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "remedy",
             "signal",
             "telemetry",
+            "world",
         ],
     ),
 ];
 
-const PURE: &[&str] = &["policy", "signal", "judge", "network", "plan", "remedy"];
+const PURE: &[&str] = &["policy", "signal", "judge", "network", "plan", "remedy", "world"];
 
 /// What a pure room may not mention outside its tests, and why.
 const FORBIDDEN: &[(&str, &str)] = &[

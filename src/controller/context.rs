@@ -15,16 +15,15 @@ use crate::{
     serve::Metrics,
     signal::{Now, Server},
     telemetry::Clock,
+    world::{PodView, PolicySnapshot, World},
 };
 
 use super::{
     asks::AskBoard,
     clients::{CacheAge, Clients, ServerClock},
-    observe::PodView,
     queue::Queue,
     remediation::Standing,
     watch::{Key, Store, WatchState},
-    world::{PolicySnapshot, World},
 };
 
 /// The caches.

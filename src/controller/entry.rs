@@ -13,7 +13,7 @@ use crate::{
     signal::{Mono, Now},
 };
 
-use super::world::{PolicySnapshot, TargetSnapshot};
+use crate::world::{PolicySnapshot, TargetSnapshot};
 
 /// Kubernetes' limit for names that may become labels.
 const LONGEST_NAME: usize = 63;

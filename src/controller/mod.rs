@@ -18,6 +18,5 @@ mod running;
 mod schema;
 mod sight;
 pub mod watch;
-pub mod world;
 
 pub use run::{Options, RunError, run};

@@ -8,18 +8,12 @@ use crate::{
         policy::NodeHealthPolicyStatus,
     },
     effect::{self, journal, ledger as ledgers},
-    plan::{self, Decision, Facts, Guard, Held, Place, PodFacts, Proposal, Refusal, Step, propose},
+    plan::{self, Decision, Guard, Held, Hours, Place, PodFacts, Proposal, Refusal, Step, propose},
     signal::{Mono, Now, Server},
+    world::{PolicySnapshot, Round, TargetSnapshot},
 };
 
-use super::{
-    context::Context,
-    entry::entry,
-    remediation::Standing,
-    report,
-    watch::Key,
-    world::{PolicySnapshot, TargetSnapshot},
-};
+use super::{context::Context, entry::entry, remediation::Standing, report, watch::Key};
 
 /// A policy is looked at again after this, whatever happens (milliseconds).
 const TICK: u64 = 30_000;
@@ -94,21 +88,27 @@ async fn decide(
     let journal = journal_of(ctx, snapshot);
     seat_the_pending(&mut ledger, snapshot, &journal);
 
+    let hours = Hours::of(&snapshot.policy, now);
+    let mut round = Round::new(snapshot, &ctx.installation, ledger, hours, ctx.own_facts(), now);
+    let open: BTreeSet<&str> = journal
+        .iter()
+        .filter(|entry| !entry.phase().is_final())
+        .map(|entry| entry.spec.target.slot.as_str())
+        .collect();
     let mut decided = Vec::new();
     let mut again = TICK;
     for target in &snapshot.targets {
-        let slot = &target.facts.slot;
-        let open = journal.iter().any(|entry| !entry.phase().is_final() && entry.spec.target.slot == *slot);
-        let mut decision = if open { Decision::Nothing } else { decide_one(ctx, snapshot, target, &ledger, now) };
+        let open = open.contains(target.facts.slot.as_str());
+        let mut decision = if open { Decision::Nothing } else { propose(&round.facts(target, &target.live)) };
         if let Decision::Proposed(_) = decision
             && let Some(refusal) = withdrawn(&journal, target, now)
         {
             decision = Decision::Refused(refusal);
         }
         if let Decision::Proposed(proposal) = &decision {
-            match begin(ctx, snapshot, target, proposal, &journal, &ledger, now).await {
+            match begin(ctx, snapshot, target, proposal, &journal, &round, now).await {
                 // The others of this round must see it, though no seat was taken yet.
-                Ok(Begun::Yes(seat)) => ledger.seats.extend(seat),
+                Ok(Begun::Yes(seat)) => seat.into_iter().for_each(|seat| round.seat(seat)),
                 Ok(Begun::No(refusal)) => decision = Decision::Refused(refusal),
                 // An object that cannot be read or written stops its own target and no other.
                 Err(error) => {
@@ -131,17 +131,6 @@ async fn decide(
     Ok((report::policy_status(snapshot, &decided, now), again))
 }
 
-fn decide_one(
-    ctx: &Context,
-    snapshot: &PolicySnapshot,
-    target: &TargetSnapshot,
-    ledger: &NetworkLedgerSpec,
-    now: Now,
-) -> Decision {
-    let facts = facts(ctx, snapshot, target, &target.live, ledger, now);
-    propose(&facts.as_facts())
-}
-
 enum Begun {
     Yes(Option<LedgerSeat>),
     No(Refusal),
@@ -155,7 +144,7 @@ async fn begin(
     target: &TargetSnapshot,
     proposal: &Proposal,
     journal: &[Arc<NodeRemediation>],
-    ledger: &NetworkLedgerSpec,
+    round: &Round<'_>,
     now: Now,
 ) -> Result<Begun, Undecided> {
     let policy = &snapshot.policy;
@@ -171,7 +160,7 @@ async fn begin(
             &|pod| ctx.is_protected(pod),
         )
         .await?;
-        match propose(&facts(ctx, snapshot, target, &live, ledger, now).as_facts()) {
+        match propose(&round.facts(target, &live)) {
             Decision::Proposed(again) => proposal = again,
             Decision::Refused(refusal) => return Ok(Begun::No(refusal)),
             Decision::Nothing => return Ok(Begun::No(moved("the world changed while it was looked at"))),
@@ -185,7 +174,7 @@ async fn begin(
         }
     }
     let slot = &target.facts.slot;
-    let record = plan::ledger::record(ledger, &policy.id.uid, slot, false).attempt;
+    let record = plan::ledger::record(round.ledger(), &policy.id.uid, slot, false).attempt;
     let known = journal.iter().filter(|entry| entry.spec.target.slot == *slot).map(|entry| entry.spec.attempt);
     let first = known.max().unwrap_or(0).max(record) + 1;
     // Entries that this cache has not seen are stepped over, one by one, and only when they are final.
@@ -287,51 +276,6 @@ fn wake(ctx: &Context, object: &NodeRemediation) {
     let meta = &object.metadata;
     if let (Some(namespace), Some(name)) = (meta.namespace.clone(), meta.name.clone()) {
         ctx.queues.remediations.push(Key { namespace, name }, ctx.clock.mono());
-    }
-}
-
-/// The owned parts of `Facts` that are not in the snapshot.
-struct Gathered<'a> {
-    ctx: &'a Context,
-    snapshot: &'a PolicySnapshot,
-    target: &'a TargetSnapshot,
-    live: &'a plan::Live,
-    ledger: &'a NetworkLedgerSpec,
-    fleet: plan::FleetFacts,
-    hours: plan::Hours,
-    now: Now,
-}
-
-fn facts<'a>(
-    ctx: &'a Context,
-    snapshot: &'a PolicySnapshot,
-    target: &'a TargetSnapshot,
-    live: &'a plan::Live,
-    ledger: &'a NetworkLedgerSpec,
-    now: Now,
-) -> Gathered<'a> {
-    let seated: BTreeSet<String> = ledger.seats.iter().map(|seat| seat.slot.clone()).collect();
-    let fleet = snapshot.fleet(&target.facts.uid, &seated);
-    let hours = plan::Hours::of(&snapshot.policy, now);
-    Gathered { ctx, snapshot, target, live, ledger, fleet, hours, now }
-}
-
-impl Gathered<'_> {
-    fn as_facts(&self) -> Facts<'_> {
-        Facts {
-            policy: &self.snapshot.policy,
-            network: &self.snapshot.network,
-            ledger: self.ledger,
-            installation: &self.ctx.installation,
-            target: &self.target.facts,
-            fleet: &self.fleet,
-            chain: &self.target.chain,
-            joined: &self.target.joined,
-            live: self.live,
-            hours: &self.hours,
-            own: self.ctx.own_facts(),
-            now: self.now,
-        }
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{
     telemetry::{Client, History, Prometheus, Query},
 };
 
-use super::{context::Context, running::Running, sight::ProbeKey, watch::Key, world::TargetKey};
+use super::{context::Context, running::Running, sight::ProbeKey, watch::Key};
+use crate::world::TargetKey;
 
 /// One source of one policy that is a query.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::{
     api::{NodeRemediation, Phase, PolicyRef, RemediationRef},
     effect::{self, journal, ledger as ledgers},
-    plan::{Facts, Guard, GuardResult, Hours, PodFacts, Step, all, ledger},
+    plan::{Guard, GuardResult, Hours, PodFacts, Step, all, ledger},
     remedy::{self, Effect, End, Event, Kind, Observation, Order, SeatOutcome},
     signal::{Mono, Server},
+    world::{PolicySnapshot, Round},
 };
 
 use super::{
@@ -15,7 +16,6 @@ use super::{
     entry::{kind_of, step_of},
     report, rotation,
     watch::Key,
-    world::PolicySnapshot,
 };
 
 mod act;
@@ -152,23 +152,11 @@ impl<'a> Life<'a> {
         let Some(target) = snapshot.targets.iter().find(|target| target.facts.uid == spec.target.uid) else {
             return looked(pod, Some((Guard::Moved, "the pod is no target of the policy any more".into())), false);
         };
-        let mut facts = target.facts.clone();
-        facts.by_hand = spec.requested_by != "mainstay";
-        let seated = record.seats.iter().map(|seat| seat.slot.clone()).collect();
-        let facts = Facts {
-            policy: &snapshot.policy,
-            network: &snapshot.network,
-            ledger: &record,
-            installation: &ctx.installation,
-            fleet: &snapshot.fleet(&spec.target.uid, &seated),
-            target: &facts,
-            chain: &target.chain,
-            joined: &target.joined,
-            live: &live,
-            hours: &Hours::of(&snapshot.policy, now),
-            own: ctx.own_facts(),
-            now,
-        };
+        let mut target = target.clone();
+        target.facts.by_hand = spec.requested_by != "mainstay";
+        let hours = Hours::of(&snapshot.policy, now);
+        let round = Round::new(&snapshot, &ctx.installation, record, hours, ctx.own_facts(), now);
+        let facts = round.facts(&target, &live);
         let results = all(&facts, self.step());
         looked(pod, first_held(results), facts.simulated())
     }

@@ -7,9 +7,10 @@ use crate::{
     effect::{self, RotationOrder, event::Told},
     plan::{Place, PodFacts, Step, Stop},
     remedy::Observation,
+    world::PodView,
 };
 
-use super::{context::Context, observe::PodView, report};
+use super::{context::Context, observe::object_ref, report};
 
 /// Whether every Service agrees with the step: none sends new connections to a pod that left, all to one that came back.
 pub(super) async fn observe(ctx: &Context, namespace: &str, target: &TargetIdentity, step: Step) -> Observation {
@@ -98,6 +99,6 @@ async fn bring_back(ctx: &Context, pod: &PodView, why: &str) {
             action: Step::Rejoin.name().into(),
             note: format!("{} serves again: {why}", pod.name),
         };
-        ctx.events.tell(&pod.object_ref(), told).await;
+        ctx.events.tell(&object_ref(pod), told).await;
     }
 }

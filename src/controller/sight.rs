@@ -10,6 +10,7 @@ use crate::{
     serve,
     signal::{Mono, Poll, Signal},
     telemetry::{AnySource, Client, Probe, Runner, Source, Target, reference_every},
+    world::{TargetKey, Touched, Wanted},
 };
 
 use super::{
@@ -18,7 +19,6 @@ use super::{
     remediation::{Standing, policy_of},
     running::Running,
     watch::Key,
-    world::{TargetKey, Touched, Wanted},
 };
 
 /// The world is taken over from the caches at least this often.

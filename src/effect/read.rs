@@ -14,12 +14,10 @@ use kube::{
 
 use super::{Outcome, Verb, services};
 use crate::{
-    controller::{
-        clients::{CallError, DEADLINE, deadline},
-        observe::{Owner, PodView},
-    },
+    controller::clients::{CallError, DEADLINE, deadline},
     plan::{Live, NodeFacts, Place, PodFacts, PodPresent, Rotation, Services, Stop, WorkloadFacts},
     signal::Server,
+    world::{Owner, PodView},
 };
 
 /// The annotation on the stop `ConfigMap` that stops every act; its value says why.

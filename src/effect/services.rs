@@ -11,11 +11,9 @@ use kube::{Api, Client, Resource, api::ListParams, core::ObjectList};
 use super::{Outcome, read::ReadError};
 use crate::{
     api::IN_ROTATION,
-    controller::{
-        clients::{DEADLINE, deadline},
-        observe::PodView,
-    },
+    controller::clients::{DEADLINE, deadline},
     plan::ServiceFacts,
+    world::PodView,
 };
 
 /// More of a kind in one namespace, or of one Service, are not looked through: nothing is known then.

@@ -58,7 +58,15 @@ pub(super) struct Blocks {
     known: BTreeMap<Who, Known>,
     /// Heights that are asked for, in ascending order.
     asked: Vec<u64>,
+    /// How many voters have which block at a height.
+    hashes: Tally,
+    /// How many voters have which application hash in the header at a height.
+    app_hashes: Tally,
 }
+
+/// Votes for hashes, by height: kept as blocks come and go, so that comparing one voter does not mean asking all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Tally(BTreeMap<u64, BTreeMap<Hash, u32>>);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Known {
@@ -92,23 +100,56 @@ impl Comparison {
 
 // === impl Known ===
 
+impl Tally {
+    fn add(&mut self, height: u64, hash: Hash) {
+        *self.0.entry(height).or_default().entry(hash).or_default() += 1;
+    }
+
+    fn remove(&mut self, height: u64, hash: Hash) {
+        let Some(votes) = self.0.get_mut(&height) else { return };
+        if let Some(count) = votes.get_mut(&hash) {
+            *count -= 1;
+            if *count == 0 {
+                votes.remove(&hash);
+            }
+        }
+        if votes.is_empty() {
+            self.0.remove(&height);
+        }
+    }
+
+    /// The votes at a height without one of them.
+    fn without(&self, height: u64, own: Option<Hash>) -> impl Iterator<Item = (Hash, u32)> + Clone {
+        let votes = self.0.get(&height).into_iter().flatten();
+        votes
+            .map(move |(hash, votes)| (*hash, votes - u32::from(own == Some(*hash))))
+            .filter(|(_, votes)| *votes > 0)
+    }
+}
+
 impl Known {
-    fn take(&mut self, told: &Told) {
+    /// Takes what was told; returns the blocks that came and those that went.
+    fn take(&mut self, told: &Told) -> (Vec<Block>, Vec<Block>) {
+        let (mut came, mut went) = (Vec::new(), Vec::new());
         for block in &told.blocks {
+            came.push(*block);
             let place = self.blocks.iter().position(|known| known.height >= block.height);
             match place {
-                Some(index) if self.blocks[index].height == block.height => self.blocks[index] = *block,
+                Some(index) if self.blocks[index].height == block.height => {
+                    went.push(std::mem::replace(&mut self.blocks[index], *block));
+                }
                 Some(index) => self.blocks.insert(index, *block),
                 None => self.blocks.push_back(*block),
             }
             if self.blocks.len() > REMEMBERED {
-                self.blocks.pop_front();
+                went.extend(self.blocks.pop_front());
             }
         }
         if let Some(state) = told.state {
             let rests = self.state.is_some_and(|(before, _)| before == state);
             self.state = Some((state, rests));
         }
+        (came, went)
     }
 
     fn at(&self, height: u64) -> Option<&Block> {
@@ -123,15 +164,31 @@ impl Blocks {
         if told.blocks.is_empty() && told.state.is_none() {
             return;
         }
-        match self.known.get_mut(who) {
+        let (came, went) = match self.known.get_mut(who) {
             Some(known) => known.take(told),
             None => self.known.entry(who.clone()).or_default().take(told),
+        };
+        for block in came {
+            self.hashes.add(block.height, block.hash);
+            block.app_hash.into_iter().for_each(|hash| self.app_hashes.add(block.height, hash));
         }
+        for block in went {
+            self.discount(&block);
+        }
+    }
+
+    fn discount(&mut self, block: &Block) {
+        self.hashes.remove(block.height, block.hash);
+        block.app_hash.into_iter().for_each(|hash| self.app_hashes.remove(block.height, hash));
     }
 
     /// Forgets voters that are gone.
     pub fn retain(&mut self, stays: impl Fn(&Who) -> bool) {
-        self.known.retain(|who, _| stays(who));
+        let gone: Vec<Who> = self.known.keys().filter(|who| !stays(who)).cloned().collect();
+        for who in gone {
+            let known = self.known.remove(&who).unwrap_or_default();
+            known.blocks.iter().for_each(|block| self.discount(block));
+        }
     }
 
     /// Decides which heights are asked for. `last`: the newest height that cannot be undone; `spacing`: blocks from
@@ -158,24 +215,29 @@ impl Blocks {
     pub fn block(&self, who: &Who) -> Option<Comparison> {
         let known = self.known.get(who)?;
         known.blocks.iter().rev().find_map(|block| {
-            let theirs = self.others(who).filter_map(|other| other.at(block.height).map(|block| block.hash));
-            compare(block.height, block.hash, theirs)
+            compare(block.height, block.hash, self.hashes.without(block.height, Some(block.hash)))
         })
     }
 
     /// How the application's state of `who` compares with what the next header says of it.
     pub fn state(&self, who: &Who) -> Option<Comparison> {
-        let (state, _) = self.known.get(who)?.state?;
+        let known = self.known.get(who)?;
+        let (state, _) = known.state?;
         let next = state.height + 1;
-        let theirs = self.others(who).filter_map(|other| other.at(next).and_then(|block| block.app_hash));
-        compare(state.height, state.hash, theirs)
+        let own = known.at(next).and_then(|block| block.app_hash);
+        compare(state.height, state.hash, self.app_hashes.without(next, own))
     }
 
     /// The newest height at which voters disagree; `None` where the newest height that two have told is one.
     pub fn split(&self, name: impl Fn(&Who) -> String) -> Option<Split> {
-        let heights: BTreeSet<u64> =
-            self.known.values().flat_map(|known| known.blocks.iter().map(|block| block.height)).collect();
-        for height in heights.into_iter().rev() {
+        for (height, votes) in self.hashes.0.iter().rev() {
+            if votes.values().sum::<u32>() < 2 {
+                continue;
+            }
+            if votes.len() == 1 {
+                return None;
+            }
+            let height = *height;
             let mut sides = BTreeMap::<Hash, Vec<String>>::new();
             for (who, known) in &self.known {
                 if let Some(block) = known.at(height) {
@@ -183,12 +245,6 @@ impl Blocks {
                 }
             }
             let votes: usize = sides.values().map(Vec::len).sum();
-            if votes < 2 {
-                continue;
-            }
-            if sides.len() == 1 {
-                return None;
-            }
             let mut sides: Vec<_> = sides.into_iter().collect();
             sides.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then(a.0.cmp(&b.0)));
             let decided = sides[0].1.len() >= 2 && sides[0].1.len() * 2 > votes;
@@ -196,20 +252,12 @@ impl Blocks {
         }
         None
     }
-
-    fn others<'a>(&'a self, who: &'a Who) -> impl Iterator<Item = &'a Known> {
-        self.known.iter().filter(move |(other, _)| *other != who).map(|(_, known)| known)
-    }
 }
 
 /// Two or more others that agree, and are most of them, say what the network has.
-fn compare(height: u64, own: Hash, theirs: impl Iterator<Item = Hash>) -> Option<Comparison> {
-    let mut votes = BTreeMap::<Hash, u32>::new();
-    for hash in theirs {
-        *votes.entry(hash).or_default() += 1;
-    }
-    let of: u32 = votes.values().sum();
-    let (theirs, agree) = votes.into_iter().max_by_key(|(_, votes)| *votes)?;
+fn compare(height: u64, own: Hash, theirs: impl Iterator<Item = (Hash, u32)> + Clone) -> Option<Comparison> {
+    let of: u32 = theirs.clone().map(|(_, votes)| votes).sum();
+    let (theirs, agree) = theirs.max_by_key(|(_, votes)| *votes)?;
     if agree < 2 || agree * 2 <= of {
         return None;
     }

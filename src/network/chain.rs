@@ -34,10 +34,24 @@ pub struct Chain {
     /// A vote that counted was taken away since the last refresh.
     left: bool,
     refreshed_at: Mono,
+    /// The votes as of the last refresh.
+    ballot: Ballot,
+    /// Whose probes last succeeded, as of then: the one that bears witness longest, and the longest of another node, for
+    /// the first to rely on.
+    witnesses: [Option<Witness>; 2],
     head: Option<ReferenceHead>,
     stalled: bool,
     upgrade: Option<Upgrade>,
     split: Option<Split>,
+}
+
+/// A probe that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Witness {
+    /// Of which own node; `None`: of a reference.
+    who: Option<Voter>,
+    at: Mono,
+    within: u64,
 }
 
 /// How often a reference is asked (milliseconds): two block times, and not oftener than every five seconds.
@@ -63,6 +77,8 @@ impl Chain {
             others: BTreeMap::new(),
             left: false,
             refreshed_at: Mono(0),
+            ballot: Ballot::default(),
+            witnesses: [None, None],
             head: None,
             stalled: false,
             upgrade: None,
@@ -122,7 +138,7 @@ impl Chain {
     /// Targets of a policy are gone, all but those in `keep`.
     pub fn forget(&mut self, policy_uid: &str, keep: &BTreeSet<String>) {
         let stays = |voter: &Voter| voter.policy != policy_uid || keep.contains(&voter.target);
-        self.left |= self.own.iter().any(|(voter, vote)| vote.counted && !stays(voter));
+        self.left |= self.own.iter().any(|(voter, vote)| vote.counted.is_some() && !stays(voter));
         self.own.retain(|voter, _| stays(voter));
         self.others.retain(|voter, _| stays(voter));
         self.blocks.retain(|who| match who {
@@ -131,18 +147,25 @@ impl Chain {
         });
     }
 
+    /// Whether the votes are to be counted now: after every result, but in a crowd not for each of its thousands of
+    /// answers a second. A rise and a vote that joined between two counts are then taken for what is less: no rise.
+    #[must_use]
+    pub fn is_due(&self, now: Mono) -> bool {
+        now.since(self.refreshed_at) >= u64::try_from(self.own.len()).unwrap_or(u64::MAX) / 20
+    }
+
     /// Counts the votes anew. To be called after every result, so that a rise is told from a vote that joined.
     /// Returns whether the network began or ceased to stand still or to be split, a quorum came or went, or an upgrade
     /// was planned or is over.
     pub fn refresh(&mut self, now: Mono) -> bool {
         self.expel();
         let regrouped = self.regroup(now);
-        let ballot = ballot(&self.references, &self.own, now);
+        let ballot = self.count();
         let all = self.references.values().map(|(_, vote)| vote).chain(self.own.values());
         let highest = all.filter_map(Vote::stepped).max();
         let stepped = |quorum: Option<Quorum>| quorum.is_some_and(|quorum| highest >= Some(quorum.height));
         for (voter, vote) in &self.own {
-            let quorum = ballot.count(vote.fresh(now).map(|head| (voter.policy.as_str(), head)));
+            let quorum = ballot.count(vote.counted.map(|head| (voter.policy.as_str(), head)));
             let record = match self.others.get_mut(voter) {
                 Some(record) => record,
                 // A node that did not vote so far: what all have seen is what the others have seen.
@@ -155,6 +178,9 @@ impl Chain {
 
         self.references.values_mut().for_each(|(_, vote)| vote.settle());
         self.own.values_mut().for_each(Vote::settle);
+
+        self.ballot = ballot;
+        self.witnesses = self.witnesses();
 
         let before = (self.head.is_some(), self.stalled, self.upgrade.clone(), self.split.is_some());
         self.head = quorum.map(|quorum| quorum.with(&self.whole));
@@ -213,7 +239,8 @@ impl Chain {
         for (_, vote) in self.references.values_mut() {
             regrouped |= vote.recount(now);
         }
-        let enough = self.references.values().filter(|(_, vote)| vote.counted).count() >= ENOUGH_REFERENCES;
+        let enough =
+            self.references.values().filter(|(_, vote)| vote.counted.is_some()).count() >= ENOUGH_REFERENCES;
         for vote in self.own.values_mut() {
             regrouped |= vote.recount(now) && !enough;
         }
@@ -244,17 +271,40 @@ impl Chain {
         self.split.as_ref()
     }
 
-    /// What a target may know of the others: the head without its own vote, and when another probe last succeeded.
+    /// The fresh votes, as noted by `regroup`.
+    fn count(&self) -> Ballot {
+        let references = self.references.values().filter_map(|(_, vote)| vote.counted).collect();
+        let own = self.own.iter().filter_map(|(voter, vote)| Some((voter.policy.as_str(), vote.counted?)));
+        Ballot::new(references, own)
+    }
+
+    fn witnesses(&self) -> [Option<Witness>; 2] {
+        let references = self.references.values().map(|(_, vote)| (None, vote));
+        let own = self.own.iter().map(|(voter, vote)| (Some(voter), vote));
+        let told = references.chain(own).filter_map(|(who, vote)| vote.witness().map(|told| (who, told)));
+        let (mut first, mut second) = (None, None);
+        let lasts = |(at, within): (Mono, u64)| (at.plus(within), at);
+        for (who, told) in told {
+            let beats =
+                |other: &Option<(_, (Mono, u64))>| other.is_none_or(|(_, other)| lasts(told) > lasts(other));
+            if beats(&first) {
+                second = first.replace((who, told));
+            } else if beats(&second) {
+                second = Some((who, told));
+            }
+        }
+        [first, second].map(|best| best.map(|(who, (at, within))| Witness { who: who.cloned(), at, within }))
+    }
+
+    /// What a target may know of the others: the head without its own vote, and when another probe last succeeded; as of
+    /// the last refresh.
     #[must_use]
     pub fn view(&self, subject: &Voter, now: Mono) -> NetworkView {
         let own = self.own.get(subject);
-        let its = own.and_then(|vote| vote.fresh(now));
-        let quorum =
-            ballot(&self.references, &self.own, now).count(its.map(|head| (subject.policy.as_str(), head)));
+        let its = own.and_then(|vote| vote.counted);
+        let quorum = self.ballot.count(its.map(|head| (subject.policy.as_str(), head)));
         let record = self.others.get(subject).unwrap_or(&self.whole);
-        let others = self.own.iter().filter(|(voter, _)| *voter != subject).map(|(_, vote)| vote);
-        let probes = self.references.values().map(|(_, vote)| vote).chain(others);
-        let witness = probes.filter_map(Vote::witness).max_by_key(|(at, within)| (at.plus(*within), *at));
+        let witness = self.witnesses.iter().flatten().find(|witness| witness.who.as_ref() != Some(subject));
         let mut reference = quorum.map(|quorum| quorum.with(record));
         if let (Some(reference), Some(its), Some(vote)) = (&mut reference, its, own) {
             reference.height = self.plausible(reference.height, its, vote);
@@ -262,8 +312,8 @@ impl Chain {
         let who = Who::Own(subject.clone());
         NetworkView {
             reference,
-            witness_at: witness.map(|(at, _)| at),
-            witness_within: witness.map_or(0, |(_, within)| within),
+            witness_at: witness.map(|witness| witness.at),
+            witness_within: witness.map_or(0, |witness| witness.within),
             block: self.blocks.block(&who),
             state: self.blocks.state(&who),
             upgrade: own
@@ -316,16 +366,6 @@ impl Chain {
             (name.as_str(), told)
         })
     }
-}
-
-fn ballot<'a>(
-    references: &BTreeMap<String, (String, Vote)>,
-    own: &'a BTreeMap<Voter, Vote>,
-    now: Mono,
-) -> Ballot<'a> {
-    let references = references.values().filter_map(|(_, vote)| vote.fresh(now)).collect();
-    let own = own.iter().filter_map(|(voter, vote)| Some((voter.policy.as_str(), vote.fresh(now)?)));
-    Ballot::new(references, own)
 }
 
 // === impl Quorum ===

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 pub(super) const ENOUGH_REFERENCES: usize = 3;
 
 /// The fresh votes of one instant.
-#[derive(Debug, Default)]
-pub(super) struct Ballot<'a> {
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Ballot {
     references: Vec<u64>,
     /// Per policy the heads of its targets, from high to low.
-    policies: BTreeMap<&'a str, Vec<u64>>,
+    policies: BTreeMap<String, Vec<u64>>,
 }
 
 /// The outcome of a vote.
@@ -36,12 +36,15 @@ fn lower_median_without(sorted: &[u64], head: u64) -> Option<u64> {
 
 // === impl Ballot ===
 
-impl<'a> Ballot<'a> {
-    pub fn new(references: Vec<u64>, own: impl Iterator<Item = (&'a str, u64)>) -> Self {
-        let mut policies = BTreeMap::<_, Vec<_>>::new();
+impl Ballot {
+    pub fn new<'a>(references: Vec<u64>, own: impl Iterator<Item = (&'a str, u64)>) -> Self {
+        let mut policies = BTreeMap::<String, Vec<_>>::new();
         if references.len() < ENOUGH_REFERENCES {
             for (policy, head) in own {
-                policies.entry(policy).or_default().push(head);
+                match policies.get_mut(policy) {
+                    Some(heads) => heads.push(head),
+                    None => drop(policies.insert(policy.to_owned(), vec![head])),
+                }
             }
         }
         for heads in policies.values_mut() {

@@ -40,8 +40,8 @@ pub(super) struct Vote {
     upgrade: Option<(Option<Upgrade>, Mono)>,
     /// When the probe last succeeded, and so bore witness.
     answered_at: Option<Mono>,
-    /// Whether it counted at the last refresh.
-    pub counted: bool,
+    /// The head that counted at the last refresh.
+    pub counted: Option<u64>,
     /// Whether its block differs from that of most others: it speaks of another chain.
     pub elsewhere: bool,
 }
@@ -59,7 +59,7 @@ impl Vote {
             skew: None,
             upgrade: None,
             answered_at: None,
-            counted: false,
+            counted: None,
             elsewhere: false,
         }
     }
@@ -135,10 +135,10 @@ impl Vote {
         self.fresh(now).is_some() && self.rose_at.is_some_and(|at| now.since(at) < within)
     }
 
-    /// Notes whether the vote counts now; returns whether that is news.
+    /// Notes what it votes for now; returns whether it votes and did not, or the other way round.
     pub fn recount(&mut self, now: Mono) -> bool {
-        let counts = self.fresh(now).is_some();
-        std::mem::replace(&mut self.counted, counts) != counts
+        let counts = self.fresh(now);
+        std::mem::replace(&mut self.counted, counts).is_some() != counts.is_some()
     }
 
     /// The first instant at which the vote is stale.

@@ -25,7 +25,7 @@ pub struct Facts<'a> {
     /// The target.
     pub target: &'a TargetFacts,
     /// The other targets of the policy.
-    pub fleet: &'a FleetFacts,
+    pub fleet: FleetFacts,
     /// The chain as a whole.
     pub chain: &'a ChainFacts,
     /// The other networks that it needs.

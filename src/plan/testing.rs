@@ -302,7 +302,7 @@ impl Given {
             ledger: &self.ledger,
             installation: US,
             target: &self.target,
-            fleet: &self.fleet,
+            fleet: self.fleet,
             chain: &self.chain,
             joined: &self.joined,
             live: &self.live,

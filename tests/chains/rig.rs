@@ -4,16 +4,12 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 use mainstay::{
     api::{Network, NetworkLedgerSpec, NodeHealthPolicy},
-    controller::{
-        observe::PodView,
-        watch::Key,
-        world::{TargetKey, World},
-    },
     judge::{Verdict, VerdictKind},
-    plan::{Decision, Facts, Hours, OwnFacts, PodFacts, Step, propose},
-    policy::{NetworkPlan, Policy, validate, validate_network},
+    plan::{Decision, Hours, OwnFacts, PodFacts, Step, propose},
+    policy::{validate, validate_network},
     signal::{Mono, Now, Poll, Reading, Server, Signal},
     telemetry::{AnySource, Client, Clock, Source, SystemClock, Target, address::Reach},
+    world::{Key, PodView, Round, TargetKey, World},
 };
 use serde_json::{Value, json};
 
@@ -23,8 +19,6 @@ const NAMESPACE: &str = "chains";
 pub struct Rig {
     pub world: World,
     pub clock: SystemClock,
-    network: NetworkPlan,
-    policy: Policy,
     sources: Vec<(TargetKey, String, AnySource)>,
     references: Vec<(String, AnySource)>,
     /// The last poll of each target.
@@ -77,7 +71,7 @@ impl Rig {
         });
         let (sources, references) = (sources.collect(), references.collect());
         let (polls, proposed) = (BTreeMap::new(), Vec::new());
-        Self { world, clock, network, policy, sources, references, polls, proposed }
+        Self { world, clock, sources, references, polls, proposed }
     }
 
     /// Asks everybody once, judges, and notes what would be done.
@@ -153,26 +147,14 @@ impl Rig {
         let now = self.now();
         let snapshot = self.world.snapshot(&key(), now.mono, now.server).unwrap();
         let of = snapshot.targets.iter().find(|known| known.facts.pod == target).unwrap();
-        let fleet = snapshot.fleet(&of.facts.uid, &std::collections::BTreeSet::new());
         let mut live = of.live.clone();
         if let PodFacts::Present(pod) = &mut live.pod {
             pod.age = 3_600_000;
         }
-        let ledger = NetworkLedgerSpec::default();
-        propose(&Facts {
-            policy: &self.policy,
-            network: &self.network,
-            ledger: &ledger,
-            installation: "chains/mainstay",
-            target: &of.facts,
-            fleet: &fleet,
-            chain: &of.chain,
-            joined: &of.joined,
-            live: &live,
-            hours: &Hours::default(),
-            own: OwnFacts { cache_age: 0, schema_current: true },
-            now,
-        })
+        let own = OwnFacts { cache_age: 0, schema_current: true };
+        let round =
+            Round::new(&snapshot, "chains/mainstay", NetworkLedgerSpec::default(), Hours::default(), own, now);
+        propose(&round.facts(of, &live))
     }
 
     /// Which guard holds a target, and why.
@@ -189,7 +171,7 @@ impl Rig {
     }
 
     /// The network as it is shown.
-    pub fn network(&self) -> mainstay::controller::world::NetworkSnapshot {
+    pub fn network(&self) -> mainstay::world::NetworkSnapshot {
         self.world.network("net", self.clock.mono()).unwrap()
     }
 

@@ -140,7 +140,7 @@ impl ApiServer {
             format!("{name}:\n{}", fs::read_to_string(path).unwrap_or_else(|error| error.to_string()))
         });
         // A full disk leaves empty logs: whether one more byte can be written tells it from a program that says nothing.
-        let disk = fs::write(self.directory.path().join("room"), [0; 65536]);
+        let disk = fs::write(self.directory.path().join("room"), vec![0; 65536]);
         panic!("kube-apiserver is not ready (ended: {ended:?}; room on the disk: {disk:?})\n{}", said.join("\n"));
     }
 }

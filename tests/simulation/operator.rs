@@ -5,10 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mainstay::{
     api::{LedgerSeat, NetworkLedgerSpec, Phase, PolicyRef, RemediationRef, SeatStep, policy::Mode},
-    controller::{
-        watch::Key,
-        world::{PolicySnapshot, TargetKey, TargetSnapshot, World},
-    },
     judge::VerdictKind,
     plan::{
         Decision, Facts, Guard, GuardResult, Hours, Live, OwnFacts, Step, all,
@@ -18,6 +14,7 @@ use mainstay::{
     policy::{BudgetLimit, NetworkPlan, Policy},
     remedy::{self, Effect, End, Event, Kind, Observation, Order, Outcome, SeatOutcome, State},
     signal::{Mono, Server},
+    world::{Key, PolicySnapshot, Round, TargetKey, TargetSnapshot, World},
 };
 
 use super::toy::{Condition, Journal, TICK, Toy, uid};
@@ -170,21 +167,8 @@ impl Run {
         record: &NetworkLedgerSpec,
         then: impl FnOnce(&Facts<'_>) -> T,
     ) -> T {
-        let seated: BTreeSet<String> = record.seats.iter().map(|seat| seat.slot.clone()).collect();
-        then(&Facts {
-            policy: &snapshot.policy,
-            network: &snapshot.network,
-            ledger: record,
-            installation: US,
-            target: &target.facts,
-            fleet: &snapshot.fleet(&target.facts.uid, &seated),
-            chain: &target.chain,
-            joined: &target.joined,
-            live,
-            hours: &self.hours(),
-            own: self.own(),
-            now: self.toy.clocks(),
-        })
+        let round = Round::new(snapshot, US, record.clone(), self.hours(), self.own(), self.toy.clocks());
+        then(&round.facts(target, live))
     }
 
     /// Proposals become journal entries, as long as a seat looks free.

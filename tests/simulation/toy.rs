@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mainstay::{
     api::{NetworkLedgerSpec, Phase},
-    controller::observe::{Owner, PodView},
     plan::{Live, NodeFacts, PodFacts, PodPresent, Rotation, Stop, WorkloadFacts},
     signal::{Mono, Now, Poll, Server, Signal, Unknown, Value, Wall},
+    world::{Owner, PodView},
 };
 
 /// A step of time (milliseconds).

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
-use super::Owner;
+use crate::world::Owner;
 
 #[derive(Deserialize)]
 pub(super) struct Pod {

@@ -6,10 +6,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::{
     api::{Network, NetworkStatus, ReferenceHeadStatus, ReferenceStatus, UpgradeStatus},
-    controller::{context::Context, world::NetworkSnapshot},
+    controller::context::Context,
     network::Split,
     notify::{Notice, Severity, State},
     signal::{Now, Upgrade, Wall},
+    world::NetworkSnapshot,
 };
 
 use super::{

@@ -9,11 +9,12 @@ use crate::{
         NodeHealthPolicy,
         policy::{Counts, HeldGuard, NodeHealthPolicyStatus, TargetStatus},
     },
-    controller::{context::Context, policy::Decided, world::PolicySnapshot},
+    controller::{context::Context, policy::Decided},
     judge::VerdictKind,
     notify::{Notice, Severity, State},
     plan::{Decision, Guard, Held, Step},
     signal::Now,
+    world::PolicySnapshot,
 };
 
 use super::{

@@ -12,7 +12,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Client, Resource};
@@ -21,6 +21,8 @@ use serde::de::DeserializeOwned;
 pub use store::{Changes, Store};
 
 use super::clients::{CacheAge, MonoClock};
+
+pub use crate::world::Key;
 
 /// A kind that can be watched.
 pub trait Kind: DeserializeOwned + Send + Sync + 'static {
@@ -33,15 +35,6 @@ where
     K: Resource<DynamicType = ()> + DeserializeOwned + Send + Sync + 'static,
 {
     type Served = Self;
-}
-
-/// Namespace (empty for a kind without) and name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Its namespace; empty for a kind without.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
 }
 
 /// An object that the API server has and that is not what its type says. It hurts only itself, and what was known of
@@ -166,11 +159,4 @@ pub fn watch<K: Kind>(env: &WatchEnv, scope: &Scope) -> (Store<K>, impl Future<O
 /// The plural of a kind, by which it is counted and its age is asked for.
 fn kind<K: Kind>() -> String {
     K::Served::plural(&()).into_owned()
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { namespace, name } = self;
-        if namespace.is_empty() { f.write_str(name) } else { write!(f, "{namespace}/{name}") }
-    }
 }

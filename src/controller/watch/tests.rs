@@ -350,7 +350,7 @@ async fn several_namespaces_feed_one_store() {
     let env =
         WatchEnv { client, cache_age: CacheAge::default(), clock: Arc::new(|| Mono(7)), counters: Arc::new(()) };
     let scope = Scope::Namespaces(vec!["b".into(), "a".into(), "b".into()]);
-    let (store, run) = watch::<crate::controller::observe::PodView>(&env, &scope);
+    let (store, run) = watch::<crate::world::PodView>(&env, &scope);
     let task = tokio::spawn(run);
     tokio::time::sleep(Duration::from_millis(10)).await;
     let mut paths: Vec<_> = fake.requests().iter().map(|request| request.uri.path().to_owned()).collect();

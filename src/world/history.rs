@@ -45,10 +45,12 @@ impl World {
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{
+        super::{Key, PodView},
+        *,
+    };
     use crate::{
         api::{Family, Network, NodeHealthPolicy},
-        controller::{observe::PodView, watch::Key},
         judge::VerdictKind,
         policy::{validate, validate_network},
         signal::{Server, Signal, Value},

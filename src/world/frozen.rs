@@ -1,18 +1,13 @@
 //! The world frozen at one instant: what a decision is made of.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::{NetworkEntry, PolicyEntry, TargetEntry, World, slot_of, view};
+use super::{Key, NetworkEntry, PodView, PolicyEntry, TargetEntry, World, slot_of, view};
 use crate::{
-    controller::{observe::PodView, watch::Key},
     judge::VerdictKind,
     network::{ReferenceHead, Split},
     plan::{
-        ChainFacts, FleetFacts, GROWTH, JoinedFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts,
-        WorkloadFacts,
+        ChainFacts, GROWTH, JoinedFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts, WorkloadFacts,
     },
     policy::{NetworkPlan, Policy},
     remedy::Observation,
@@ -140,46 +135,6 @@ impl World {
                 Observation::NotYet(format!("{pod}: {}", evidence.unwrap_or_default()))
             }
         }
-    }
-}
-
-impl PolicySnapshot {
-    /// The other targets of one of them; `seated` are the slots that are being acted on.
-    #[must_use]
-    pub fn fleet(&self, subject: &str, seated: &BTreeSet<String>) -> FleetFacts {
-        let mut fleet = FleetFacts::default();
-        let node = self.targets.iter().find(|target| target.facts.uid == subject).map(|target| &target.node);
-        for target in &self.targets {
-            fleet.targets += 1;
-            fleet.new_targets += u32::from(target.new);
-            let here = node == Some(&target.node);
-            match target.facts.verdict.kind {
-                VerdictKind::Unhealthy if here => fleet.unhealthy_here += 1,
-                VerdictKind::Healthy if !here => fleet.well_elsewhere += 1,
-                _ => {}
-            }
-            match target.facts.verdict.kind {
-                VerdictKind::Unknown => fleet.unknown += 1,
-                VerdictKind::Unhealthy => fleet.unhealthy += 1,
-                VerdictKind::Healthy
-                    if target.facts.uid != subject
-                        && !seated.contains(&target.facts.slot)
-                        && !terminating(&target.live) =>
-                {
-                    fleet.healthy_others += 1;
-                }
-                VerdictKind::Suspect => fleet.suspect += 1,
-                VerdictKind::Healthy => {}
-            }
-        }
-        fleet
-    }
-}
-
-fn terminating(live: &Live) -> bool {
-    match &live.pod {
-        PodFacts::Present(pod) => pod.terminating,
-        PodFacts::Gone => true,
     }
 }
 

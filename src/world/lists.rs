@@ -2,9 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{TargetKey, World, view};
+use super::{Key, TargetKey, World, view};
 use crate::{
-    controller::watch::Key,
     judge::VerdictKind,
     policy::{NetworkPlan, Policy},
     signal::{Mono, Reading, Signal, Unknown},

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     net::IpAddr,
     sync::Arc,
 };
@@ -21,15 +22,33 @@ use crate::{
     },
 };
 
-use super::{observe::PodView, watch::Key};
-
 mod frozen;
 mod history;
 mod lists;
+mod pod;
+mod round;
 mod seen;
 
 pub use frozen::{NetworkSnapshot, PolicySnapshot, TargetSnapshot};
+pub use pod::{Owner, PodView};
+pub use round::Round;
 use seen::{catching_up, seen};
+
+/// Namespace (empty for a kind without) and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its namespace; empty for a kind without.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, name } = self;
+        if namespace.is_empty() { f.write_str(name) } else { write!(f, "{namespace}/{name}") }
+    }
+}
 
 /// A target: one pod under one policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -256,7 +275,7 @@ impl World {
                 // One that is still catching up knows that its head is not the network's.
                 let vote = Seen { head: telemetry::reference_head(poll), ..seen };
                 network.chain.own(&voter(&entry.policy, &key.uid), &vote);
-                if network.chain.refresh(now) {
+                if network.chain.is_due(now) && network.chain.refresh(now) {
                     touched.networks.insert(entry.policy.network.clone());
                 }
             }
