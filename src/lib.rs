@@ -4,7 +4,7 @@
 //! restarts pods or calls a person, and never makes things worse. `ARCHITECTURE.md` is the map of the house; these
 //! are its invariants, each held by a test in `tests/architecture.rs`:
 //!
-//! 1. The brain is pure: the rooms `policy`, `signal`, `judge`, `network`, `plan`, `remedy` and `world` do no I/O, read no
+//! 1. The brain is pure: the rooms `policy`, `signal`, `judge`, `network`, `plan`, `remedy`, `world` and `sim` do no I/O, read no
 //!    clock and iterate no `HashMap`. Time is an argument.
 //! 2. One brain, many bodies: whoever runs a decision calls the same functions.
 //! 3. Unknown is not unhealthy, and never leads to an action.
@@ -39,6 +39,7 @@ pub mod remedy;
 #[allow(clippy::disallowed_methods)]
 pub mod serve;
 pub mod signal;
+pub mod sim;
 #[allow(clippy::disallowed_methods)]
 pub mod telemetry;
 pub mod world;

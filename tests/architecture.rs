@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &["api", "policy", "signal"]),
     ("lead", &["signal"]),
     ("notify", &["config", "serve", "signal"]),
+    ("sim", &["api", "judge", "plan", "policy", "remedy", "signal", "world"]),
     ("world", &["api", "judge", "network", "plan", "policy", "remedy", "signal", "telemetry"]),
     ("serve", &["signal"]),
     ("effect", &["api", "plan", "signal", "controller", "remedy", "world"]),
@@ -54,13 +55,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "policy",
             "remedy",
             "signal",
+            "sim",
             "telemetry",
             "world",
         ],
     ),
 ];
 
-const PURE: &[&str] = &["policy", "signal", "judge", "network", "plan", "remedy", "world"];
+const PURE: &[&str] = &["policy", "signal", "judge", "network", "plan", "remedy", "world", "sim"];
 
 /// What a pure room may not mention outside its tests, and why.
 const FORBIDDEN: &[(&str, &str)] = &[

@@ -7,6 +7,7 @@ mod probe;
 mod replay;
 pub mod retire;
 pub mod run;
+mod simulate;
 pub mod stop;
 
 use std::{fs, io, io::Read, process::ExitCode};
@@ -36,6 +37,8 @@ enum Command {
     Explain(explain::Args),
     /// Make a decision of the journal once more, offline
     Replay(replay::Args),
+    /// See what a policy would have done, on telemetry that was recorded or that is made up
+    Simulate(simulate::Args),
     /// Run the operator
     Run(run::Args),
     /// Pull the emergency stop: nothing is done to any pod until `go`
@@ -87,6 +90,9 @@ pub enum CliError {
     /// No decision could be replayed.
     #[error(transparent)]
     Replay(#[from] replay::ReplayError),
+    /// Nothing could be simulated.
+    #[error(transparent)]
+    Simulate(#[from] simulate::SimulateError),
     /// The asynchronous runtime could not start.
     #[error("failed to start the runtime: {0}")]
     Runtime(io::Error),
@@ -101,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Probe(args) => probe::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Run(args) => run::run(args),
         Command::Stop(args) => stop::run_stop(&args),
         Command::Go(args) => stop::run_go(&args),

@@ -22,6 +22,12 @@ pub(super) enum Term {
 }
 
 impl Selector {
+    /// Pods with this label.
+    #[must_use]
+    pub fn label(key: &str, value: &str) -> Self {
+        Self { terms: vec![Term::In(key.to_owned(), [value.to_owned()].into())] }
+    }
+
     /// Whether a pod with these labels is selected.
     #[must_use]
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {

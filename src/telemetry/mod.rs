@@ -35,6 +35,7 @@ pub mod tls;
 pub use ask::Endpoint;
 pub use client::{Answer, BODY_CAP, BuildError, Canned, Client, Deadline, Failure};
 pub use clock::{Clock, SystemClock};
+pub use number::value as signal_value;
 pub use prometheus::{History, Prometheus, Query};
 pub use reference::{reference_every, reference_head};
 pub use runner::{Asks, Probe, Runner, SIMULTANEOUS_POLLS};

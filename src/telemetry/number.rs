@@ -66,7 +66,7 @@ pub(super) fn coins(smallest: u128, decimals: u32) -> Option<Value> {
 
 /// A number of a page of metrics or of a JSON document as a value of some unit. T05 to T07: what is no number, not
 /// finite, or negative where that cannot be, is not known.
-pub(super) fn value(number: f64, unit: Unit) -> Result<Value, Unknown> {
+pub fn value(number: f64, unit: Unit) -> Result<Value, Unknown> {
     // The form with an exponent: the other writes all three hundred digits of 1e300.
     let refuse = |why: &str| Err(Unknown::Invalid(format!("{number:?} is {why}")));
     if number.is_nan() {
