@@ -124,6 +124,7 @@ impl RuleState {
         };
         Some(Finding {
             rule: self.rule.name.clone(),
+            signal: Some(self.rule.signal),
             severity: self.rule.severity,
             firing,
             breach_since,

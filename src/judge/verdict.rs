@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::api::policy::Severity;
-use crate::signal::Mono;
+use crate::signal::{Mono, Signal};
 
 /// What is held of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub enum VerdictKind {
 pub struct Finding {
     /// The rule's name.
     pub rule: String,
+    /// What it judges. Decisions that older versions wrote down do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Signal>,
     /// What a firing rule means.
     pub severity: Severity,
     /// Whether it fires; else it only breaches.

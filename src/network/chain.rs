@@ -163,6 +163,7 @@ impl Chain {
         let ballot = self.count();
         let all = self.references.values().map(|(_, vote)| vote).chain(self.own.values());
         let highest = all.filter_map(Vote::stepped).max();
+        let soon = self.soon();
         let stepped = |quorum: Option<Quorum>| quorum.is_some_and(|quorum| highest >= Some(quorum.height));
         for (voter, vote) in &self.own {
             let quorum = ballot.count(vote.counted.map(|head| (voter.policy.as_str(), head)));
@@ -171,10 +172,24 @@ impl Chain {
                 // A node that did not vote so far: what all have seen is what the others have seen.
                 None => self.others.entry(voter.clone()).or_insert_with(|| self.whole.clone()),
             };
-            record.note(quorum.map(|quorum| quorum.height), regrouped, self.stalled_after, stepped(quorum), now);
+            record.note(
+                quorum.map(|quorum| quorum.height),
+                regrouped,
+                self.stalled_after,
+                stepped(quorum),
+                soon,
+                now,
+            );
         }
         let quorum = ballot.count(None);
-        self.whole.note(quorum.map(|quorum| quorum.height), regrouped, self.stalled_after, stepped(quorum), now);
+        self.whole.note(
+            quorum.map(|quorum| quorum.height),
+            regrouped,
+            self.stalled_after,
+            stepped(quorum),
+            soon,
+            now,
+        );
 
         self.references.values_mut().for_each(|(_, vote)| vote.settle());
         self.own.values_mut().for_each(Vote::settle);
@@ -193,6 +208,13 @@ impl Chain {
         });
         self.ask(now);
         before != (self.head.is_some(), self.stalled, self.upgrade.clone(), self.split.is_some())
+    }
+
+    /// Within this time (milliseconds) a chain that goes on rises again: several blocks and polls, and half of `stalledAfter`.
+    fn soon(&self) -> u64 {
+        let votes = self.references.values().map(|(_, vote)| vote).chain(self.own.values());
+        let polls = votes.filter_map(|vote| vote.counted.and(Some(vote.stale_after))).max().unwrap_or(0);
+        polls.max(self.block_time.saturating_mul(5)).max(self.stalled_after / 2)
     }
 
     /// A reference whose block most others do not have speaks of another chain, whatever it calls it.

@@ -5,13 +5,16 @@ use crate::signal::Mono;
 /// The running record of one quorum's head.
 ///
 /// A rise is a new maximum that the same voters brought about. When a vote joins or lapses, the head may jump
-/// although no node made a block: such a maximum is noted, but it is no rise.
+/// although no node made a block: such a maximum is noted, but it is no rise. Nor is one alone: a node that stood still
+/// and is back at the head of a halted chain rises as well, once. A chain that goes on rises again soon after.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Record {
     /// The greatest head seen.
     most: Option<u64>,
     /// When the same voters last brought it about that `most` rose.
     pub risen_at: Option<Mono>,
+    /// The last maximum that the same voters brought about, whether or not another came soon enough to make it a rise.
+    climbed_at: Option<Mono>,
     /// Since when the head is known to stand, other than by a rise: a first sight, or a jump by joined votes.
     noted_at: Mono,
     /// Since when the head has been below `most` without a break.
@@ -26,8 +29,17 @@ impl Record {
     /// Takes note of the head. `regrouped`: a vote joined or lapsed since the last look. `patience` (milliseconds):
     /// a head that stayed below the record for so long means that the record was a liar's, or another life of the
     /// chain (a development network that was made anew); the record then starts over. `stepped`: a voter made a
-    /// step that blocks can make; one that only came back from the past made none.
-    pub fn note(&mut self, head: Option<u64>, regrouped: bool, patience: u64, stepped: bool, now: Mono) {
+    /// step that blocks can make; one that only came back from the past made none. `soon` (milliseconds): within this time
+    /// a chain that goes on rises again.
+    pub fn note(
+        &mut self,
+        head: Option<u64>,
+        regrouped: bool,
+        patience: u64,
+        stepped: bool,
+        soon: u64,
+        now: Mono,
+    ) {
         let returned = !self.present;
         self.present = head.is_some();
         let Some(head) = head else {
@@ -51,7 +63,11 @@ impl Record {
                 if before.is_none() || regrouped || returned || !stepped {
                     self.noted_at = now;
                 } else {
-                    self.risen_at = Some(now);
+                    if self.climbed_at.is_some_and(|before| now.since(before) <= soon) {
+                        self.risen_at = Some(now);
+                    }
+                    self.climbed_at = Some(now);
+                    self.noted_at = now;
                 }
             }
         }
@@ -70,7 +86,7 @@ mod tests {
     fn seen(looks: &[(u64, Option<u64>, bool)]) -> Record {
         let mut record = Record::default();
         for (at, head, regrouped) in looks {
-            record.note(*head, *regrouped, 100, true, Mono(*at));
+            record.note(*head, *regrouped, 100, true, 50, Mono(*at));
         }
         record
     }
@@ -83,9 +99,22 @@ mod tests {
 
     #[test]
     fn only_a_new_maximum_is_a_rise() {
-        let record =
-            seen(&[(5, Some(100), true), (6, Some(101), false), (7, Some(99), true), (8, Some(101), false)]);
-        assert_eq!(record.risen_at, Some(Mono(6)));
+        let record = seen(&[
+            (5, Some(100), true),
+            (6, Some(101), false),
+            (7, Some(102), false),
+            (8, Some(99), true),
+            (9, Some(102), false),
+        ]);
+        assert_eq!(record.risen_at, Some(Mono(7)));
+    }
+
+    #[test]
+    fn one_rise_alone_is_a_node_that_came_back() {
+        let halted = [(5, Some(100), true), (6, Some(101), false), (7, Some(102), false), (90, Some(109), false)];
+        assert_eq!(seen(&halted).risen_at, Some(Mono(7)));
+        let goes_on = [&halted[..], &[(92, Some(110), false)]].concat();
+        assert_eq!(seen(&goes_on).risen_at, Some(Mono(92)));
     }
 
     #[test]
@@ -97,11 +126,12 @@ mod tests {
     #[test]
     fn a_voter_that_comes_back_from_the_past_makes_no_block() {
         let mut record = Record::default();
-        record.note(Some(1000), false, 100, true, Mono(1));
-        record.note(Some(1001), false, 100, true, Mono(2));
-        record.note(Some(1060), false, 100, false, Mono(4));
+        for (at, head) in [(0, 999), (1, 1000), (2, 1001)] {
+            record.note(Some(head), false, 100, true, 50, Mono(at));
+        }
+        record.note(Some(1060), false, 100, false, 50, Mono(4));
         assert_eq!((record.risen_at, record.stands_since()), (Some(Mono(2)), Mono(4)));
-        record.note(Some(1061), false, 100, true, Mono(5));
+        record.note(Some(1061), false, 100, true, 50, Mono(5));
         assert_eq!(record.risen_at, Some(Mono(5)), "the next block is one");
     }
 
@@ -113,9 +143,9 @@ mod tests {
 
     #[test]
     fn a_record_that_is_never_reached_again_starts_over() {
-        let liar = [(5, Some(100), true), (6, Some(9_999), false), (7, Some(101), false), (106, Some(110), false)];
-        assert_eq!(seen(&liar).risen_at, Some(Mono(6)));
-        let recovered = [&liar[..], &[(107, Some(111), false), (108, Some(112), false)]].concat();
-        assert_eq!(seen(&recovered).risen_at, Some(Mono(108)));
+        let liar = [(5, Some(100), true), (6, Some(9_999), false), (7, Some(101), false), (107, Some(110), false)];
+        assert_eq!(seen(&liar).risen_at, None);
+        let recovered = [&liar[..], &[(108, Some(111), false), (109, Some(112), false)]].concat();
+        assert_eq!(seen(&recovered).risen_at, Some(Mono(109)));
     }
 }

@@ -21,19 +21,13 @@ pub struct Seen<'a> {
     pub stale_after: u64,
 }
 
-/// A voter that has told lower heads than once for so long (milliseconds) lives on another chain of the name: a development
-/// network that was made anew. Until then nothing that it tells is a new block.
-const MADE_ANEW: u64 = 600_000;
-
 /// One voter. A probe that got no answer takes nothing back: the vote before it stands until it is stale, else a
 /// reference that fails now and then would come and go all the time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Vote {
     /// The newest head that was told, and when.
     head: Option<(u64, Mono)>,
-    /// The highest head that it ever told, and since when it has told lower ones.
-    peak: (u64, Option<Mono>),
-    /// When the head last rose from one sample to the next, to where it had never been.
+    /// When the head last rose from one sample to the next.
     rose_at: Option<Mono>,
     /// The head, if it has just risen by as much as blocks can make it rise.
     step: Option<u64>,
@@ -56,7 +50,6 @@ impl Vote {
     pub fn none(stale_after: u64) -> Self {
         Self {
             head: None,
-            peak: (0, None),
             rose_at: None,
             step: None,
             told: Err(Unknown::NotYet),
@@ -80,9 +73,7 @@ impl Vote {
         self.stale_after = *stale_after;
         self.head = match head {
             Ok(head) => {
-                // Who was there before makes no block by coming back, however short the way.
-                let new = self.climbs(*head, *observed_at);
-                if let Some((before, at)) = self.head.filter(|(before, _)| new && *head > *before) {
+                if let Some((before, at)) = self.head.filter(|(before, _)| *head > *before) {
                     self.rose_at = Some(*observed_at);
                     // What a chain ten times as fast as announced makes meanwhile, and a handful: farther is no step, but
                     // somebody who comes back from the past.
@@ -105,18 +96,6 @@ impl Vote {
         if *answered {
             self.answered_at = Some(*observed_at);
         }
-    }
-
-    /// Notes a head; returns whether it is higher than any before.
-    fn climbs(&mut self, head: u64, at: Mono) -> bool {
-        let (peak, below_since) = self.peak;
-        if head >= peak {
-            self.peak = (head, None);
-            return head > peak;
-        }
-        let since = below_since.unwrap_or(at);
-        self.peak = if at.since(since) > MADE_ANEW { (head, None) } else { (peak, Some(since)) };
-        false
     }
 
     /// The head, if it made a step since the last refresh.
@@ -171,44 +150,5 @@ impl Vote {
     /// The last success, and for how long it bears witness: two intervals, where a sample lives for three.
     pub fn witness(&self) -> Option<(Mono, u64)> {
         self.answered_at.map(|at| (at, self.stale_after / 3 * 2))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(vote: &mut Vote, second: u64, head: u64) -> Option<u64> {
-        let told = Told::default();
-        let seen = Seen {
-            head: Ok(head),
-            answered: true,
-            finalized: None,
-            skew: None,
-            told: &told,
-            observed_at: Mono(second * 1000),
-            stale_after: 6_000,
-        };
-        vote.settle();
-        vote.take(&seen, 2_000);
-        vote.stepped()
-    }
-
-    #[test]
-    fn who_comes_back_to_where_it_was_makes_no_block() {
-        let mut vote = Vote::none(6_000);
-        assert_eq!(told(&mut vote, 0, 1_027), None);
-        assert_eq!(told(&mut vote, 2, 1_028), Some(1_028));
-        assert_eq!(told(&mut vote, 4, 1_000), None, "a backend that lags behind the one before");
-        assert_eq!(told(&mut vote, 54, 1_028), None, "and the one before again");
-        assert_eq!(told(&mut vote, 56, 1_029), Some(1_029));
-    }
-
-    #[test]
-    fn a_network_that_is_made_anew_is_believed_after_a_while() {
-        let mut vote = Vote::none(6_000);
-        told(&mut vote, 0, 5_000);
-        let steps = (1..=400).filter(|step| told(&mut vote, step * 2, *step).is_some()).count();
-        assert!((90..=100).contains(&steps), "{steps}");
     }
 }

@@ -29,6 +29,8 @@ pub enum Guard {
     NodeUnfit,
     /// The kubelet is restarting it already.
     CrashLoop,
+    /// Something is wrong that no restart mends.
+    Cause,
     /// This is a time in which nothing is begun.
     Window,
     /// What we see may be what is wrong with us.
@@ -113,6 +115,7 @@ impl Guard {
             Self::Rollout => "Rollout",
             Self::NodeUnfit => "NodeUnfit",
             Self::CrashLoop => "CrashLoop",
+            Self::Cause => "Cause",
             Self::TelemetryLost => "TelemetryLost",
             Self::Upgrading => "Upgrading",
             Self::Diverged => "Diverged",
@@ -150,6 +153,7 @@ impl Guard {
             | Self::Rollout
             | Self::NodeUnfit
             | Self::CrashLoop
+            | Self::Cause
             | Self::Upgrading
             | Self::Budget
             | Self::Storm
@@ -259,6 +263,7 @@ fn asked(step: Step) -> &'static [(Guard, Question)] {
             (Guard::Rollout, guards::rollout),
             (Guard::NodeUnfit, guards::node_unfit),
             (Guard::CrashLoop, guards::crash_loop),
+            (Guard::Cause, guards::cause),
             (Guard::Window, guards::window),
             (Guard::TelemetryLost, guards::telemetry_lost),
             (Guard::Correlated, guards::correlated),

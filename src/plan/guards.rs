@@ -3,7 +3,7 @@
 use crate::{
     api::{SeatStep, policy::Mode},
     policy::required_healthy,
-    signal::{Mono, Server},
+    signal::{Mono, Server, Signal},
 };
 
 use super::{
@@ -109,6 +109,34 @@ pub(super) fn crash_loop(facts: &Facts<'_>) -> Option<Held> {
         }
         PodFacts::Present(_) | PodFacts::Gone => None,
     }
+}
+
+/// What no restart mends is not restarted, whatever else is wrong: it comes back as it was, and for some of it worse. A
+/// full disk ends in a node that does not start; a clock that is off is the machine's; a wallet, a client of a relayer
+/// and a key are facts of the chain; a node whose signer keeps silent ends when it is started without one; a fatal end
+/// and a state that is not the chain's are repeated. A warning is enough: a person has said from where on it counts.
+pub(super) fn cause(facts: &Facts<'_>) -> Option<Held> {
+    let mut firing = facts.target.verdict.findings.iter().filter(|finding| finding.firing);
+    let found = firing.find(|finding| finding.signal.is_some_and(|signal| !mends(signal)))?;
+    Held::because(format!("{}: {}; no restart mends that", found.rule, found.evidence))
+}
+
+/// Whether a restart can mend what is wrong with this signal.
+const fn mends(signal: Signal) -> bool {
+    !matches!(
+        signal,
+        Signal::DiskUsedRatio
+            | Signal::ClockOffset
+            | Signal::WalletBalance
+            | Signal::WalletRunway
+            | Signal::ClientExpiry
+            | Signal::Jailed
+            | Signal::Tombstoned
+            | Signal::SignerAnswers
+            | Signal::FatalExit
+            | Signal::BlockHash
+            | Signal::AppHash
+    )
 }
 
 /// Everything broken at once is more likely one broken observer, network or release than so many broken nodes. Half

@@ -8,7 +8,7 @@ use crate::{
     },
     judge::{Finding, Verdict, VerdictKind},
     policy::{BudgetLimit, NetworkPlan, Policy, Selector, preset},
-    signal::{Mono, Now, Server, Wall},
+    signal::{Mono, Now, Server, Signal, Wall},
 };
 
 use super::{
@@ -167,6 +167,7 @@ impl Given {
             since: ago(seconds * SECOND),
             findings: vec![Finding {
                 rule: "preset/stalled".into(),
+                signal: Some(Signal::Head),
                 severity: Severity::Critical,
                 firing: true,
                 breach_since: ago(seconds * SECOND),

@@ -1,5 +1,6 @@
 //! The rooms' promises as sentences.
 
+mod causes;
 mod guards;
 mod ladder;
 mod limits;
