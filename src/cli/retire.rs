@@ -82,7 +82,15 @@ pub async fn retire(
     let mut ended = 0;
     for scope in scopes {
         // By their metadata, and one by one: one that this build cannot read must not keep the others, or the uninstall.
-        for listed in scope.list_metadata(&ListParams::default()).await? {
+        let listed = match scope.list_metadata(&ListParams::default()).await {
+            // A namespace that is gone took its role with it; whatever was there is gone as well.
+            Err(kube::Error::Api(status)) if status.code == 403 && !namespaces.is_empty() => {
+                tracing::warn!(why = status.message, "a namespace is not ours any more: left as it is");
+                continue;
+            }
+            listed => listed?,
+        };
+        for listed in listed {
             if !journal::holds(&listed.metadata) {
                 continue;
             }

@@ -61,6 +61,8 @@ struct Life<'a> {
     services: Vec<String>,
     /// When the last look was.
     looked_at: Mono,
+    /// When this process last announced the act in the journal.
+    announced_at: Mono,
 }
 
 impl<'a> Life<'a> {
@@ -70,7 +72,16 @@ impl<'a> Life<'a> {
         let kind = kind_of(&object.spec.action);
         let created_at = object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_millisecond());
         let order = Order { uid: object.spec.target.uid.clone(), kind, created_at };
-        Some(Self { ctx, object, order, key, uid, services: Vec::new(), looked_at: Mono(0) })
+        Some(Self {
+            ctx,
+            object,
+            order,
+            key,
+            uid,
+            services: Vec::new(),
+            looked_at: Mono(0),
+            announced_at: Mono(0),
+        })
     }
 
     async fn run(&mut self) -> Option<u64> {
@@ -207,6 +218,9 @@ impl<'a> Life<'a> {
         match journal::write_status(&self.ctx.clients.actuator, &self.object, status).await {
             Ok(written) => {
                 self.object = written;
+                if entry.phase == Phase::Acting {
+                    self.announced_at = self.ctx.clock.mono();
+                }
                 report::transition(self.ctx, &self.object, entry, now).await;
                 Event::Written
             }
@@ -227,6 +241,11 @@ impl<'a> Life<'a> {
             (Observation::Healthy { .. }, Kind::Page | Kind::Reroute { .. } | Kind::Rejoin { .. }) => true,
             (Observation::NotYet(_) | Observation::Unknown(_), _) => false,
         };
+        // Nobody will ever tell whether it helped: policy and journal are going, as with their namespace.
+        if self.object.metadata.deletion_timestamp.is_some() && self.snapshot().is_none() {
+            let observation = Observation::Unknown("its policy is gone and its journal is being deleted".into());
+            return Performed::Event(Event::Observed { observation, now: now.server.0.max(deadline) });
+        }
         if conclusive || now.server >= Server(deadline) {
             Performed::Event(Event::Observed { observation, now: now.server.0 })
         } else {

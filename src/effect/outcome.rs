@@ -165,6 +165,7 @@ mod tests {
         .unwrap()
     }
 
+    // A05: 429 with Retry-After; A06: 429 of a disruption budget; A07: 500 of two.
     #[test]
     fn every_answer_has_one_meaning() {
         let budget = json!({"causes": [{"reason": "DisruptionBudget", "message": "needs 2 healthy pods"}]});
@@ -211,6 +212,7 @@ mod tests {
         assert_eq!(evict(403, json!({})), Outcome::Refused("message of 403".into()));
     }
 
+    // A07.
     #[test]
     fn two_disruption_budgets_are_a_mistake_of_somebody_else() {
         let mut answer = status(500, "InternalError", &json!({}));

@@ -69,7 +69,15 @@ pub async fn bring_all_back(client: &Client, namespaces: &[String], now: Server)
     for _ in 0..ROUNDS {
         let mut left = 0;
         for scope in &scopes {
-            for pod in scope.list_metadata(&out).await? {
+            let pods = match scope.list_metadata(&out).await {
+                // A namespace that is gone took its role with it, and its pods.
+                Err(kube::Error::Api(status)) if status.code == 403 && !namespaces.is_empty() => {
+                    tracing::warn!(why = status.message, "a namespace is not ours any more: left as it is");
+                    continue;
+                }
+                pods => pods?,
+            };
+            for pod in pods {
                 let by = pod.annotations().get(ROTATED_BY).cloned();
                 let Some(policy) = by.filter(|_| pod.metadata.deletion_timestamp.is_none()) else { continue };
                 let order = RotationOrder {

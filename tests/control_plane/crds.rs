@@ -36,3 +36,27 @@ fn the_rules_know_the_presets() {
         assert_eq!(preset.limits.evidence_max_age, 30_000);
     }
 }
+
+/// P14: nothing that a team writes in its namespace can name a secret, a host, another namespace or a file.
+#[test]
+fn a_policy_reaches_its_own_namespace_only() {
+    fn names(schema: &serde_json::Value, found: &mut BTreeSet<String>) {
+        if let Some(properties) = schema["properties"].as_object() {
+            found.extend(properties.keys().cloned());
+        }
+        match schema {
+            serde_json::Value::Object(map) => map.values().for_each(|value| names(value, found)),
+            serde_json::Value::Array(list) => list.iter().for_each(|value| names(value, found)),
+            _ => {}
+        }
+    }
+    let crd = crds::all().into_iter().find(|crd| crd["spec"]["names"]["kind"] == "NodeHealthPolicy").unwrap();
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let mut found = BTreeSet::new();
+    names(&schema["properties"]["spec"], &mut found);
+    assert!(found.contains("selector") && found.contains("port"), "{found:?}");
+    let forbidden = ["secret", "host", "url", "namespace", "file", "token", "password", "env"];
+    let wrong: Vec<_> =
+        found.iter().filter(|name| forbidden.iter().any(|word| name.to_lowercase().contains(word))).collect();
+    assert_eq!(wrong, Vec::<&String>::new());
+}

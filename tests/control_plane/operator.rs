@@ -109,6 +109,7 @@ fn policy(name: &str, change: &Value) -> Value {
     policy
 }
 
+// P11: a poison object. P04: what is stored and would be refused today.
 #[tokio::test]
 #[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver"]
 async fn what_cannot_be_read_is_invalid_alone() {
@@ -176,6 +177,7 @@ async fn what_cannot_be_read_is_invalid_alone() {
     assert_eq!(versions("wrong-type").await, before);
 }
 
+// P15: an older schema than the operator's; C07: two versions side by side.
 #[tokio::test]
 #[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver"]
 async fn an_operator_that_meets_older_definitions_only_observes() {

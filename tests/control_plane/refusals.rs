@@ -114,6 +114,7 @@ pub fn refused() -> Vec<Refusal> {
         ("an unknown field", json!({"bogus": 1}), "spec.bogus", "unknown field \"spec.bogus\""),
         ("an unknown field of the guard", json!({"guard": {"bogus": [null]}}), "spec.guard.bogus", "unknown field \"spec.guard.bogus\""),
         ("an unknown field of a rule", rule(json!({"name": "a", "signal": "peers", "below": 3, "fro": "1m"})), "spec.rules[0].fro", "unknown field \"spec.rules[0].fro\""),
+        // P01.
         ("no selector", json!({"selector": null}), "spec.selector", "Required value"),
         ("an empty selector", json!({"selector": {"matchLabels": null}}), "spec.selector", "an empty selector would mean every pod"),
         ("a selector without a positive term", json!({"selector": {"matchLabels": null, "matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}}), "spec.selector", "name at least one label that a pod must carry"),
@@ -131,6 +132,7 @@ pub fn refused() -> Vec<Refusal> {
         ("a rule of one's own disabled", rule(json!({"name": "slow", "disabled": true})), "spec.rules[0]", "beside the name of a preset rule"),
         ("disabled with a condition", rule(json!({"name": "preset/lonely", "disabled": true, "signal": "peers", "below": 2})), "spec.rules[0]", "disabled: true stands alone"),
         ("for and breaching", rule(json!({"name": "a", "signal": "peers", "below": 3, "for": "1m", "breaching": {"samples": 1, "of": 2}})), "spec.rules[0]", "for or breaching, not both"),
+        // P04.
         ("a for of zero", rule(json!({"name": "a", "signal": "peers", "below": 3, "for": "0s"})), "spec.rules[0].for", DURATION),
         ("a negative for", rule(json!({"name": "a", "signal": "peers", "below": 3, "for": "-5s"})), "spec.rules[0].for", DURATION),
         ("a for that only CEL could read", rule(json!({"name": "a", "signal": "peers", "below": 3, "for": "1h1h"})), "spec.rules[0].for", DURATION),
@@ -142,6 +144,7 @@ pub fn refused() -> Vec<Refusal> {
         ("stalled peers", rule(json!({"name": "a", "signal": "peers", "stalled": {}})), "spec.rules[0]", "stalled judges the signal head"),
         ("an absence that is critical", rule(json!({"name": "a", "signal": "peers", "absent": {}})), "spec.rules[0]", "absent needs severity: Warning"),
         ("an unknown severity", rule(json!({"name": "a", "signal": "peers", "below": 3, "severity": "Fatal"})), "spec.rules[0].severity", "supported values: \"Warning\", \"Critical\", \"Quarantine\""),
+        // P05.
         ("hysteresis on the wrong side", rule(json!({"name": "a", "signal": "peers", "below": 3, "clear": {"below": 2}})), "spec.rules[0].clear", "clear.below goes with above"),
         ("inverted hysteresis of numbers", rule(json!({"name": "a", "signal": "head_lag", "above": 9, "clear": {"below": 10}})), "spec.rules[0].clear", "inverted hysteresis: clear.below must be at most above"),
         ("inverted hysteresis of decimals", rule(json!({"name": "a", "signal": "rpc_latency", "above": "0.9", "clear": {"below": "0.95"}})), "spec.rules[0].clear", "inverted hysteresis: clear.below must be at most above"),
@@ -171,6 +174,7 @@ pub fn refused() -> Vec<Refusal> {
         ("five budgets", json!({"guard": {"budget": [{"actions": 1, "per": "1h"}, {"actions": 1, "per": "2h"}, {"actions": 1, "per": "3h"}, {"actions": 1, "per": "4h"}, {"actions": 1, "per": "5h"}]}}), "spec.guard.budget", "must have at most 4 items"),
         ("evidence that lives too long", json!({"guard": {"evidenceMaxAge": "6m"}}), "spec.guard.evidenceMaxAge", "evidenceMaxAge: between 2s and 5m"),
         ("no attempt at all", json!({"remediation": {"restart": {"attempts": 0}}}), "spec.remediation.restart.attempts", "should be greater than or equal to 1"),
+        // P06.
         ("healing in a blink", json!({"remediation": {"restart": {"within": "9s"}}}), "spec.remediation.restart.within", "within: at least 10s"),
         ("half a backoff", json!({"remediation": {"restart": {"backoff": {"factor": 2}}}}), "spec.remediation.restart.backoff.max", "Required value"),
         ("re-routing a validator", json!({"role": "Validator", "remediation": {"reroute": {}}}), "spec.remediation", "reroute is for the roles FullNode and Sentry"),

@@ -234,6 +234,7 @@ async fn killed_around_the_act_the_next_one_ends_it_and_repeats_nothing() {
     sweep.stop_in_time(&steps[1]);
 }
 
+// C03: killed around each request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the local cluster and a quarter of an hour: make e2e-full"]
 async fn killed_at_every_step_the_next_one_ends_it_and_repeats_nothing() {

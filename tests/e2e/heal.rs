@@ -70,6 +70,7 @@ fn with_half_of_them_required_two_of_three_are_left_alone_and_the_guard_is_named
 }
 
 /// The stop is pulled between the journal entry and the act: the seat is taken already, and nothing happens.
+// A06: a disruption budget that allows nothing.
 #[test]
 #[ignore = "needs the local cluster: make e2e"]
 fn what_cannot_be_taken_back_waits_for_one_more_look() {

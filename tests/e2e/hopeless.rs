@@ -27,6 +27,7 @@ spec:
     )
 }
 
+// W12: a restart that does not help.
 #[test]
 #[ignore = "needs the local cluster: make e2e"]
 fn a_restart_that_does_not_help_is_tried_less_and_less_and_then_a_person_is_told_once() {

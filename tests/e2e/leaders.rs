@@ -83,6 +83,7 @@ impl Drop for Rivals {
     }
 }
 
+// C01: two that act at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the local cluster: make e2e"]
 async fn two_that_both_believe_they_lead_heal_one_node_after_the_other() {

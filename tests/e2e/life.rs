@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// Waits until the removal of a pod was accepted and its replacement is waited for.
-fn under_way(stage: &Stage, pod: &str) {
+pub fn under_way(stage: &Stage, pod: &str) {
     wait(&format!("the healing of {pod} to be under way"), SOON, || {
         let all = remediations(&stage.namespace);
         let mine = |found: &&serde_json::Value| {

@@ -13,6 +13,7 @@ mod sink;
 mod stage;
 
 mod crash;
+mod edits;
 mod garbage;
 mod halt;
 mod heal;

@@ -30,6 +30,7 @@ fn broken(system: System) -> Vec<&'static str> {
     found
 }
 
+// C01, C02, C05: two that act, one that lost its lease between deciding and writing, one that slept.
 #[test]
 fn two_operators_never_exceed_a_limit() {
     let mut systems = vec![System::one_at_a_time(), System::one_action(), System::two_on_one()];

@@ -199,7 +199,13 @@ fn judge(run: &Run, index: usize, truth: &Truth, wrong: &mut Vec<String>) {
         toy.nodes.iter().enumerate().filter(|(index, of)| ill((*index, of))).count()
     };
     let ill_anywhere = truth.conditions.iter().filter(|of| **of != Condition::Well).count();
-    if ill_here(node.machine) >= 2 && ill_here(node.machine) == ill_anywhere && truth.down == 0 && long_ill(run) {
+    if ill_here(node.machine) >= 2
+        && ill_here(node.machine) == ill_anywhere
+        && truth.down == 0
+        && long_ill(run)
+        && !plan.cut.has(now.saturating_sub(20 * SECOND))
+        && !plan.cut.has(now)
+    {
         broken("whatever was ill was on one machine");
     }
     if earlier().filter(|other| now - other.at < limits.budget[0].per).count() >= limits.budget[0].actions as usize
@@ -284,6 +290,7 @@ fn runs(usual: u64) -> u64 {
     std::env::var("RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
+// C04, C05, C06: deaths every few seconds, long sleeps, a clock an hour off.
 #[test]
 fn no_limit_is_exceeded_whatever_happens() {
     let (runs, began) = (runs(60), std::time::Instant::now());

@@ -28,6 +28,7 @@ struct Process {
     effect: Effect,
     read: u64,
     looked_at: u64,
+    announced_at: u64,
 }
 
 /// Nobody acts on a look that is older than this (milliseconds); as in production.
@@ -269,7 +270,8 @@ impl Run {
         let Some(process) = self.processes.remove(&id) else {
             let end = End::of(journal.phase, &journal.reason, journal.acted_at);
             let (state, effect) = remedy::resume(journal.phase, journal.deadline, &end);
-            self.processes.insert(id, Process { state, effect, read: journal.version, looked_at: 0 });
+            self.processes
+                .insert(id, Process { state, effect, read: journal.version, looked_at: 0, announced_at: 0 });
             return true;
         };
         let mut read = process.read;
@@ -287,10 +289,14 @@ impl Run {
             }
             _ => event,
         };
+        let wrote = event == Event::Written;
         let (state, effect) = remedy::step(&order(&journal), &process.state, event);
         if !matches!(effect, Effect::Later(_) | Effect::Nothing) {
             let looked_at = if process.effect == Effect::Look { self.toy.now } else { process.looked_at };
-            self.processes.insert(id, Process { state, effect, read, looked_at });
+            let announced =
+                matches!(&process.effect, Effect::Write(entry) if entry.phase == Phase::Acting) && wrote;
+            let announced_at = if announced { self.toy.now } else { process.announced_at };
+            self.processes.insert(id, Process { state, effect, read, looked_at, announced_at });
         }
         true
     }
@@ -364,8 +370,8 @@ impl Run {
                 self.say(format!("{}: somebody is called", journal.slot));
                 Event::Acted { outcome: Outcome::Done, now: server.0 }
             }
-            Effect::Act { .. } if self.toy.now - process.looked_at > LOOK_MAX_AGE => {
-                Event::Acted { outcome: Outcome::Moved("the look is old".into()), now: server.0 }
+            Effect::Act { .. } if self.toy.now - process.looked_at.min(process.announced_at) > LOOK_MAX_AGE => {
+                Event::Failed("too old".into())
             }
             Effect::Act { .. } => {
                 let accepted = self.toy.evict(&journal.slot, &journal.uid);

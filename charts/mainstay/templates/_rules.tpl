@@ -44,6 +44,16 @@
 - apiGroups: [mainstay.dev]
   resources: [networkledgers]
   verbs: [get, create, update]
+{{- if .Values.namespaces }}
+# A namespace that goes away takes its role with it, often before its journal: what was under way must still be ended and
+# let go, or the namespace would never be gone. For all namespaces the same rights are granted above the namespaces anyway.
+- apiGroups: [mainstay.dev]
+  resources: [noderemediations]
+  verbs: [get, patch]
+- apiGroups: [mainstay.dev]
+  resources: [noderemediations/status]
+  verbs: [update]
+{{- end }}
 # A pod on a cordoned or lost node is left alone.
 - apiGroups: [""]
   resources: [nodes]

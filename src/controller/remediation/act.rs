@@ -10,17 +10,19 @@ use crate::{
     remedy::{Event, Kind, Outcome},
 };
 
-/// Nobody acts on a look that is older than this (milliseconds).
+/// Nobody acts on a look or an announcement that is older than this (milliseconds).
 const LOOK_MAX_AGE: u64 = 10_000;
 
 impl Life<'_> {
     /// One attempt; the machine says what an unclear outcome means.
     pub(super) async fn act(&self, resource_version: &str) -> Event {
-        // A process that was stopped in between, or a machine that slept, has seen another world.
-        let age = self.ctx.clock.mono().since(self.looked_at);
-        if age > LOOK_MAX_AGE {
-            let outcome = Outcome::Moved(format!("the last look was {} s ago", age / 1000));
-            return Event::Acted { outcome, now: self.ctx.now().server.0 };
+        // A process that was stopped in between, or a machine that slept, has seen another world; and another process may
+        // have taken over meanwhile and be done. Nothing was tried, and the journal says how it goes on: whoever finds an
+        // act announced there announces it again before anything else.
+        let now = self.ctx.clock.mono();
+        let unannounced = self.order.kind != Kind::Page && now.since(self.announced_at) > LOOK_MAX_AGE;
+        if unannounced || now.since(self.looked_at) > LOOK_MAX_AGE {
+            return Event::Failed("what was seen and announced before the act is too old".into());
         }
         let Action { reroute: _, rejoin: _, restart, page } = &self.object.spec.action;
         let outcome = match (self.order.kind, restart, page) {

@@ -152,6 +152,7 @@ fn min_healthy_one_of_three_with_two_broken_heals_one_at_a_time() {
     assert!(held.why.contains("gaia-1"), "{}", held.why);
 }
 
+// P08: percentages of small sets.
 #[test]
 fn a_small_set_can_always_be_helped_while_its_others_are_well() {
     let required: Vec<_> = (1..=7).map(|n| required_healthy(HealthyShare::Percent(51), n)).collect();
@@ -173,6 +174,7 @@ fn a_small_set_can_always_be_helped_while_its_others_are_well() {
     facts().min_healthy(HealthyShare::Count(3)).is_held_by(Guard::MinHealthy);
 }
 
+// P07: a budget of 0 is none, not without limit.
 #[test]
 fn an_empty_budget_means_no_automatic_action() {
     for budget in [&[(0, HOUR)][..], &[], &[(3, HOUR), (0, MINUTE)]] {
@@ -246,6 +248,7 @@ fn some_pods_are_never_touched() {
     facts().pod(|pod| pod.host_network = true).is_held_by(Guard::NeverTouched);
 }
 
+// W01, W02: another pod, or the same name on another node.
 #[test]
 fn a_pod_that_is_gone_going_or_another_is_not_the_target() {
     facts().with(|given| given.live.pod = PodFacts::Gone).is_held_by(Guard::Moved);
@@ -253,6 +256,7 @@ fn a_pod_that_is_gone_going_or_another_is_not_the_target() {
     facts().pod(|pod| pod.uid = "pod-uid-2".into()).is_held_by(Guard::Moved);
 }
 
+// W13: a crash loop.
 #[test]
 fn what_others_are_at_is_theirs() {
     facts()
@@ -265,6 +269,7 @@ fn what_others_are_at_is_theirs() {
     facts().with(|given| given.own.schema_current = false).is_held_by(Guard::OldSchema);
 }
 
+// P03: two policies on one pod.
 #[test]
 fn two_who_claim_one_thing_are_a_conflict() {
     facts().with(|given| given.target.contested = true).is_held_by(Guard::Conflict);

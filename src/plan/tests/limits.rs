@@ -59,6 +59,7 @@ fn one_target_has_a_budget_of_its_own() {
     acted_on(of_target(facts()), SLOT, HOUR).is_restarted();
 }
 
+// W15: one budget over policies and namespaces.
 #[test]
 fn a_network_has_a_budget_over_all_its_policies() {
     let of_network = |millis: u64| {
@@ -117,6 +118,7 @@ fn what_is_ill_on_one_node_alone_is_that_nodes_affair() {
     together(2, 2, 0).is_restarted();
 }
 
+// P02: a selector that suddenly matches ten times more.
 #[test]
 fn a_selector_that_suddenly_matches_far_more_is_looked_at_first() {
     let new =
