@@ -167,6 +167,15 @@ mod tests {
         assert_eq!(fake.requests()[3].body["metadata"]["labels"]["mainstay.dev/in-rotation"], "true");
     }
 
+    #[tokio::test]
+    async fn a_namespace_that_took_its_role_with_it_keeps_nobody_from_leaving() {
+        let (client, fake) = Fake::answering([Answer::status(403, "Forbidden")]);
+        assert_eq!(bring_all_back(&client, &["gone".into()], Server(7)).await.unwrap(), 0);
+        assert_eq!(fake.requests().len(), 1);
+        let (client, _) = Fake::answering([Answer::status(403, "Forbidden")]);
+        assert!(bring_all_back(&client, &[], Server(7)).await.is_err(), "for all namespaces it is a mistake");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_unclear_answer_is_told_as_one() {
         for answer in [Answer::Hang, Answer::Reset, Answer::status(503, "ServiceUnavailable")] {
