@@ -230,27 +230,22 @@ impl Blocks {
 
     /// The newest height at which voters disagree; `None` where the newest height that two have told is one.
     pub fn split(&self, name: impl Fn(&Who) -> String) -> Option<Split> {
-        for (height, votes) in self.hashes.0.iter().rev() {
-            if votes.values().sum::<u32>() < 2 {
-                continue;
-            }
-            if votes.len() == 1 {
-                return None;
-            }
-            let height = *height;
-            let mut sides = BTreeMap::<Hash, Vec<String>>::new();
-            for (who, known) in &self.known {
-                if let Some(block) = known.at(height) {
-                    sides.entry(block.hash).or_default().push(name(who));
-                }
-            }
-            let votes: usize = sides.values().map(Vec::len).sum();
-            let mut sides: Vec<_> = sides.into_iter().collect();
-            sides.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then(a.0.cmp(&b.0)));
-            let decided = sides[0].1.len() >= 2 && sides[0].1.len() * 2 > votes;
-            return Some(Split { height, sides, decided });
+        let told_by_two = |(_, votes): &(&u64, &BTreeMap<Hash, u32>)| votes.values().sum::<u32>() >= 2;
+        let (height, votes) = self.hashes.0.iter().rev().find(told_by_two)?;
+        if votes.len() == 1 {
+            return None;
         }
-        None
+        let mut sides = BTreeMap::<Hash, Vec<String>>::new();
+        for (who, known) in &self.known {
+            if let Some(block) = known.at(*height) {
+                sides.entry(block.hash).or_default().push(name(who));
+            }
+        }
+        let votes: usize = sides.values().map(Vec::len).sum();
+        let mut sides: Vec<_> = sides.into_iter().collect();
+        sides.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then(a.0.cmp(&b.0)));
+        let decided = sides[0].1.len() >= 2 && sides[0].1.len() * 2 > votes;
+        Some(Split { height: *height, sides, decided })
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     NetworkView, ReferenceHead, Seen, Split, Voter, Who,
     blocks::Blocks,
     quorum::{Ballot, ENOUGH_REFERENCES, Quorum, lower_median},
-    record::Record,
+    record::{Look, Record},
     vote::Vote,
 };
 use crate::{
@@ -161,10 +161,12 @@ impl Chain {
         self.expel();
         let regrouped = self.regroup(now);
         let ballot = self.count();
-        let all = self.references.values().map(|(_, vote)| vote).chain(self.own.values());
-        let highest = all.filter_map(Vote::stepped).max();
-        let soon = self.soon();
-        let stepped = |quorum: Option<Quorum>| quorum.is_some_and(|quorum| highest >= Some(quorum.height));
+        let highest = self.votes().filter_map(Vote::stepped).max();
+        let look = Look { regrouped, patience: self.stalled_after, soon: self.soon(), now };
+        let note = |record: &mut Record, quorum: Option<Quorum>| {
+            let height = quorum.map(|quorum| quorum.height);
+            record.note(height, height.is_some() && highest >= height, look);
+        };
         for (voter, vote) in &self.own {
             let quorum = ballot.count(vote.counted.map(|head| (voter.policy.as_str(), head)));
             let record = match self.others.get_mut(voter) {
@@ -172,24 +174,10 @@ impl Chain {
                 // A node that did not vote so far: what all have seen is what the others have seen.
                 None => self.others.entry(voter.clone()).or_insert_with(|| self.whole.clone()),
             };
-            record.note(
-                quorum.map(|quorum| quorum.height),
-                regrouped,
-                self.stalled_after,
-                stepped(quorum),
-                soon,
-                now,
-            );
+            note(record, quorum);
         }
         let quorum = ballot.count(None);
-        self.whole.note(
-            quorum.map(|quorum| quorum.height),
-            regrouped,
-            self.stalled_after,
-            stepped(quorum),
-            soon,
-            now,
-        );
+        note(&mut self.whole, quorum);
 
         self.references.values_mut().for_each(|(_, vote)| vote.settle());
         self.own.values_mut().for_each(Vote::settle);
@@ -212,8 +200,7 @@ impl Chain {
 
     /// Within this time (milliseconds) a chain that goes on rises again: several blocks and polls, and half of `stalledAfter`.
     fn soon(&self) -> u64 {
-        let votes = self.references.values().map(|(_, vote)| vote).chain(self.own.values());
-        let polls = votes.filter_map(|vote| vote.counted.and(Some(vote.stale_after))).max().unwrap_or(0);
+        let polls = self.votes().filter_map(|vote| vote.counted.and(Some(vote.stale_after))).max().unwrap_or(0);
         polls.max(self.block_time.saturating_mul(5)).max(self.stalled_after / 2)
     }
 
@@ -228,13 +215,14 @@ impl Chain {
     /// Decides at which heights the voters are compared next.
     fn ask(&mut self, now: Mono) {
         let Some(head) = self.head else { return };
-        let votes = || self.references.values().map(|(_, vote)| vote).chain(self.own.values());
-        let finalized = lower_median(votes().filter_map(|vote| vote.finalized(now)).collect());
+        let finalized = lower_median(self.votes().filter_map(|vote| vote.finalized(now)).collect());
         let (last, lowest) = match self.family {
             // Consensus clients tell their finalized checkpoints unasked.
             Family::EthereumConsensus | Family::Other => return,
             // A block with its commit is final, and the next header tells what the application made of it.
-            Family::CometBFT => (head.height.saturating_sub(2), votes().filter_map(|vote| vote.fresh(now)).min()),
+            Family::CometBFT => {
+                (head.height.saturating_sub(2), self.votes().filter_map(|vote| vote.fresh(now)).min())
+            }
             Family::EthereumExecution => (finalized.unwrap_or(head.height.saturating_sub(64)), None),
             Family::Substrate | Family::Solana => (finalized.unwrap_or(head.height.saturating_sub(32)), None),
         };
@@ -245,9 +233,8 @@ impl Chain {
 
     /// The upgrade that most of those who can tell say is planned.
     fn planned(&self, now: Mono) -> Option<Upgrade> {
-        let votes = self.references.values().map(|(_, vote)| vote).chain(self.own.values());
         let mut plans = BTreeMap::<Option<(u64, &str)>, usize>::new();
-        for plan in votes.filter_map(|vote| vote.upgrade(now)) {
+        for plan in self.votes().filter_map(|vote| vote.upgrade(now)) {
             *plans.entry(plan.as_ref().map(|plan| (plan.height, plan.name.as_str()))).or_default() += 1;
         }
         // Of two opinions with as many votes the one that holds still counts.
@@ -291,6 +278,10 @@ impl Chain {
     #[must_use]
     pub fn split(&self) -> Option<&Split> {
         self.split.as_ref()
+    }
+
+    fn votes(&self) -> impl Iterator<Item = &Vote> {
+        self.references.values().map(|(_, vote)| vote).chain(self.own.values())
     }
 
     /// The fresh votes, as noted by `regroup`.
@@ -360,16 +351,14 @@ impl Chain {
     pub fn stalled_since(&self, now: Mono) -> Option<Mono> {
         let since = self.whole.stands_since();
         let head = self.head.filter(|_| now.since(since) >= self.stalled_after)?;
-        let mut votes = self.references.values().map(|(_, vote)| vote).chain(self.own.values());
-        let refuted = head.of < 3 && votes.any(|vote| vote.rose_within(now, self.stalled_after));
+        let refuted = head.of < 3 && self.votes().any(|vote| vote.rose_within(now, self.stalled_after));
         (!refuted).then_some(since)
     }
 
     /// The next instant at which a refresh can change something without a new result.
     #[must_use]
     pub fn next(&self, now: Mono) -> Option<Mono> {
-        let references = self.references.values().map(|(_, vote)| vote);
-        let lapses = references.chain(self.own.values()).filter_map(|vote| vote.lapses_at(now));
+        let lapses = self.votes().filter_map(|vote| vote.lapses_at(now));
         let stalls = self.head.map(|_| self.whole.stands_since().plus(self.stalled_after));
         lapses.chain(stalls.filter(|at| *at > now)).min()
     }

@@ -15,7 +15,7 @@ pub(super) struct Record {
     pub risen_at: Option<Mono>,
     /// The last maximum that the same voters brought about, whether or not another came soon enough to make it a rise.
     climbed_at: Option<Mono>,
-    /// Since when the head is known to stand, other than by a rise: a first sight, or a jump by joined votes.
+    /// When `most` was last set, whatever brought it about.
     noted_at: Mono,
     /// Since when the head has been below `most` without a break.
     below_since: Option<Mono>,
@@ -23,23 +23,27 @@ pub(super) struct Record {
     present: bool,
 }
 
+/// What a look is like, for every record of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    /// A vote joined or lapsed since the look before.
+    pub regrouped: bool,
+    /// A head that stayed below the record for so long (milliseconds) means that the record was a liar's, or another life
+    /// of the chain (a development network that was made anew); the record then starts over.
+    pub patience: u64,
+    /// Within this time (milliseconds) a chain that goes on rises again.
+    pub soon: u64,
+    /// When it is.
+    pub now: Mono,
+}
+
 // === impl Record ===
 
 impl Record {
-    /// Takes note of the head. `regrouped`: a vote joined or lapsed since the last look. `patience` (milliseconds):
-    /// a head that stayed below the record for so long means that the record was a liar's, or another life of the
-    /// chain (a development network that was made anew); the record then starts over. `stepped`: a voter made a
-    /// step that blocks can make; one that only came back from the past made none. `soon` (milliseconds): within this time
-    /// a chain that goes on rises again.
-    pub fn note(
-        &mut self,
-        head: Option<u64>,
-        regrouped: bool,
-        patience: u64,
-        stepped: bool,
-        soon: u64,
-        now: Mono,
-    ) {
+    /// Takes note of the head. `stepped`: a voter made a step that blocks can make; one that only came back from the past
+    /// made none.
+    pub fn note(&mut self, head: Option<u64>, stepped: bool, look: Look) {
+        let Look { regrouped, patience, soon, now } = look;
         let returned = !self.present;
         self.present = head.is_some();
         let Some(head) = head else {
@@ -60,14 +64,12 @@ impl Record {
             before => {
                 self.most = Some(head);
                 self.below_since = None;
-                if before.is_none() || regrouped || returned || !stepped {
-                    self.noted_at = now;
-                } else {
+                self.noted_at = now;
+                if before.is_some() && !regrouped && !returned && stepped {
                     if self.climbed_at.is_some_and(|before| now.since(before) <= soon) {
                         self.risen_at = Some(now);
                     }
                     self.climbed_at = Some(now);
-                    self.noted_at = now;
                 }
             }
         }
@@ -75,7 +77,7 @@ impl Record {
 
     /// Since when the head has stood, as far as we know.
     pub fn stands_since(&self) -> Mono {
-        self.risen_at.map_or(self.noted_at, |risen_at| risen_at.max(self.noted_at))
+        self.noted_at
     }
 }
 
@@ -83,10 +85,14 @@ impl Record {
 mod tests {
     use super::*;
 
+    fn look(at: u64) -> Look {
+        Look { regrouped: false, patience: 100, soon: 50, now: Mono(at) }
+    }
+
     fn seen(looks: &[(u64, Option<u64>, bool)]) -> Record {
         let mut record = Record::default();
         for (at, head, regrouped) in looks {
-            record.note(*head, *regrouped, 100, true, 50, Mono(*at));
+            record.note(*head, true, Look { regrouped: *regrouped, ..look(*at) });
         }
         record
     }
@@ -127,11 +133,11 @@ mod tests {
     fn a_voter_that_comes_back_from_the_past_makes_no_block() {
         let mut record = Record::default();
         for (at, head) in [(0, 999), (1, 1000), (2, 1001)] {
-            record.note(Some(head), false, 100, true, 50, Mono(at));
+            record.note(Some(head), true, look(at));
         }
-        record.note(Some(1060), false, 100, false, 50, Mono(4));
+        record.note(Some(1060), false, look(4));
         assert_eq!((record.risen_at, record.stands_since()), (Some(Mono(2)), Mono(4)));
-        record.note(Some(1061), false, 100, true, 50, Mono(5));
+        record.note(Some(1061), true, look(5));
         assert_eq!(record.risen_at, Some(Mono(5)), "the next block is one");
     }
 
