@@ -12,8 +12,8 @@ use std::{
 };
 
 use mainstay::{
-    api::{LedgerSeat, Network, NetworkLedgerSpec, NodeHealthPolicy, PolicyRef, RemediationRef, SeatStep},
-    plan::{Decision, Hours, OwnFacts, Step, propose},
+    api::{Network, NetworkLedgerSpec, NodeHealthPolicy, RemediationRef},
+    plan::{Decision, Hours, OwnFacts, ledger, propose},
     policy::{validate, validate_network},
     signal::{Mono, Now, Poll, Server, Signal, Value, Wall},
     world::{Key, PodView, Round, TargetKey, World},
@@ -57,7 +57,10 @@ fn main() -> ExitCode {
             breaching += usize::from(target.facts.verdict.firing().next().is_some());
             if let Decision::Proposed(proposal) = propose(&round.facts(target, &target.live)) {
                 proposed += 1;
-                round.seat(seat(&target.facts.slot, proposal.step));
+                let slot = &target.facts.slot;
+                let remediation =
+                    RemediationRef { namespace: "cosmos".into(), name: slot.clone(), uid: slot.clone() };
+                round.seat(ledger::expected(&snapshot.policy, slot, proposal.step, remediation));
             }
         }
         most = snapshot.policy.limits.max_concurrent.max(snapshot.network.max_concurrent);
@@ -128,23 +131,5 @@ fn poll(height: u64, at: Mono) -> Poll {
             (Signal::Peers, known(20)),
         ],
         ..Poll::default()
-    }
-}
-
-fn seat(slot: &str, step: Step) -> LedgerSeat {
-    let step = match step {
-        Step::Reroute => SeatStep::Reroute,
-        Step::Rejoin => SeatStep::Rejoin,
-        Step::Restart | Step::Page => SeatStep::Restart,
-    };
-    LedgerSeat {
-        slot: slot.into(),
-        remediation: RemediationRef { namespace: "cosmos".into(), name: slot.into(), uid: slot.into() },
-        policy: PolicyRef { namespace: "cosmos".into(), name: "rpc".into(), uid: "p".into() },
-        since: 0,
-        deadline: i64::MAX,
-        previous_at: 0,
-        step,
-        services: Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ use crate::{
         Action, Duration, NodeRemediation, NodeRemediationSpec, PageAction, PolicyIdentity, RestartAction,
         RotationAction, TargetIdentity,
     },
-    plan::{Proposal, Step},
+    plan::{ENDPOINTS, Proposal, Step},
     remedy::Kind,
     signal::{Mono, Now},
 };
@@ -18,8 +18,6 @@ use crate::world::{PolicySnapshot, TargetSnapshot};
 /// Kubernetes' limit for names that may become labels.
 const LONGEST_NAME: usize = 63;
 const HASH: usize = 10;
-/// From a changed label to endpoints that agree. The controllers of the cluster take a second or two; under load, more.
-const ENDPOINTS: Duration = Duration::from_millis(30_000);
 
 /// The journal entry of an attempt. A second operator that decides the same writes the same name.
 #[must_use]
@@ -31,10 +29,11 @@ pub fn entry(
     now: Now,
 ) -> NodeRemediation {
     let policy = &snapshot.policy;
+    let endpoints = RotationAction { within: Duration::from_millis(ENDPOINTS) };
     let nothing = Action { reroute: None, rejoin: None, restart: None, page: None };
     let action = match (proposal.step, policy.ladder.restart) {
-        (Step::Reroute, _) => Action { reroute: Some(RotationAction { within: ENDPOINTS }), ..nothing },
-        (Step::Rejoin, _) => Action { rejoin: Some(RotationAction { within: ENDPOINTS }), ..nothing },
+        (Step::Reroute, _) => Action { reroute: Some(endpoints), ..nothing },
+        (Step::Rejoin, _) => Action { rejoin: Some(endpoints), ..nothing },
         (Step::Restart, Some(step)) => Action {
             restart: Some(RestartAction {
                 method: step.method,

@@ -4,8 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     api::{
-        Action, LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, Phase, SeatStep,
-        policy::NodeHealthPolicyStatus,
+        LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, Phase, policy::NodeHealthPolicyStatus,
     },
     effect::{self, journal, ledger as ledgers},
     plan::{self, Decision, Guard, Held, Hours, Place, PodFacts, Proposal, Refusal, Step, propose},
@@ -13,7 +12,13 @@ use crate::{
     world::{PolicySnapshot, Round, TargetSnapshot},
 };
 
-use super::{context::Context, entry::entry, remediation::Standing, report, watch::Key};
+use super::{
+    context::Context,
+    entry::{entry, step_of},
+    remediation::Standing,
+    report,
+    watch::Key,
+};
 
 /// A policy is looked at again after this, whatever happens (milliseconds).
 const TICK: u64 = 30_000;
@@ -108,7 +113,7 @@ async fn decide(
         if let Decision::Proposed(proposal) = &decision {
             match begin(ctx, snapshot, target, proposal, &journal, &round, now).await {
                 // The others of this round must see it, though no seat was taken yet.
-                Ok(Begun::Yes(seat)) => seat.into_iter().for_each(|seat| round.seat(seat)),
+                Ok(Begun::Yes(seat)) => round.seat(seat),
                 Ok(Begun::No(refusal)) => decision = Decision::Refused(refusal),
                 // An object that cannot be read or written stops its own target and no other.
                 Err(error) => {
@@ -184,12 +189,12 @@ async fn begin(
             journal::Created::New(object) => {
                 report::proposed(ctx, &object, proposal.step);
                 wake(ctx, &object);
-                return Ok(Begun::Yes(virtual_seat(snapshot, &object)));
+                return Ok(Begun::Yes(expected_seat(snapshot, &object)));
             }
             journal::Created::Exists(object) if object.phase().is_final() => {}
             journal::Created::Exists(object) => {
                 wake(ctx, &object);
-                return Ok(Begun::Yes(virtual_seat(snapshot, &object)));
+                return Ok(Begun::Yes(expected_seat(snapshot, &object)));
             }
         }
     }
@@ -247,29 +252,16 @@ fn journal_of(ctx: &Context, snapshot: &PolicySnapshot) -> Vec<Arc<NodeRemediati
 fn seat_the_pending(ledger: &mut NetworkLedgerSpec, snapshot: &PolicySnapshot, journal: &[Arc<NodeRemediation>]) {
     for entry in journal.iter().filter(|entry| entry.phase() == Phase::Pending) {
         let known = ledger.seats.iter().any(|seat| seat.slot == entry.spec.target.slot);
-        if !known && let Some(seat) = virtual_seat(snapshot, entry) {
+        if !known && let Some(seat) = expected_seat(snapshot, entry) {
             ledger.seats.push(seat);
         }
     }
 }
 
-fn virtual_seat(snapshot: &PolicySnapshot, entry: &NodeRemediation) -> Option<LedgerSeat> {
-    let step = match &entry.spec.action {
-        Action { restart: Some(_), .. } => SeatStep::Restart,
-        Action { reroute: Some(_), .. } => SeatStep::Reroute,
-        Action { rejoin: Some(_), .. } => SeatStep::Rejoin,
-        Action { page: _, .. } => return None,
-    };
-    Some(LedgerSeat {
-        slot: entry.spec.target.slot.clone(),
-        remediation: report::reference(entry),
-        policy: snapshot.policy.id.clone(),
-        since: 0,
-        deadline: 0,
-        previous_at: 0,
-        step,
-        services: Vec::new(),
-    })
+/// The seat that an entry will take.
+fn expected_seat(snapshot: &PolicySnapshot, entry: &NodeRemediation) -> Option<LedgerSeat> {
+    let step = step_of(&entry.spec.action);
+    plan::ledger::expected(&snapshot.policy, &entry.spec.target.slot, step, report::reference(entry))
 }
 
 fn wake(ctx: &Context, object: &NodeRemediation) {

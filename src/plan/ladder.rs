@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{api::SlotRecord, judge::VerdictKind};
+use crate::{
+    api::{SeatStep, SlotRecord},
+    judge::VerdictKind,
+};
 
 use super::{Facts, Place, PodFacts, ledger};
 
@@ -25,6 +28,17 @@ impl Step {
     #[must_use]
     pub const fn is_a_rotation(self) -> bool {
         matches!(self, Self::Reroute | Self::Rejoin)
+    }
+
+    /// What a seat is taken for; a page takes none.
+    #[must_use]
+    pub const fn seat(self) -> Option<SeatStep> {
+        match self {
+            Self::Reroute => Some(SeatStep::Reroute),
+            Self::Rejoin => Some(SeatStep::Rejoin),
+            Self::Restart => Some(SeatStep::Restart),
+            Self::Page => None,
+        }
     }
 
     /// Its name in manifests and metrics.

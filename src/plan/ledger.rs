@@ -10,7 +10,7 @@ use crate::{
     signal::Server,
 };
 
-pub use super::seats::{doubtful, rotation_refused, seat_refused};
+pub use super::seats::{doubtful, expected, rotation_refused, seat_refused};
 use super::{
     Guard, Step,
     budget::{Spending, stands_for},

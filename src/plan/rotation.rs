@@ -8,6 +8,10 @@ use super::{
     ladder::current_record, ledger,
 };
 
+/// From a changed label to endpoints that agree (milliseconds). The controllers of the cluster take a second or two; under
+/// load, more.
+pub const ENDPOINTS: u64 = 30_000;
+
 /// The pod takes part, a Service chooses it, and every one of them has another that is ready.
 pub(super) fn may_leave(facts: &Facts<'_>) -> Option<Held> {
     let (step, rotation) = (facts.policy.ladder.reroute?, rotation_of(facts)?);

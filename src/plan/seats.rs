@@ -1,5 +1,6 @@
 //! Who may be acting now: the seats of the ledger.
 
+use super::Step;
 use crate::{
     api::{LedgerSeat, NetworkLedgerSpec, RemediationRef, SeatStep},
     policy::Policy,
@@ -43,6 +44,21 @@ pub fn rotation_refused(
     };
     let other = here().filter(|seat| seat.step != SeatStep::Restart).find(shares)?;
     Some(format!("the endpoints of its Services are changing already, with {}", other.slot))
+}
+
+/// The seat that a step will take: until it has, those who decide after it count it as taken. A page takes none.
+#[must_use]
+pub fn expected(policy: &Policy, slot: &str, step: Step, remediation: RemediationRef) -> Option<LedgerSeat> {
+    Some(LedgerSeat {
+        slot: slot.to_owned(),
+        remediation,
+        policy: policy.id.clone(),
+        since: 0,
+        deadline: 0,
+        previous_at: 0,
+        step: step.seat()?,
+        services: Vec::new(),
+    })
 }
 
 /// Seats of those whose pods go away.

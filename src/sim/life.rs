@@ -3,7 +3,7 @@
 use crate::{
     api::{NetworkLedgerSpec, Phase, RemediationRef},
     plan::{
-        Guard, PodFacts, Step, all,
+        ENDPOINTS, Guard, PodFacts, Step, all,
         ledger::{self, Ask, Claim},
     },
     policy::{NetworkPlan, Policy},
@@ -11,9 +11,6 @@ use crate::{
     signal::{Now, Server},
     world::{PolicySnapshot, Round},
 };
-
-/// Changes of rotation are confirmed within this time (milliseconds).
-const ENDPOINTS: u64 = 30_000;
 
 /// One remediation on its way.
 #[derive(Clone, Debug)]
@@ -41,7 +38,7 @@ pub(super) struct Surroundings<'a, Act, See> {
     pub snapshot: &'a PolicySnapshot,
     /// What a live read of the pod finds.
     pub live: crate::plan::Live,
-    pub hours: crate::plan::Hours,
+    pub hours: &'a crate::plan::Hours,
     pub own: crate::plan::OwnFacts,
     pub now: Now,
     /// Takes the step.
@@ -83,8 +80,10 @@ impl Life {
         self.state == State::Over
     }
 
-    fn name(&self) -> String {
-        format!("{}-{}", self.slot, self.attempt)
+    /// What stands in the ledger for it.
+    pub fn reference(&self, policy: &Policy) -> RemediationRef {
+        let name = format!("{}-{}", self.slot, self.attempt);
+        RemediationRef { namespace: policy.id.namespace.clone(), uid: name.clone(), name }
     }
 
     /// Goes on as far as it can now.
@@ -111,14 +110,16 @@ impl Life {
         See: FnMut(&str, &str) -> Observation,
     {
         let now = around.now.server.0;
-        let name = self.name();
+        let reference = self.reference(around.policy);
         let policy = around.policy.id.uid.clone();
         let acted_at = self.acted_at.map(Server);
         let (slot, attempt, step) = (self.slot.clone(), self.attempt, self.step);
-        let claim = Claim { remediation: &name, policy: &policy, slot: &slot, attempt, step, acted_at };
+        let claim = Claim { remediation: &reference.uid, policy: &policy, slot: &slot, attempt, step, acted_at };
         Some(match self.effect.clone() {
             Effect::Look => self.look(around, &claim),
-            Effect::TakeSeat { simulated } => Self::seat(around, &name, &claim, self.services.clone(), simulated),
+            Effect::TakeSeat { simulated } => {
+                Self::seat(around, reference.clone(), &claim, self.services.clone(), simulated)
+            }
             Effect::Write(entry) => {
                 self.phase = entry.phase;
                 self.reason = entry.reason;
@@ -181,7 +182,7 @@ impl Life {
 
     fn seat<Act, See>(
         around: &mut Surroundings<'_, Act, See>,
-        name: &str,
+        remediation: RemediationRef,
         claim: &Claim<'_>,
         services: Vec<String>,
         simulated: bool,
@@ -192,11 +193,7 @@ impl Life {
             policy: around.policy,
             network_max: around.network.max_concurrent,
             network_budget: &around.network.budget,
-            remediation: RemediationRef {
-                namespace: around.policy.id.namespace.clone(),
-                name: name.into(),
-                uid: name.into(),
-            },
+            remediation,
             slot: claim.slot,
             attempt: claim.attempt,
             step: claim.step,

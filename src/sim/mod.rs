@@ -17,9 +17,7 @@ pub use scenario::{Fault, Scenario};
 pub use story::{Event, Story, Track, What};
 
 use crate::{
-    plan::{
-        Live, NodeFacts, Place, PodFacts, PodPresent, Rotation, ServiceFacts, Services, Step, Stop, WorkloadFacts,
-    },
+    plan::Step,
     signal::{Poll, Server},
     world::{Owner, PodView},
 };
@@ -99,33 +97,5 @@ impl Pod {
             phase: "Running".into(),
             ..PodView::default()
         })
-    }
-
-    /// What a live read would find, with so many other pods that serve.
-    fn live(&self, policy: &str, others: u32, now: Server) -> Live {
-        let service = ServiceFacts { name: "simulated".into(), serves: self.serves, others };
-        Live {
-            stop: Stop::Go,
-            pod: PodFacts::Present(PodPresent {
-                uid: self.uid(),
-                resource_version: self.made.to_string(),
-                terminating: self.terminating,
-                ignored: false,
-                controlled: true,
-                protected: false,
-                host_network: false,
-                crash_loop: false,
-                grace: GRACE / 1000,
-                age: now.since(Server(self.started)),
-                rotation: Rotation {
-                    place: if self.serves { Place::In } else { Place::Out },
-                    by: self.turned_at.map(|_| policy.to_owned()).unwrap_or_default(),
-                    since: now.since(Server(self.turned_at.unwrap_or(self.started))),
-                    services: Services::Read(vec![service]),
-                },
-            }),
-            workload: WorkloadFacts::Settled,
-            node: NodeFacts::Ready,
-        }
     }
 }

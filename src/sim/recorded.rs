@@ -14,6 +14,8 @@ pub struct Recording {
     series: BTreeMap<String, BTreeMap<Signal, Vec<(i64, Value)>>>,
     begins_at: i64,
     ends_at: i64,
+    /// From one point to the next (milliseconds): the median over all series.
+    spacing: u64,
     now: u64,
 }
 
@@ -29,6 +31,7 @@ impl Recording {
         }
         let all = recording.series.values_mut().flat_map(BTreeMap::values_mut);
         all.for_each(|points| points.sort_by_key(|(at, _)| *at));
+        recording.spacing = recording.spacing();
         (recording.begins_at <= recording.ends_at && recording.targets().next().is_some()).then_some(recording)
     }
 
@@ -42,9 +45,7 @@ impl Recording {
         self.series.keys().filter_map(|name| name.strip_prefix('@'))
     }
 
-    /// From one point to the next (milliseconds): the median over all series.
-    #[must_use]
-    pub fn spacing(&self) -> u64 {
+    fn spacing(&self) -> u64 {
         let series = self.series.values().flat_map(BTreeMap::values);
         let gaps = series.flat_map(|points| points.windows(2).map(|pair| pair[1].0 - pair[0].0));
         let mut gaps: Vec<i64> = gaps.filter(|gap| *gap > 0).collect();
@@ -55,7 +56,7 @@ impl Recording {
     /// What was known of a name now: a point counts until two more should have come.
     fn poll(&self, name: &str) -> Poll {
         let now = self.begins_at.saturating_add_unsigned(self.now);
-        let lives = i64::try_from(self.spacing().saturating_mul(2)).unwrap_or(i64::MAX);
+        let lives = i64::try_from(self.spacing.saturating_mul(2)).unwrap_or(i64::MAX);
         let mut values = Vec::new();
         for (signal, points) in self.series.get(name).into_iter().flatten() {
             let next = points.partition_point(|(at, _)| *at <= now);

@@ -7,9 +7,12 @@ use super::{
     life::{Life, Surroundings},
 };
 use crate::{
-    api::{LedgerSeat, NetworkLedgerSpec, Phase, RemediationRef, SeatStep},
+    api::{LedgerSeat, NetworkLedgerSpec, Phase},
     judge::VerdictKind,
-    plan::{Decision, Guard, Hours, OwnFacts, Step, propose},
+    plan::{
+        Decision, Guard, Hours, Live, NodeFacts, OwnFacts, PodFacts, ServiceFacts, Services, Step, Stop,
+        WorkloadFacts, ledger, propose,
+    },
     policy::{NetworkPlan, Policy, Selector},
     signal::{Mono, Now, Server, Wall},
     world::{Key, PodView, PolicySnapshot, Round, TargetKey, World},
@@ -18,7 +21,7 @@ use crate::{
 /// The monotonic clock at the beginning: nothing that is remembered lies before it.
 pub(super) const EPOCH: u64 = 1_000_000_000;
 pub(super) const US: &str = "simulated/mainstay";
-/// After a withdrawn attempt its pod rests for so long (milliseconds), as in the operator.
+/// After a withdrawn attempt its pod rests for so long (milliseconds): the operator's shortest rest.
 const WITHDRAWN: i64 = 15_000;
 const OWN: OwnFacts = OwnFacts { cache_age: 0, schema_current: true };
 
@@ -44,9 +47,10 @@ pub fn run<S: Stage>(stage: &mut S, policy: &Policy, network: &NetworkPlan) -> S
     };
     while play.at <= stage.until() {
         stage.tick(play.at);
-        play.see(stage);
-        play.carry_on(stage);
-        play.decide(stage);
+        if let Some(snapshot) = play.see(stage) {
+            play.carry_on(stage, &snapshot);
+            play.decide(stage, &snapshot);
+        }
         play.at += step;
     }
     play.story
@@ -85,13 +89,9 @@ impl Play {
         Now { mono: Mono(EPOCH + self.at), wall: Wall(wall), server: Server(wall) }
     }
 
-    fn snapshot(&self) -> Option<PolicySnapshot> {
-        self.world.snapshot(&self.key, self.now().mono, self.now().server)
-    }
-
-    /// Polls arrive and are judged.
-    fn see<S: Stage>(&mut self, stage: &S) {
-        let mono = self.now().mono;
+    /// Polls arrive and are judged. Returns what all that happens in this moment rests on.
+    fn see<S: Stage>(&mut self, stage: &S) -> Option<PolicySnapshot> {
+        let Now { mono, server, .. } = self.now();
         let pods = stage.pods();
         let views: Vec<Arc<PodView>> =
             pods.iter().map(|pod| pod.view(&self.key.namespace, &self.policy.id.uid)).collect();
@@ -106,7 +106,7 @@ impl Play {
             }
         }
         self.world.tick(mono);
-        let Some(snapshot) = self.snapshot() else { return };
+        let snapshot = self.world.snapshot(&self.key, mono, server)?;
         for target in &snapshot.targets {
             let verdict = &target.facts.verdict;
             let before = self.story.tracks.get(&target.facts.slot).and_then(|track| track.verdicts.last());
@@ -123,27 +123,27 @@ impl Play {
                 self.story.note(self.at, &target.facts.slot, What::Verdict(verdict.kind, why));
             }
         }
+        Some(snapshot)
     }
 
     /// Remediations go on.
-    fn carry_on<S: Stage>(&mut self, stage: &mut S) {
+    fn carry_on<S: Stage>(&mut self, stage: &mut S, snapshot: &PolicySnapshot) {
+        let now = self.now();
+        let hours = Hours::of(&self.policy, now);
         let mut lives = std::mem::take(&mut self.lives);
         for life in &mut lives {
             if life.is_over() {
                 continue;
             }
-            let Some(snapshot) = self.snapshot() else { continue };
-            let now = self.now();
-            let pods = stage.pods();
-            let live = live(&pods, &life.slot, &self.policy.id.uid, now.server);
+            let live = live(snapshot, &stage.pods(), &life.slot);
             let (world, key) = (&self.world, &self.key);
             let mut around = Surroundings {
                 policy: &self.policy,
                 network: &self.network,
                 ledger: &mut self.ledger,
-                snapshot: &snapshot,
+                snapshot,
                 live,
-                hours: Hours::of(&self.policy, now),
+                hours: &hours,
                 own: OWN,
                 now,
                 act: |pod: &str, step: Step| stage.act(pod, step),
@@ -156,21 +156,20 @@ impl Play {
                 self.story.note(self.at, &life.slot, what);
             }
         }
-        let recent = |life: &Life| life.ended_at.is_none_or(|at| self.now().server.0 - at < WITHDRAWN);
+        let recent = |life: &Life| life.ended_at.is_none_or(|at| now.server.0 - at < WITHDRAWN);
         lives.retain(|life| !life.is_over() || recent(life));
         self.lives = lives;
     }
 
     /// Proposals become remediations, as long as a seat looks free.
-    fn decide<S: Stage>(&mut self, stage: &mut S) {
-        let Some(snapshot) = self.snapshot() else { return };
+    fn decide<S: Stage>(&mut self, stage: &mut S, snapshot: &PolicySnapshot) {
         let now = self.now();
         let hours = Hours::of(&self.policy, now);
-        let mut ledger = self.ledger.clone();
-        for life in self.lives.iter().filter(|life| life.phase == Phase::Pending && life.step != Step::Page) {
-            ledger.seats.push(self.virtual_seat(life));
-        }
-        let mut round = Round::new(&snapshot, US, ledger, hours, OWN, now);
+        let mut record = self.ledger.clone();
+        let pending = self.lives.iter().filter(|life| life.phase == Phase::Pending);
+        record.seats.extend(pending.filter_map(|life| self.expected_seat(life)));
+        let mut round = Round::new(snapshot, US, record, hours, OWN, now);
+        let pods = stage.pods();
         let mut begun = false;
         for target in &snapshot.targets {
             let slot = &target.facts.slot;
@@ -178,7 +177,7 @@ impl Play {
             if self.lives.iter().any(busy) {
                 continue;
             }
-            let live = live(&stage.pods(), slot, &self.policy.id.uid, now.server);
+            let live = live(snapshot, &pods, slot);
             match propose(&round.facts(target, &live)) {
                 Decision::Nothing => drop(self.holds.remove(slot)),
                 Decision::Refused(refusal) => {
@@ -194,44 +193,38 @@ impl Play {
                     *attempt += 1;
                     let begins = Life::new(&self.policy, (slot, &target.facts.uid), *attempt, proposal.step, now);
                     self.story.note(self.at, slot, What::Begun(begins.step, begins.attempt));
-                    if begins.step != Step::Page {
-                        round.seat(self.virtual_seat(&begins));
-                    }
+                    round.seat(self.expected_seat(&begins));
                     self.lives.push(begins);
                     begun = true;
                 }
             }
         }
         if begun {
-            self.carry_on(stage);
+            self.carry_on(stage, snapshot);
         }
     }
 
-    fn virtual_seat(&self, life: &Life) -> LedgerSeat {
-        LedgerSeat {
-            slot: life.slot.clone(),
-            remediation: RemediationRef {
-                namespace: self.key.namespace.clone(),
-                name: String::new(),
-                uid: String::new(),
-            },
-            policy: self.policy.id.clone(),
-            since: 0,
-            deadline: i64::MAX,
-            previous_at: 0,
-            step: match life.step {
-                Step::Reroute => SeatStep::Reroute,
-                Step::Rejoin => SeatStep::Rejoin,
-                Step::Restart | Step::Page => SeatStep::Restart,
-            },
-            services: Vec::new(),
-        }
+    fn expected_seat(&self, life: &Life) -> Option<LedgerSeat> {
+        ledger::expected(&self.policy, &life.slot, life.step, life.reference(&self.policy))
     }
 }
 
-fn live(pods: &[Pod], slot: &str, policy: &str, now: Server) -> crate::plan::Live {
-    let serving = pods.iter().filter(|pod| pod.name != slot && pod.serves && !pod.terminating).count();
-    let others = u32::try_from(serving).unwrap_or(u32::MAX);
-    let gone = || Pod { terminating: true, ..Pod::new(slot, now.0) };
-    pods.iter().find(|pod| pod.name == slot).cloned().unwrap_or_else(gone).live(policy, others, now)
+/// What a live read would find: what the cache says, and the Service that all pods of the stage stand behind.
+fn live(snapshot: &PolicySnapshot, pods: &[Pod], slot: &str) -> Live {
+    let serving = |pod: &&Pod| pod.serves && !pod.terminating;
+    let others = pods.iter().filter(|pod| pod.name != slot).filter(serving).count();
+    let service = ServiceFacts {
+        name: "simulated".into(),
+        serves: pods.iter().any(|pod| pod.name == slot && pod.serves),
+        others: u32::try_from(others).unwrap_or(u32::MAX),
+    };
+    let known = snapshot.targets.iter().find(|target| target.facts.slot == slot);
+    let mut live = known.map_or_else(
+        || Live { stop: Stop::Go, pod: PodFacts::Gone, workload: WorkloadFacts::Settled, node: NodeFacts::Ready },
+        |target| target.live.clone(),
+    );
+    if let PodFacts::Present(pod) = &mut live.pod {
+        pod.rotation.services = Services::Read(vec![service]);
+    }
+    live
 }

@@ -69,8 +69,9 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Something is about to be done: the targets after this one must know, though no seat was taken yet.
-    pub fn seat(&mut self, seat: LedgerSeat) {
+    /// Something is about to be done: the targets after this one must know, though no seat was taken yet. A page takes none.
+    pub fn seat(&mut self, expected: Option<LedgerSeat>) {
+        let Some(seat) = expected else { return };
         self.ledger.seats.push(seat);
         self.census = Census::of(self.snapshot, &self.ledger);
     }

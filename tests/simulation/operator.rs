@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mainstay::{
-    api::{LedgerSeat, NetworkLedgerSpec, Phase, PolicyRef, RemediationRef, SeatStep, policy::Mode},
+    api::{LedgerSeat, NetworkLedgerSpec, Phase, RemediationRef, policy::Mode},
     judge::VerdictKind,
     plan::{
         Decision, Facts, Guard, GuardResult, Hours, Live, OwnFacts, Step, all,
@@ -178,7 +178,7 @@ impl Run {
         let mut record = self.toy.ledger.clone();
         for journal in self.toy.journals.values().filter(|of| of.phase == Phase::Pending && !of.page) {
             if record.seats.iter().all(|seat| seat.slot != journal.slot) {
-                record.seats.push(virtual_seat(journal));
+                record.seats.extend(self.expected_seat(journal));
             }
         }
         for target in &snapshot.targets {
@@ -218,11 +218,16 @@ impl Run {
                 ended: 0,
             };
             if step == Step::Restart {
-                record.seats.push(virtual_seat(&journal));
+                record.seats.extend(self.expected_seat(&journal));
             }
             self.say(format!("{slot}: attempt {attempt}, {}", step.name()));
             self.toy.journals.insert(format!("{slot}-{attempt:03}"), journal);
         }
+    }
+
+    fn expected_seat(&self, journal: &Journal) -> Option<LedgerSeat> {
+        let nobody = RemediationRef { namespace: "cosmos".into(), name: String::new(), uid: String::new() };
+        ledger::expected(&self.policy, &journal.slot, Step::Restart, nobody)
     }
 
     fn reclaim(&mut self) {
@@ -445,19 +450,6 @@ fn forget(policy: &mut Policy, network_max: &mut u32, without: Option<Guard>) {
             }
         }
         _ => {}
-    }
-}
-
-fn virtual_seat(journal: &Journal) -> LedgerSeat {
-    LedgerSeat {
-        slot: journal.slot.clone(),
-        remediation: RemediationRef { namespace: "cosmos".into(), name: String::new(), uid: String::new() },
-        policy: PolicyRef { namespace: "cosmos".into(), name: "rpc".into(), uid: "p".into() },
-        since: 0,
-        deadline: i64::MAX,
-        previous_at: 0,
-        step: SeatStep::Restart,
-        services: Vec::new(),
     }
 }
 
