@@ -74,23 +74,10 @@ pub async fn retire(
         let left = ledgers::swap(client, &name, leave).await;
         left.map_err(|error| RetireError::Leave(name, error.to_string()))?;
     }
-    let scopes: Vec<Api<NodeRemediation>> = if namespaces.is_empty() {
-        vec![Api::all(client.clone())]
-    } else {
-        namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
-    };
     let mut ended = 0;
-    for scope in scopes {
+    for scope in effect::scopes::<NodeRemediation>(client, namespaces) {
         // By their metadata, and one by one: one that this build cannot read must not keep the others, or the uninstall.
-        let listed = match scope.list_metadata(&ListParams::default()).await {
-            // A namespace that is gone took its role with it; whatever was there is gone as well.
-            Err(kube::Error::Api(status)) if status.code == 403 && !namespaces.is_empty() => {
-                tracing::warn!(why = status.message, "a namespace is not ours any more: left as it is");
-                continue;
-            }
-            listed => listed?,
-        };
-        for listed in listed {
+        for listed in effect::listed(&scope, &ListParams::default()).await? {
             if !journal::holds(&listed.metadata) {
                 continue;
             }

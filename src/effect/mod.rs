@@ -11,6 +11,7 @@ mod outcome;
 mod read;
 mod restart;
 mod rotate;
+mod scope;
 mod services;
 pub mod status;
 
@@ -18,3 +19,4 @@ pub use outcome::{Failed, Outcome, Verb};
 pub use read::{ReadError, STOP_ANNOTATION, StopRef, read_live, read_rotation};
 pub use restart::{RestartOrder, restart};
 pub use rotate::{RotationOrder, bring_all_back, rotate};
+pub use scope::{listed, scopes};

@@ -7,7 +7,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Outcome, Verb};
+use super::{Outcome, Verb, listed, scopes};
 use crate::{
     api::{IN_ROTATION, ROTATED_AT, ROTATED_BY},
     controller::clients::{DEADLINE, deadline},
@@ -58,26 +58,14 @@ pub async fn rotate(actuator: &Client, order: &RotationOrder) -> Outcome {
 /// Brings every pod of these namespaces (all, if none is named) that Mainstay took out of rotation back in, for there will
 /// be nobody to do it later. Returns how many there were.
 pub async fn bring_all_back(client: &Client, namespaces: &[String], now: Server) -> Result<usize, kube::Error> {
-    let scopes: Vec<Api<Pod>> = if namespaces.is_empty() {
-        vec![Api::all(client.clone())]
-    } else {
-        namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
-    };
+    let scopes: Vec<Api<Pod>> = scopes(client, namespaces);
     let out = ListParams::default().labels(&format!("{IN_ROTATION}=false"));
     let mut back = 0;
     // A pod that changes meanwhile is looked at once more.
     for _ in 0..ROUNDS {
         let mut left = 0;
         for scope in &scopes {
-            let pods = match scope.list_metadata(&out).await {
-                // A namespace that is gone took its role with it, and its pods.
-                Err(kube::Error::Api(status)) if status.code == 403 && !namespaces.is_empty() => {
-                    tracing::warn!(why = status.message, "a namespace is not ours any more: left as it is");
-                    continue;
-                }
-                pods => pods?,
-            };
-            for pod in pods {
+            for pod in listed(scope, &out).await? {
                 let by = pod.annotations().get(ROTATED_BY).cloned();
                 let Some(policy) = by.filter(|_| pod.metadata.deletion_timestamp.is_none()) else { continue };
                 let order = RotationOrder {

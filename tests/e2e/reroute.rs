@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
-    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -16,7 +15,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    rig::{apply, get, now, pid, remediations, uninstall, wait},
+    rig::{apply, block, get, now, remediations, uninstall, wait},
     stage::{LATER, SOON, Stage},
 };
 
@@ -84,14 +83,8 @@ fn moniker(at: SocketAddr) -> io::Result<String> {
 
 /// Cuts a node off from its peers, or lets it find them again. Its RPC answers all the while.
 fn peers(stage: &Stage, pod: &str, cut: bool) {
-    let pid = pid(&stage.namespace, pod).expect("a process").to_string();
     for side in ["--dport", "--sport"] {
-        let action = if cut { "-A" } else { "-D" };
-        let status = Command::new("nsenter")
-            .args(["-t", &pid, "-n", "iptables", action, "INPUT", "-p", "tcp", side, "26656", "-j", "DROP"])
-            .status()
-            .expect("nsenter");
-        assert!(status.success(), "iptables {action} in {pod}");
+        block(&stage.namespace, pod, side, "26656", cut).expect("iptables");
     }
 }
 

@@ -81,6 +81,15 @@ pub fn pid(namespace: &str, pod: &str) -> Result<u32, String> {
     text.trim().parse().map_err(|_| format!("no pid of {pod}: {text}"))
 }
 
+/// Drops what arrives at a pod with this TCP port on a side (`--dport`, `--sport`), or lets it through again. Its process
+/// notices nothing else.
+pub fn block(namespace: &str, pod: &str, side: &str, port: &str, blocked: bool) -> Result<(), String> {
+    let pid = pid(namespace, pod)?.to_string();
+    let action = if blocked { "-A" } else { "-D" };
+    let rule = ["INPUT", "-p", "tcp", side, port, "-j", "DROP"];
+    run(Command::new("nsenter").args(["-t", &pid, "-n", "iptables", action]).args(rule), None).map(drop)
+}
+
 /// Sends a signal to a process that this test found itself.
 pub fn signal(pid: u32, name: &str) -> Result<(), String> {
     run(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]), None).map(drop)

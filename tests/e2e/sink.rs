@@ -1,6 +1,7 @@
 //! A webhook that writes down what it is told.
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream, UdpSocket},
     sync::{Arc, Mutex, PoisonError},
@@ -41,6 +42,16 @@ impl Sink {
     /// What the chart is told, so that policies may name it `test`.
     pub fn values(&self) -> String {
         format!(r#"config={{"sinks":{{"test":{{"webhook":{{"url":"{}"}}}}}}}}"#, self.url)
+    }
+
+    /// The alerts that called a person, each once however often it was delivered.
+    pub fn alerts(&self) -> BTreeSet<String> {
+        self.heard("page").iter().map(|notice| notice["dedupeKey"].to_string()).collect()
+    }
+
+    /// Once an alert was resolved.
+    pub fn is_over(&self) -> Option<()> {
+        self.heard("page").iter().any(|notice| notice["state"] == "resolved").then_some(())
     }
 
     /// What came in, of one severity.
