@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     for _ in 0..50 {
         let begun = Instant::now();
         let snapshot = world.snapshot(&keys[0].policy, now.mono, now.server).unwrap();
-        let own = OwnFacts { cache_age: 0, schema_current: true };
+        let own = OwnFacts { cache_age: 0, schema_current: true, approvals_guarded: true };
         let hours = Hours::of(&snapshot.policy, now);
         let mut round = Round::new(&snapshot, "m/m", NetworkLedgerSpec::default(), hours, own, now);
         (breaching, proposed) = (0, 0);

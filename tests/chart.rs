@@ -22,7 +22,14 @@ const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/mainstay");
 const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
 
 /// Our kinds and those of others that live outside namespaces.
-const CLUSTER_SCOPED: [&str; 4] = ["networks", "networkledgers", "nodes", "customresourcedefinitions"];
+const CLUSTER_SCOPED: [&str; 6] = [
+    "networks",
+    "networkledgers",
+    "nodes",
+    "customresourcedefinitions",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+];
 
 // ---- what needs no Helm
 

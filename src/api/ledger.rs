@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
     category = "mainstay",
     doc = "Seats and recent actions of one Network. Written by Mainstay only; limits rest on it.",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "3"),
+    annotation("mainstay.dev/schema", "4"),
     printcolumn(name = "Installation", type_ = "string", json_path = ".spec.installation"),
     printcolumn(name = "First seat", type_ = "string", json_path = ".spec.seats[*].slot"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -82,6 +82,19 @@ pub enum SeatStep {
     Reroute,
     /// A pod comes back to them.
     Rejoin,
+    /// A job of the owner's: it counts against `maxConcurrent`.
+    Job,
+}
+
+impl SeatStep {
+    /// Whether the target is gone or useless meanwhile.
+    #[must_use]
+    pub const fn disrupts(self) -> bool {
+        match self {
+            Self::Restart | Self::Job => true,
+            Self::Reroute | Self::Rejoin => false,
+        }
+    }
 }
 
 /// A remediation by name and uid.
@@ -155,6 +168,9 @@ pub struct SlotRecord {
     /// How often it was taken out of rotation in this incident.
     #[serde(default)]
     pub reroutes: i32,
+    /// Jobs in this incident.
+    #[serde(default)]
+    pub jobs: i32,
     /// Whether this incident was paged.
     #[serde(default)]
     pub paged: bool,

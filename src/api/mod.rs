@@ -4,6 +4,7 @@
 //! they guard, with a message that says what to write instead; `crate::policy` validates again at run time,
 //! because a stored object may be older than a rule.
 
+mod approval;
 mod duration;
 mod ledger;
 mod network;
@@ -11,6 +12,7 @@ pub mod policy;
 mod remediation;
 mod threshold;
 
+pub use approval::{ApprovedRemediation, RemediationApproval, RemediationApprovalSpec};
 pub use duration::{Duration, DurationError};
 pub use ledger::{
     ActionRecord, LedgerSeat, NetworkLedger, NetworkLedgerSpec, PolicyRef, RemediationRef, SeatStep, SlotRecord,
@@ -21,8 +23,8 @@ pub use network::{
 };
 pub use policy::{NodeHealthPolicy, NodeHealthPolicySpec};
 pub use remediation::{
-    Action, NodeRemediation, NodeRemediationSpec, NodeRemediationStatus, PageAction, Phase, PolicyIdentity,
-    RestartAction, RestartMethod, RotationAction, TargetIdentity, Transition,
+    Action, JobAction, NodeRemediation, NodeRemediationSpec, NodeRemediationStatus, PageAction, Phase,
+    PolicyIdentity, RestartAction, RestartMethod, RotationAction, TargetIdentity, Transition,
 };
 pub use threshold::{HealthyShare, Threshold, ThresholdError};
 
@@ -52,4 +54,4 @@ pub const ROTATED_AT: &str = "mainstay.dev/rotated-at";
 pub const SCHEMA_ANNOTATION: &str = "mainstay.dev/schema";
 
 /// The schema that this build writes. Raised with every change of a CRD.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;

@@ -20,7 +20,7 @@ use super::Duration;
     doc = "One attempt to heal one target: the journal that exists before anything is done.",
     status = "NodeRemediationStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "3"),
+    annotation("mainstay.dev/schema", "4"),
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.target.pod"),
     printcolumn(name = "Attempt", type_ = "integer", json_path = ".spec.attempt"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
@@ -95,7 +95,7 @@ pub struct TargetIdentity {
 /// What is to be done; exactly one of its fields.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.reroute), has(self.rejoin), has(self.restart), has(self.page)].filter(x, x).size() == 1").message("exactly one of reroute, rejoin, restart and page"))]
+#[x_kube(validation = Rule::new("[has(self.reroute), has(self.rejoin), has(self.restart), has(self.job), has(self.page)].filter(x, x).size() == 1").message("exactly one of reroute, rejoin, restart, job and page"))]
 pub struct Action {
     /// Take the pod out of the Services that choose by the rotation label.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +106,9 @@ pub struct Action {
     /// Let the pod be made anew by its workload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartAction>,
+    /// Run a suspended `CronJob` once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobAction>,
     /// Call a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<PageAction>,
@@ -128,6 +131,19 @@ pub struct RestartAction {
     /// From the accepted removal to a healthy target.
     pub within: Duration,
     /// How long the new pod must have been healthy without a break.
+    pub clear: Duration,
+}
+
+/// Parameters of a job, as they were when it was decided. The `Job` has the name of the remediation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobAction {
+    /// Name of the suspended `CronJob` whose template is run.
+    #[schemars(length(min = 1, max = 52), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub cron_job: String,
+    /// From the creation of the job to a healthy target.
+    pub within: Duration,
+    /// How long the target must have been healthy without a break, once the job is complete.
     pub clear: Duration,
 }
 
@@ -190,6 +206,8 @@ pub enum Phase {
     /// Written down; nothing done.
     #[default]
     Pending,
+    /// Mode `Approve`: it waits for people to approve it; nothing done.
+    AwaitingApproval,
     /// It has a seat; the act may or may not have happened.
     Acting,
     /// The act was accepted; the target is being watched.
@@ -224,7 +242,7 @@ impl Phase {
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
-            Self::Pending | Self::Acting | Self::Verifying => false,
+            Self::Pending | Self::AwaitingApproval | Self::Acting | Self::Verifying => false,
             Self::Succeeded | Self::Failed | Self::Superseded | Self::Withdrawn | Self::DryRun => true,
         }
     }

@@ -6,7 +6,7 @@ use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
 use super::{CliError, print};
-use crate::api::{Network, NetworkLedger, NodeHealthPolicy, NodeRemediation};
+use crate::api::{Network, NetworkLedger, NodeHealthPolicy, NodeRemediation, RemediationApproval};
 
 /// Arguments of `mainstay crds`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,14 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
 /// Every definition, as the API server takes it.
 #[must_use]
 pub fn all() -> Vec<Value> {
-    [Network::crd(), NetworkLedger::crd(), NodeHealthPolicy::crd(), NodeRemediation::crd()]
+    let kinds = [
+        Network::crd(),
+        NetworkLedger::crd(),
+        NodeHealthPolicy::crd(),
+        NodeRemediation::crd(),
+        RemediationApproval::crd(),
+    ];
+    kinds
         .into_iter()
         .map(|crd| {
             let mut crd = json!(crd);
@@ -145,12 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_ledger_has_no_status() {
+    fn what_is_a_record_or_a_word_has_no_status() {
         for crd in all() {
             let version = &crd["spec"]["versions"][0];
-            let ledger = crd["spec"]["names"]["kind"] == "NetworkLedger";
-            assert_eq!(version["subresources"]["status"].is_object(), !ledger);
-            assert_eq!(schema(&crd)["properties"]["status"].is_object(), !ledger);
+            let kind = crd["spec"]["names"]["kind"].as_str().unwrap_or_default();
+            let has = !matches!(kind, "NetworkLedger" | "RemediationApproval");
+            assert_eq!(version["subresources"]["status"].is_object(), has);
+            assert_eq!(schema(&crd)["properties"]["status"].is_object(), has);
         }
     }
 

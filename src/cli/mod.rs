@@ -1,5 +1,6 @@
 //! The command line: one file per command. Exit code 0: fine; 1: findings; 2: wrong usage, or something unreadable.
 
+mod approve;
 pub mod check;
 pub mod crds;
 pub mod explain;
@@ -35,6 +36,8 @@ enum Command {
     Probe(probe::Args),
     /// Show a policy with every default filled in, in plain words; or one of the cluster, and why it does or does not act
     Explain(explain::Args),
+    /// Approve a step that waits for people (mode Approve), with your own name
+    Approve(approve::Args),
     /// Make a decision of the journal once more, offline
     Replay(replay::Args),
     /// See what a policy would have done, on telemetry that was recorded or that is made up
@@ -87,6 +90,9 @@ pub enum CliError {
     /// A policy of the cluster could not be explained.
     #[error(transparent)]
     Live(#[from] explain::LiveError),
+    /// Nothing was approved.
+    #[error(transparent)]
+    Approve(#[from] approve::ApproveError),
     /// No decision could be replayed.
     #[error(transparent)]
     Replay(#[from] replay::ReplayError),
@@ -106,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Approve(args) => approve::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Run(args) => run::run(args),

@@ -86,6 +86,8 @@ pub struct Context {
     pub stop: StopRef,
     /// Whether the cluster's CRDs are at least as new as this build.
     pub schema_current: AtomicBool,
+    /// Whether the cluster holds everybody who approves something to their own name.
+    pub approvals_guarded: AtomicBool,
 }
 
 impl Stores {
@@ -146,6 +148,7 @@ impl Context {
         OwnFacts {
             cache_age: self.cache_age.age("pods", self.clock.mono()).unwrap_or(u64::MAX),
             schema_current: self.schema_current.load(Ordering::Relaxed),
+            approvals_guarded: self.approvals_guarded.load(Ordering::Relaxed),
         }
     }
 

@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     api::{
-        Action, Duration, NodeRemediation, NodeRemediationSpec, PageAction, PolicyIdentity, RestartAction,
-        RotationAction, TargetIdentity,
+        Action, Duration, JobAction, NodeRemediation, NodeRemediationSpec, PageAction, PolicyIdentity,
+        RestartAction, RotationAction, TargetIdentity,
     },
     plan::{ENDPOINTS, Proposal, Step},
     remedy::Kind,
@@ -30,11 +30,11 @@ pub fn entry(
 ) -> NodeRemediation {
     let policy = &snapshot.policy;
     let endpoints = RotationAction { within: Duration::from_millis(ENDPOINTS) };
-    let nothing = Action { reroute: None, rejoin: None, restart: None, page: None };
-    let action = match (proposal.step, policy.ladder.restart) {
-        (Step::Reroute, _) => Action { reroute: Some(endpoints), ..nothing },
-        (Step::Rejoin, _) => Action { rejoin: Some(endpoints), ..nothing },
-        (Step::Restart, Some(step)) => Action {
+    let nothing = Action { reroute: None, rejoin: None, restart: None, job: None, page: None };
+    let action = match (proposal.step, policy.ladder.restart, &policy.ladder.job) {
+        (Step::Reroute, ..) => Action { reroute: Some(endpoints), ..nothing },
+        (Step::Rejoin, ..) => Action { rejoin: Some(endpoints), ..nothing },
+        (Step::Restart, Some(step), _) => Action {
             restart: Some(RestartAction {
                 method: step.method,
                 within: Duration::from_millis(step.within),
@@ -42,7 +42,15 @@ pub fn entry(
             }),
             ..nothing
         },
-        (Step::Restart | Step::Page, _) => Action {
+        (Step::Job, _, Some(step)) => Action {
+            job: Some(JobAction {
+                cron_job: step.cron_job.clone(),
+                within: Duration::from_millis(step.within),
+                clear: Duration::from_millis(policy.clear_for()),
+            }),
+            ..nothing
+        },
+        (Step::Restart | Step::Job | Step::Failover | Step::Page, ..) => Action {
             page: Some(PageAction {
                 sinks: policy.sinks.clone(),
                 text: format!("{}: {}", target.facts.pod, proposal.evidence),
@@ -84,6 +92,7 @@ pub fn step_of(action: &Action) -> Step {
         Kind::Reroute { .. } => Step::Reroute,
         Kind::Rejoin { .. } => Step::Rejoin,
         Kind::Restart { .. } => Step::Restart,
+        Kind::Job { .. } => Step::Job,
         Kind::Page => Step::Page,
     }
 }
@@ -91,9 +100,11 @@ pub fn step_of(action: &Action) -> Step {
 /// What an action asks for.
 #[must_use]
 pub fn kind_of(action: &Action) -> Kind {
-    let Action { reroute, rejoin, restart, page: _ } = action;
+    let Action { reroute, rejoin, restart, job, page: _ } = action;
     if let Some(restart) = restart {
         Kind::Restart { within: restart.within.as_millis(), clear: restart.clear.as_millis() }
+    } else if let Some(job) = job {
+        Kind::Job { within: job.within.as_millis(), clear: job.clear.as_millis() }
     } else if let Some(rotation) = reroute {
         Kind::Reroute { within: rotation.within.as_millis() }
     } else if let Some(rotation) = rejoin {

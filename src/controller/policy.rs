@@ -161,7 +161,10 @@ async fn begin(
             &target.facts.pod,
             &ctx.stop,
             now.server,
-            proposal.step.is_a_rotation(),
+            effect::Also {
+                services: proposal.step.is_a_rotation(),
+                cron_job: policy.ladder.job.as_ref().map(|job| job.cron_job.as_str()),
+            },
             &|pod| ctx.is_protected(pod),
         )
         .await?;
@@ -250,12 +253,17 @@ fn journal_of(ctx: &Context, snapshot: &PolicySnapshot) -> Vec<Arc<NodeRemediati
 
 /// Entries that wait for their seat count as if they had it, so that 500 breaches do not become 500 entries.
 fn seat_the_pending(ledger: &mut NetworkLedgerSpec, snapshot: &PolicySnapshot, journal: &[Arc<NodeRemediation>]) {
-    for entry in journal.iter().filter(|entry| entry.phase() == Phase::Pending) {
+    for entry in journal.iter().filter(|entry| waits(entry.phase())) {
         let known = ledger.seats.iter().any(|seat| seat.slot == entry.spec.target.slot);
         if !known && let Some(seat) = expected_seat(snapshot, entry) {
             ledger.seats.push(seat);
         }
     }
+}
+
+/// Whether an entry of this phase may still take its seat.
+fn waits(phase: Phase) -> bool {
+    matches!(phase, Phase::Pending | Phase::AwaitingApproval)
 }
 
 /// The seat that an entry will take.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     api::{NodeRemediation, Phase, PolicyRef, RemediationRef},
-    effect::{self, journal, ledger as ledgers},
-    plan::{Guard, GuardResult, Hours, PodFacts, Step, all, ledger},
+    effect::{self, JobState, journal, ledger as ledgers},
+    plan::{Step, ledger},
     remedy::{self, Effect, End, Event, Kind, Observation, Order, SeatOutcome},
     signal::{Mono, Server},
-    world::{PolicySnapshot, Round},
+    world::PolicySnapshot,
 };
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
 };
 
 mod act;
+mod look;
 
 /// Between two looks at a target that is being verified, and after an effect that failed (milliseconds).
 const LOOK_AGAIN: u64 = 1_000;
@@ -97,7 +98,7 @@ impl<'a> Life<'a> {
                 return None;
             }
             let event = match self.perform(&effect).await {
-                Performed::Event(event) => event,
+                Performed::Event(event) => *event,
                 Performed::Later(millis) => return Some(millis),
                 Performed::Over => return None,
             };
@@ -123,55 +124,6 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Reads the world live and asks the guards.
-    async fn look(&mut self) -> Event {
-        self.looked_at = self.ctx.clock.mono();
-        let (ctx, spec) = (self.ctx, &self.object.spec);
-        let record = match ledgers::get(&ctx.clients.actuator, &spec.network).await {
-            // What this remediation took itself is no reason against it.
-            Ok(record) => ledger::release(&record, &self.claim(), false, false),
-            Err(error) => return Event::Failed(error.to_string()),
-        };
-        let live = effect::read_live(
-            &ctx.clients.actuator,
-            &self.key.namespace,
-            &spec.target.pod,
-            &ctx.stop,
-            ctx.now().server,
-            self.step().is_a_rotation(),
-            &|pod| ctx.is_protected(pod),
-        )
-        .await;
-        let live = match live {
-            Ok(live) => live,
-            Err(error) => return Event::Failed(error.to_string()),
-        };
-        let now = ctx.now();
-        let looked =
-            |pod: PodFacts, refused, simulated| Event::Looked { pod, refused, simulated, now: now.server.0 };
-        let pod = live.pod.clone();
-        if let PodFacts::Present(pod) = &pod {
-            self.services = pod.rotation.services();
-        }
-        let Some(snapshot) = self.snapshot() else {
-            return looked(
-                pod,
-                Some((Guard::Conflict, "the policy or its network is gone or invalid".into())),
-                false,
-            );
-        };
-        let Some(target) = snapshot.targets.iter().find(|target| target.facts.uid == spec.target.uid) else {
-            return looked(pod, Some((Guard::Moved, "the pod is no target of the policy any more".into())), false);
-        };
-        let mut target = target.clone();
-        target.facts.by_hand = spec.requested_by != "mainstay";
-        let hours = Hours::of(&snapshot.policy, now);
-        let round = Round::new(&snapshot, &ctx.installation, record, hours, ctx.own_facts(), now);
-        let facts = round.facts(&target, &live);
-        let results = all(&facts, self.step());
-        looked(pod, first_held(results), facts.simulated())
-    }
-
     async fn take_seat(&self, simulated: bool) -> Event {
         let (ctx, spec) = (self.ctx, &self.object.spec);
         let Some(snapshot) = self.snapshot() else {
@@ -182,10 +134,6 @@ impl<'a> Life<'a> {
         let target = snapshot.targets.iter().find(|target| target.facts.slot == spec.target.slot);
         let long_health = target.and_then(|target| target.facts.long_health(policy, now));
         let now = now.server;
-        let within = match self.order.kind {
-            Kind::Restart { within, .. } | Kind::Reroute { within } | Kind::Rejoin { within } => within,
-            Kind::Page => 0,
-        };
         let ask = ledger::Ask {
             installation: &ctx.installation,
             policy,
@@ -199,7 +147,7 @@ impl<'a> Life<'a> {
             simulated,
             long_health,
             // One more `within` of grace: a seat is reclaimed only after a live look at its remediation anyway.
-            deadline: now.plus(2 * within),
+            deadline: now.plus(2 * self.order.kind.within()),
             now,
         };
         match ledgers::swap(&ctx.clients.actuator, &spec.network, |record| ledger::take(record, &ask)).await {
@@ -231,25 +179,45 @@ impl<'a> Life<'a> {
     async fn observe(&self, deadline: i64) -> Performed {
         let now = self.ctx.now();
         let spec = &self.object.spec;
-        let observation = if self.step().is_a_rotation() {
-            rotation::observe(self.ctx, &self.key.namespace, &spec.target, self.step()).await
-        } else {
-            self.ctx.world().observe(&self.policy_key(), &spec.target.slot, &spec.target.uid, now.mono)
+        let healed =
+            |former: &str| self.ctx.world().observe(&self.policy_key(), &spec.target.slot, former, now.mono);
+        let observation = match self.order.kind {
+            Kind::Reroute { .. } | Kind::Rejoin { .. } => {
+                rotation::observe(self.ctx, &self.key.namespace, &spec.target, self.step()).await
+            }
+            // The job may have made the pod anew, or not: whichever fills its place must be well.
+            Kind::Job { .. } => self.still_running().await.unwrap_or_else(|| healed("")),
+            Kind::Restart { .. } | Kind::Page => healed(&spec.target.uid),
         };
         let conclusive = match (&observation, self.order.kind) {
-            (Observation::Healthy { lasted, .. }, Kind::Restart { clear, .. }) => *lasted >= clear,
-            (Observation::Healthy { .. }, Kind::Page | Kind::Reroute { .. } | Kind::Rejoin { .. }) => true,
+            (Observation::Healthy { lasted, .. }, Kind::Restart { clear, .. } | Kind::Job { clear, .. }) => {
+                *lasted >= clear
+            }
+            (Observation::Healthy { .. }, Kind::Page | Kind::Reroute { .. } | Kind::Rejoin { .. })
+            | (Observation::Failed(_), _) => true,
             (Observation::NotYet(_) | Observation::Unknown(_), _) => false,
         };
         // Nobody will ever tell whether it helped: policy and journal are going, as with their namespace.
         if self.object.metadata.deletion_timestamp.is_some() && self.snapshot().is_none() {
             let observation = Observation::Unknown("its policy is gone and its journal is being deleted".into());
-            return Performed::Event(Event::Observed { observation, now: now.server.0.max(deadline) });
+            return Event::Observed { observation, now: now.server.0.max(deadline) }.into();
         }
         if conclusive || now.server >= Server(deadline) {
-            Performed::Event(Event::Observed { observation, now: now.server.0 })
+            Event::Observed { observation, now: now.server.0 }.into()
         } else {
             Performed::Later(LOOK_AGAIN)
+        }
+    }
+
+    /// What is to be said of its job, until that is over and the target speaks for itself.
+    async fn still_running(&self) -> Option<Observation> {
+        let (actuator, key) = (&self.ctx.clients.actuator, &self.key);
+        match effect::read_job(actuator, &key.namespace, &key.name, &self.uid).await {
+            Ok(JobState::Running) => Some(Observation::NotYet(format!("Job {} is running", key.name))),
+            Ok(JobState::Failed(why)) => Some(Observation::Failed(why)),
+            // What was cleared away has ended.
+            Ok(JobState::Complete | JobState::Absent) => None,
+            Err(error) => Some(Observation::Unknown(error.to_string())),
         }
     }
 
@@ -321,19 +289,15 @@ impl<'a> Life<'a> {
 
 /// What performing an effect led to.
 enum Performed {
-    Event(Event),
+    Event(Box<Event>),
     Later(u64),
     Over,
 }
 
 impl From<Event> for Performed {
     fn from(event: Event) -> Self {
-        Self::Event(event)
+        Self::Event(Box::new(event))
     }
-}
-
-fn first_held(results: Vec<GuardResult>) -> Option<(Guard, String)> {
-    results.into_iter().find_map(|result| Some((result.guard, result.held?.why)))
 }
 
 /// Where a remediation stands.

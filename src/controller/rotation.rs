@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    api::{TargetIdentity, policy::Mode},
+    api::TargetIdentity,
     effect::{self, RotationOrder, event::Told},
     plan::{Place, PodFacts, Step, Stop},
     remedy::Observation,
@@ -64,7 +64,7 @@ fn orphaned(ctx: &Context, pod: &Arc<PodView>) -> Option<String> {
     let name = known.metadata.name.clone().unwrap_or_default();
     // Stored, and not run: it is invalid, and the last state stays.
     let policy = ctx.world().policy(&rotation.by)?;
-    if policy.ladder.reroute.is_none() || policy.mode != Mode::Enforce {
+    if policy.ladder.reroute.is_none() || !policy.mode.acts() {
         return Some(format!("policy {name} does not re-route any more"));
     }
     (!policy.selector.matches(&pod.labels)).then(|| format!("policy {name} does not select it any more"))
@@ -74,7 +74,16 @@ async fn bring_back(ctx: &Context, pod: &PodView, why: &str) {
     let actuator = &ctx.clients.actuator;
     let now = ctx.now().server;
     let protected = |pod: &PodView| ctx.is_protected(pod);
-    let live = effect::read_live(actuator, &pod.namespace, &pod.name, &ctx.stop, now, false, &protected).await;
+    let live = effect::read_live(
+        actuator,
+        &pod.namespace,
+        &pod.name,
+        &ctx.stop,
+        now,
+        effect::Also::default(),
+        &protected,
+    )
+    .await;
     let Ok(live) = live else { return };
     let (Stop::Go, PodFacts::Present(found)) = (live.stop, live.pod) else { return };
     if found.uid != pod.uid || found.rotation.place != Place::Out || found.rotation.by != pod.rotated_by {

@@ -23,9 +23,7 @@ use super::{
     context::{Context, Queues, Stores},
     network, policy, queue,
     queue::Queue,
-    remediation, rotation,
-    schema::{self, Schema},
-    sight,
+    remediation, schema, sight,
     watch::{Counters, Happening, Key, Scope, WatchEnv, watch},
 };
 
@@ -78,8 +76,6 @@ pub enum RunError {
 
 /// Probes under way at once, over all targets.
 const SIMULTANEOUS_POLLS: usize = telemetry::SIMULTANEOUS_POLLS;
-/// The cluster's schema is asked for so often, and old journal entries are forgotten.
-const SCHEMA_EVERY: Duration = Duration::from_secs(60);
 /// How long an end waits for what is under way.
 const FAREWELL: Duration = Duration::from_secs(20);
 
@@ -157,6 +153,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         namespace: namespace.to_owned(),
         stop: StopRef { namespace: namespace.to_owned(), name: format!("{name}-stop") },
         schema_current: std::sync::atomic::AtomicBool::new(false),
+        approvals_guarded: std::sync::atomic::AtomicBool::new(false),
         clients,
     });
     measure(&ctx);
@@ -222,7 +219,7 @@ fn start(
     // No gate of readiness: a replica that does not lead is as ready as one that does.
     essential.spawn(named("lead", follow_leadership(Arc::clone(ctx), stop.clone())));
     essential
-        .spawn(named("schema", follow_schema(Arc::clone(ctx), vitals.readiness.gate("schema"), stop.clone())));
+        .spawn(named("schema", schema::follow(Arc::clone(ctx), vitals.readiness.gate("schema"), stop.clone())));
     essential
         .spawn(named("caches", follow_caches(Arc::clone(ctx), vitals.readiness.gate("caches"), stop.clone())));
 
@@ -325,37 +322,6 @@ fn look_at_everything(ctx: &Context) {
     }
     for invalid in ctx.stores.networks.invalid() {
         ctx.queues.networks.push(invalid.key.name.clone(), now);
-    }
-}
-
-async fn follow_schema(ctx: Arc<Context>, gate: Gate, stop: CancellationToken) {
-    use std::sync::atomic::Ordering::Relaxed;
-    let mut every = Duration::from_secs(2);
-    loop {
-        let found = schema::ask(&ctx.clients.reader).await;
-        ctx.schema_current.store(found == Schema::Current, Relaxed);
-        match found {
-            Schema::Current => {
-                gate.ready();
-                every = SCHEMA_EVERY;
-            }
-            Schema::Older(what) => {
-                tracing::warn!(what, "the cluster's schema is older than this operator: it only observes");
-                gate.ready();
-                every = SCHEMA_EVERY;
-            }
-            Schema::Missing(what) => {
-                gate.waiting(what);
-                every = (every * 2).min(SCHEMA_EVERY);
-            }
-        }
-        if ctx.leads() {
-            policy::sweep(&ctx).await;
-            rotation::sweep(&ctx).await;
-        }
-        if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
-            std::future::pending::<()>().await;
-        }
     }
 }
 

@@ -1,19 +1,34 @@
 //! Which schema the cluster has. An operator that meets an older one than its own only observes, and says so.
 
+use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, ResourceExt, core::PartialObjectMeta};
+use tokio_util::sync::CancellationToken;
 
-use crate::api::{SCHEMA, SCHEMA_ANNOTATION};
+use crate::{
+    api::{SCHEMA, SCHEMA_ANNOTATION},
+    effect::approvals,
+    serve::Gate,
+};
 
-use super::clients::{DEADLINE, deadline};
+use super::{
+    clients::{DEADLINE, deadline},
+    context::Context,
+    policy, rotation,
+};
 
 /// The custom resources that must be there.
-const NAMES: [&str; 4] = [
+const NAMES: [&str; 5] = [
     "networks.mainstay.dev",
     "networkledgers.mainstay.dev",
     "nodehealthpolicies.mainstay.dev",
     "noderemediations.mainstay.dev",
+    "remediationapprovals.mainstay.dev",
 ];
+
+/// The cluster's schema is asked for so often, and old journal entries are forgotten.
+const EVERY: Duration = Duration::from_secs(60);
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,4 +56,38 @@ pub async fn ask(client: &Client) -> Schema {
         }
     }
     Schema::Current
+}
+
+/// Follows the schema and what guards approvals, for as long as the operator runs; the leader clears up meanwhile.
+pub async fn follow(ctx: Arc<Context>, gate: Gate, stop: CancellationToken) {
+    // The name of everything of this release that is the cluster's, as the chart makes it.
+    let guard = format!("{}-approval", ctx.installation.replace('/', "."));
+    let mut every = Duration::from_secs(2);
+    loop {
+        let found = ask(&ctx.clients.reader).await;
+        ctx.schema_current.store(found == Schema::Current, Relaxed);
+        match found {
+            Schema::Current => {
+                gate.ready();
+                every = EVERY;
+            }
+            Schema::Older(what) => {
+                tracing::warn!(what, "the cluster's schema is older than this operator: it only observes");
+                gate.ready();
+                every = EVERY;
+            }
+            Schema::Missing(what) => {
+                gate.waiting(what);
+                every = (every * 2).min(EVERY);
+            }
+        }
+        ctx.approvals_guarded.store(approvals::guarded(&ctx.clients.reader, &guard).await, Relaxed);
+        if ctx.leads() {
+            policy::sweep(&ctx).await;
+            rotation::sweep(&ctx).await;
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
 }

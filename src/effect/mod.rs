@@ -1,10 +1,12 @@
 //! I/O. Actions out: one verb per file, each with a deadline and one attempt, and an outcome that is classified and
 //! never guessed. Everything here goes through the client that does not retry.
 
+pub mod approvals;
 pub mod event;
 #[cfg(test)]
 #[expect(clippy::needless_pass_by_value, reason = "scripts are written down as values")]
 pub(crate) mod fake;
+mod job;
 pub mod journal;
 pub mod ledger;
 mod outcome;
@@ -15,8 +17,9 @@ mod scope;
 mod services;
 pub mod status;
 
+pub use job::{JobOrder, JobState, read_job, run_job};
 pub use outcome::{Failed, Outcome, Verb};
-pub use read::{ReadError, STOP_ANNOTATION, StopRef, read_live, read_rotation};
+pub use read::{Also, ReadError, STOP_ANNOTATION, StopRef, read_live, read_rotation};
 pub use restart::{RestartOrder, restart};
 pub use rotate::{RotationOrder, bring_all_back, rotate};
 pub use scope::{listed, scopes};

@@ -12,10 +12,10 @@ use kube::{
     core::{PartialObjectMeta, Request},
 };
 
-use super::{Outcome, Verb, services};
+use super::{Outcome, Verb, job, services};
 use crate::{
     controller::clients::{CallError, DEADLINE, deadline},
-    plan::{Live, NodeFacts, Place, PodFacts, PodPresent, Rotation, Services, Stop, WorkloadFacts},
+    plan::{CronJobFacts, Live, NodeFacts, Place, PodFacts, PodPresent, Rotation, Services, Stop, WorkloadFacts},
     signal::Server,
     world::{Owner, PodView},
 };
@@ -42,8 +42,17 @@ pub struct ReadError {
     pub outcome: Outcome,
 }
 
-/// Reads the pod, what makes it, where it runs, the Services that it serves if `rotation` asks for them, and last, right
-/// before the act, the emergency stop. Each is the newest there is: a read without resourceVersion is a quorum read. Ages
+/// What a decision rests on beside the pod and what carries it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Also<'a> {
+    /// The Services that it serves.
+    pub services: bool,
+    /// This `CronJob`.
+    pub cron_job: Option<&'a str>,
+}
+
+/// Reads the pod, what makes it, where it runs, `also` what else is asked for, and last, right before the act, the
+/// emergency stop. Each is the newest there is: a read without resourceVersion is a quorum read. Ages
 /// are taken at `now`; `protected` says whether a pod belongs to Mainstay or to the cluster itself.
 pub async fn read_live(
     actuator: &Client,
@@ -51,7 +60,7 @@ pub async fn read_live(
     pod: &str,
     stop: &StopRef,
     now: Server,
-    rotation: bool,
+    also: Also<'_>,
     protected: &(dyn Fn(&PodView) -> bool + Sync),
 ) -> Result<Live, ReadError> {
     let found = read_pod(actuator, namespace, pod).await?;
@@ -60,15 +69,19 @@ pub async fn read_live(
             let workload = read_workload(actuator, &pod).await?;
             let node = read_node(actuator, &pod).await?;
             let mut facts = facts(&pod, now, protected(&pod));
-            if rotation && facts.rotation.place != Place::Nowhere {
+            if also.services && facts.rotation.place != Place::Nowhere {
                 facts.rotation.services = Services::Read(services::read(actuator, &pod).await?);
             }
             (PodFacts::Present(facts), workload, node)
         }
         None => (PodFacts::Gone, WorkloadFacts::Settled, NodeFacts::Unfit("there is no pod to be on one".into())),
     };
+    let cron_job = match also.cron_job {
+        Some(name) => job::read_cron_job(actuator, namespace, name).await?,
+        None => CronJobFacts::Unread,
+    };
     let stop = read_stop(actuator, stop).await?;
-    Ok(Live { stop, pod, workload, node })
+    Ok(Live { stop, pod, workload, node, cron_job })
 }
 
 /// Reads where a pod stands towards its Services, and its uid; `None` if there is no such pod.

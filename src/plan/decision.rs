@@ -1,6 +1,9 @@
 //! From facts to a proposal or a refusal. Both are shown to the user.
 
-use super::{Facts, Guard, GuardResult, Held, Step, all, current_record, is_to_rejoin, next_steps, record};
+use super::{
+    Facts, Guard, GuardResult, Held, Step, all, current_record, is_to_rejoin, ladder::gives_way, next_steps,
+    record,
+};
 
 /// What is to be done about one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +49,8 @@ pub fn propose(facts: &Facts<'_>) -> Decision {
     if firing.is_empty() {
         return if is_to_rejoin(facts) { rejoin(facts) } else { Decision::Nothing };
     }
-    let steps = next_steps(facts);
-    let Some(mut step) = steps.first().copied() else {
+    let mut steps = next_steps(facts).into_iter();
+    let Some(mut step) = steps.next() else {
         let held = Held {
             why: "everything in the ladder was tried in this incident, and a person was told".into(),
             until: None,
@@ -58,18 +61,18 @@ pub fn propose(facts: &Facts<'_>) -> Decision {
     };
     let mut evidence = firing.iter().map(|finding| finding.evidence.as_str()).collect::<Vec<_>>().join("; ");
     let mut results = all(facts, step);
-    // Whatever cannot be taken out of rotation can still be helped.
-    if let Some((Guard::Rotation | Guard::Exhausted, _)) = first_held(&results)
-        && let Some(next) = steps.get(1).copied()
-    {
+    for next in steps {
+        if !first_held(&results).is_some_and(|(guard, _)| gives_way(step, guard, next)) {
+            break;
+        }
         (step, results) = (next, all(facts, next));
     }
     if let Some((guard, held)) = first_held(&results) {
         let page = held_for_too_long(facts, step, guard).then(|| all(facts, Step::Page));
         match page.filter(|page| first_held(page).is_none()) {
             Some(page) => {
+                evidence = format!("{evidence}; {} is held back by {}: {}", step.name(), guard.name(), held.why);
                 (step, results) = (Step::Page, page);
-                evidence = format!("{evidence}; a restart is held back by {}: {}", guard.name(), held.why);
             }
             None => return Decision::Refused(Refusal { step: Some(step), guard, held, results }),
         }
@@ -101,15 +104,15 @@ fn first_held(results: &[GuardResult]) -> Option<(Guard, Held)> {
     results.iter().find_map(|result| Some((result.guard, result.held.clone()?)))
 }
 
-/// Whether a person must hear that a restart is held back: by a guard that will not let go by itself, for longer than
-/// a restart may take. Once in an incident; the restart stays due.
+/// Whether a person must hear that a restart or a job is held back: by a guard that will not let go by itself, for longer
+/// than it may take. Once in an incident; the step stays due.
 fn held_for_too_long(facts: &Facts<'_>, step: Step, guard: Guard) -> bool {
-    let Some(restart) = facts.policy.ladder.restart.filter(|_| step == Step::Restart) else {
+    let Some(patience) = facts.policy.patience().filter(|_| matches!(step, Step::Restart | Step::Job)) else {
         return false;
     };
     let waited = facts.now.mono.since(facts.breach_since());
     let untold = facts.policy.ladder.page && !current_record(facts).paged;
-    untold && guard.needs_a_person() && waited >= restart.within
+    untold && guard.needs_a_person() && waited >= patience
 }
 
 pub(super) fn bounded(text: &str, most: usize) -> String {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    api::{NetworkLedgerSpec, policy::Mode},
+    api::NetworkLedgerSpec,
     judge::Verdict,
     policy::{NetworkPlan, Policy},
     signal::{Mono, Now, Server},
@@ -145,6 +145,9 @@ pub struct OwnFacts {
     pub cache_age: u64,
     /// Whether the cluster's schema is at least the one this build writes.
     pub schema_current: bool,
+    /// Whether the cluster holds everybody who approves something to their own name.
+    #[serde(default)]
+    pub approvals_guarded: bool,
 }
 
 /// What is read live before an act.
@@ -159,6 +162,28 @@ pub struct Live {
     pub workload: WorkloadFacts,
     /// The node it runs on.
     pub node: NodeFacts,
+    /// The `CronJob` of the ladder's job.
+    #[serde(default)]
+    pub cron_job: CronJobFacts,
+}
+
+/// The `CronJob` of the ladder's job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CronJobFacts {
+    /// Not asked for: a cache knows pods only, and few ladders have a job.
+    #[default]
+    Unread,
+    /// There is none of its name.
+    Absent,
+    /// It may not be read.
+    Forbidden,
+    /// It is not suspended.
+    RunsByItself,
+    /// A job of it is running.
+    Busy,
+    /// It is suspended, and waits to be run.
+    Ready,
 }
 
 /// The emergency stop.
@@ -348,6 +373,6 @@ impl Facts<'_> {
     /// Whether steps are only written down.
     #[must_use]
     pub fn simulated(&self) -> bool {
-        self.policy.mode != Mode::Enforce && !self.target.by_hand
+        !self.policy.mode.acts() && !self.target.by_hand
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::signal::Mono;
 
-use super::{Facts, Step, guards, rotation};
+use super::{Facts, Step, questions::asked};
 
 /// A reason not to act, in the order in which they are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub enum Guard {
     Conflict,
     /// The policy only observes.
     Mode,
+    /// People are to approve it, and could not, or have not.
+    Approval,
     /// The policy is paused.
     Paused,
     /// The pod opted out, is nobody's, or is not ours to touch.
@@ -31,6 +33,10 @@ pub enum Guard {
     CrashLoop,
     /// Something is wrong that no restart mends.
     Cause,
+    /// The job cannot be run: its `CronJob` is missing, runs by itself, or is none that we may run.
+    CronJob,
+    /// Nobody else could sign.
+    Failover,
     /// This is a time in which nothing is begun.
     Window,
     /// What we see may be what is wrong with us.
@@ -109,6 +115,7 @@ impl Guard {
             Self::OldSchema => "OldSchema",
             Self::Conflict => "Conflict",
             Self::Mode => "Mode",
+            Self::Approval => "Approval",
             Self::Paused => "Paused",
             Self::NeverTouched => "NeverTouched",
             Self::Moved => "Moved",
@@ -116,6 +123,8 @@ impl Guard {
             Self::NodeUnfit => "NodeUnfit",
             Self::CrashLoop => "CrashLoop",
             Self::Cause => "Cause",
+            Self::CronJob => "CronJob",
+            Self::Failover => "Failover",
             Self::TelemetryLost => "TelemetryLost",
             Self::Upgrading => "Upgrading",
             Self::Diverged => "Diverged",
@@ -149,11 +158,14 @@ impl Guard {
     #[must_use]
     pub const fn needs_a_person(self) -> bool {
         match self {
-            Self::NeverTouched
+            Self::Approval
+            | Self::NeverTouched
             | Self::Rollout
             | Self::NodeUnfit
             | Self::CrashLoop
             | Self::Cause
+            | Self::CronJob
+            | Self::Failover
             | Self::Upgrading
             | Self::Budget
             | Self::Storm
@@ -201,9 +213,6 @@ impl Held {
     }
 }
 
-/// One guard's question.
-type Question = fn(&Facts<'_>) -> Option<Held>;
-
 /// Asks every guard that a step has. `propose` calls it with the facts of the cache, and the life of a remediation
 /// once more with live ones, right before the act.
 #[must_use]
@@ -215,82 +224,4 @@ pub fn all(facts: &Facts<'_>, step: Step) -> Vec<GuardResult> {
 #[must_use]
 pub fn guards_of(step: Step) -> Vec<Guard> {
     asked(step).iter().map(|(guard, _)| *guard).collect()
-}
-
-fn asked(step: Step) -> &'static [(Guard, Question)] {
-    match step {
-        // Nobody is disturbed by it, so that it may be done to a young pod, to one that catches up, and around a
-        // rollout; but what is not known for certain must not empty a Service.
-        Step::Reroute => &[
-            (Guard::EmergencyStop, guards::emergency_stop),
-            (Guard::OldSchema, guards::old_schema),
-            (Guard::Conflict, guards::conflict),
-            (Guard::Mode, guards::mode),
-            (Guard::Paused, guards::paused),
-            (Guard::NeverTouched, guards::never_touched),
-            (Guard::Moved, guards::moved),
-            (Guard::TelemetryLost, guards::telemetry_lost),
-            (Guard::Upgrading, guards::upgrading),
-            (Guard::Diverged, guards::diverged),
-            (Guard::NetworkStalled, guards::network_stalled),
-            (Guard::Evidence, guards::evidence),
-            (Guard::StaleCache, guards::stale_cache),
-            (Guard::Rotation, rotation::may_leave),
-            (Guard::Exhausted, rotation::exhausted),
-            (Guard::MaxConcurrent, rotation::one_at_a_time),
-        ],
-        // The way back is what everybody waits for. A pause begins nothing new, and this ends something.
-        Step::Rejoin => &[
-            (Guard::EmergencyStop, guards::emergency_stop),
-            (Guard::OldSchema, guards::old_schema),
-            (Guard::Conflict, guards::conflict),
-            (Guard::Mode, guards::mode),
-            (Guard::NeverTouched, guards::never_touched),
-            (Guard::Moved, guards::moved),
-            (Guard::Evidence, rotation::is_well),
-            (Guard::StaleCache, guards::stale_cache),
-            (Guard::Rotation, rotation::may_return),
-            (Guard::MaxConcurrent, rotation::one_at_a_time),
-        ],
-        Step::Restart => &[
-            (Guard::EmergencyStop, guards::emergency_stop),
-            (Guard::OldSchema, guards::old_schema),
-            (Guard::Conflict, guards::conflict),
-            (Guard::Mode, guards::mode),
-            (Guard::Paused, guards::paused),
-            (Guard::NeverTouched, guards::never_touched),
-            (Guard::Moved, guards::moved),
-            (Guard::Rollout, guards::rollout),
-            (Guard::NodeUnfit, guards::node_unfit),
-            (Guard::CrashLoop, guards::crash_loop),
-            (Guard::Cause, guards::cause),
-            (Guard::Window, guards::window),
-            (Guard::TelemetryLost, guards::telemetry_lost),
-            (Guard::Correlated, guards::correlated),
-            (Guard::Growth, guards::growth),
-            (Guard::Dependency, guards::dependency),
-            (Guard::Upgrading, guards::upgrading),
-            (Guard::Diverged, guards::diverged),
-            (Guard::NetworkStalled, guards::network_stalled),
-            (Guard::Evidence, guards::evidence),
-            (Guard::StaleCache, guards::stale_cache),
-            (Guard::WarmUp, guards::warm_up),
-            (Guard::Progress, guards::progress),
-            (Guard::Rerouted, rotation::settling),
-            (Guard::Exhausted, guards::exhausted),
-            (Guard::Cooldown, guards::cooldown),
-            (Guard::Budget, guards::budget),
-            (Guard::Storm, guards::storm),
-            (Guard::MinHealthy, guards::min_healthy),
-            (Guard::MaxConcurrent, guards::max_concurrent),
-        ],
-        // A page disturbs nobody but a person: it needs the mode, a verdict, and to be the only one who says so.
-        Step::Page => &[
-            (Guard::OldSchema, guards::old_schema),
-            (Guard::Conflict, guards::conflict),
-            (Guard::Mode, guards::mode),
-            (Guard::Evidence, guards::evidence),
-            (Guard::Rerouted, rotation::settling),
-        ],
-    }
 }

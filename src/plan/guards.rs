@@ -1,7 +1,7 @@
 //! What each guard looks at. Every function answers one question and returns why it holds, or nothing.
 
 use crate::{
-    api::{SeatStep, policy::Mode},
+    api::policy::Mode,
     policy::required_healthy,
     signal::{Mono, Server, Signal},
 };
@@ -52,6 +52,17 @@ pub(super) fn mode(facts: &Facts<'_>) -> Option<Held> {
         return None;
     }
     Held::because("mode Observe: verdicts only")
+}
+
+/// Where anybody may write anybody's name, an approval says nothing.
+pub(super) fn approval(facts: &Facts<'_>) -> Option<Held> {
+    if facts.policy.mode != Mode::Approve || facts.own.approvals_guarded {
+        return None;
+    }
+    Held::because(
+        "mode Approve, and nothing in the cluster holds an approver to his own name: install the chart with \
+         admission.enabled=true",
+    )
 }
 
 pub(super) fn paused(facts: &Facts<'_>) -> Option<Held> {
@@ -308,9 +319,11 @@ pub(super) fn dependency(facts: &Facts<'_>) -> Option<Held> {
     if facts.policy.follows_the_chain() {
         return None;
     }
-    let own = facts.ledger.seats.iter().find(|seat| {
-        seat.step == SeatStep::Restart && seat.policy.uid != facts.policy.id.uid && !seat.slot.is_empty()
-    });
+    let own = facts
+        .ledger
+        .seats
+        .iter()
+        .find(|seat| seat.step.disrupts() && seat.policy.uid != facts.policy.id.uid && !seat.slot.is_empty());
     if let Some(seat) = own {
         return Held::because(format!("{} of its network is being healed, and it may depend on that", seat.slot));
     }
@@ -364,7 +377,7 @@ pub(super) fn max_concurrent(facts: &Facts<'_>) -> Option<Held> {
 }
 
 /// Turns an instant of the API server's clock into one of ours.
-fn held_until(facts: &Facts<'_>, end: Server, why: impl Fn(u64) -> String) -> Option<Held> {
+pub(super) fn held_until(facts: &Facts<'_>, end: Server, why: impl Fn(u64) -> String) -> Option<Held> {
     let left = end.since(facts.now.server);
     if left == 0 {
         return None;

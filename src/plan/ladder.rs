@@ -7,7 +7,7 @@ use crate::{
     judge::VerdictKind,
 };
 
-use super::{Facts, Place, PodFacts, ledger};
+use super::{Facts, Guard, Place, PodFacts, ledger};
 
 /// One rung of the ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,25 +19,43 @@ pub enum Step {
     Rejoin,
     /// Let the pod be made anew by its workload.
     Restart,
+    /// Run a job of the owner's.
+    Job,
+    /// Let another sign.
+    Failover,
     /// Call a person.
     Page,
 }
 
 impl Step {
+    /// Every step, in the order of the ladder.
+    pub const ALL: [Self; 6] = [Self::Reroute, Self::Rejoin, Self::Restart, Self::Job, Self::Failover, Self::Page];
+
     /// Whether it only changes which pods serve.
     #[must_use]
     pub const fn is_a_rotation(self) -> bool {
         matches!(self, Self::Reroute | Self::Rejoin)
     }
 
-    /// What a seat is taken for; a page takes none.
+    /// Whether people must approve it in mode `Approve`: it does something to a pod. The way back into rotation ends what
+    /// was approved, and a page does nothing.
+    #[must_use]
+    pub const fn needs_approval(self) -> bool {
+        match self {
+            Self::Reroute | Self::Restart | Self::Job | Self::Failover => true,
+            Self::Rejoin | Self::Page => false,
+        }
+    }
+
+    /// What a seat is taken for; a page takes none, and the record of a failover is not in the ledger.
     #[must_use]
     pub const fn seat(self) -> Option<SeatStep> {
         match self {
             Self::Reroute => Some(SeatStep::Reroute),
             Self::Rejoin => Some(SeatStep::Rejoin),
             Self::Restart => Some(SeatStep::Restart),
-            Self::Page => None,
+            Self::Job => Some(SeatStep::Job),
+            Self::Failover | Self::Page => None,
         }
     }
 
@@ -48,6 +66,8 @@ impl Step {
             Self::Reroute => "reroute",
             Self::Rejoin => "rejoin",
             Self::Restart => "restart",
+            Self::Job => "job",
+            Self::Failover => "failover",
             Self::Page => "page",
         }
     }
@@ -61,8 +81,8 @@ pub fn current_record(facts: &Facts<'_>) -> SlotRecord {
     ledger::in_this_incident(record, long_health, facts.now.server)
 }
 
-/// The steps that are left in this incident, gentlest first. The first is next; one that cannot be taken at all lets the
-/// one behind it have its turn.
+/// The steps that are left in this incident, gentlest first. The first is next; one that cannot help at all lets the one
+/// behind it have its turn.
 #[must_use]
 pub fn next_steps(facts: &Facts<'_>) -> Vec<Step> {
     let record = current_record(facts);
@@ -75,10 +95,32 @@ pub fn next_steps(facts: &Facts<'_>) -> Vec<Step> {
     let restart = ladder.restart.filter(|_| !facts.target.verdict.quarantined());
     if restart.is_some_and(|step| !ledger::used_up(&record, &step)) {
         steps.push(Step::Restart);
-    } else if ladder.page && !record.paged {
+    }
+    let job = ladder.job.as_ref().filter(|_| !facts.target.verdict.quarantined());
+    if job.is_some_and(|step| !ledger::jobs_used_up(&record, step)) {
+        steps.push(Step::Job);
+    }
+    if ladder.failover.is_some() {
+        steps.push(Step::Failover);
+    }
+    if ladder.page && !record.paged {
         steps.push(Step::Page);
     }
     steps
+}
+
+/// Whether a step that this guard holds back lets the next one have its turn: it could not help, now or later.
+#[must_use]
+pub(super) fn gives_way(step: Step, guard: Guard, next: Step) -> bool {
+    match step {
+        // Whatever cannot be taken out of rotation can still be helped.
+        Step::Reroute => matches!(guard, Guard::Rotation | Guard::Exhausted),
+        // What no restart mends may be mended by what its owner has written for that, or by another that signs.
+        Step::Restart => matches!(guard, Guard::Cause | Guard::CrashLoop) && next != Step::Page,
+        Step::Job => guard == Guard::CronJob,
+        Step::Failover => guard == Guard::Failover,
+        Step::Rejoin | Step::Page => false,
+    }
 }
 
 /// Whether the pod still serves. A step that was only written down changed no label: the record remembers it.

@@ -6,10 +6,13 @@
 
 use crate::{
     api::{ActionRecord, LedgerSeat, NetworkLedgerSpec, RemediationRef, SeatStep, SlotRecord},
-    policy::{BudgetLimit, Policy, RerouteStep, RestartStep},
+    policy::{BudgetLimit, Policy, RerouteStep},
     signal::Server,
 };
 
+pub use super::incident::{
+    begin_incident, in_this_incident, job_rests_until, jobs_used_up, rerouted_enough, rests_until, used_up,
+};
 pub use super::seats::{doubtful, expected, rotation_refused, seat_refused};
 use super::{
     Guard, Step,
@@ -103,9 +106,11 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
     let previous_at = before.last_at;
     let mut record = in_this_incident(before, ask.long_health, ask.now);
     let refused = match ask.step {
-        Step::Restart => restart_refused(ledger, ask, &record),
+        Step::Restart | Step::Job => disruption_refused(ledger, ask, &record),
         Step::Reroute | Step::Rejoin => turn_refused(ledger, ask, &record),
         Step::Page => page_refused(ask, &record),
+        // Who signs is not for this ledger to say.
+        Step::Failover => Some(Refused { guard: Guard::Failover, why: "there is no FailoverGroup".into() }),
     };
     if let Some(refused) = refused {
         return Err(refused);
@@ -136,10 +141,15 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
         }
         // It ends what the step before began, and counts for nothing.
         Step::Rejoin => seat(SeatStep::Rejoin),
-        Step::Restart => {
-            seat(SeatStep::Restart);
+        Step::Restart | Step::Job => {
+            if ask.step == Step::Job {
+                seat(SeatStep::Job);
+                record.jobs += 1;
+            } else {
+                seat(SeatStep::Restart);
+                record.restarts += 1;
+            }
             record.last_at = ask.now.0;
-            record.restarts += 1;
             next.actions.push(ActionRecord {
                 policy: ask.policy.id.uid.clone(),
                 remediation: ask.remediation.uid.clone(),
@@ -152,6 +162,7 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
             record.last_at = ask.now.0;
             record.paged = true;
         }
+        Step::Failover => {}
     }
     put_record(&mut next, record);
     if forget(&mut next, ask) {
@@ -163,14 +174,20 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
     }
 }
 
-fn restart_refused(ledger: &NetworkLedgerSpec, ask: &Ask<'_>, record: &SlotRecord) -> Option<Refused> {
+fn disruption_refused(ledger: &NetworkLedgerSpec, ask: &Ask<'_>, record: &SlotRecord) -> Option<Refused> {
     let refuse = |guard, why: String| Some(Refused { guard, why });
-    if let Some(step) = ask.policy.ladder.restart {
-        if used_up(record, &step) {
-            return refuse(Guard::Exhausted, "every restart of this incident was tried".into());
+    let (restart, job) = (ask.policy.ladder.restart, ask.policy.ladder.job.as_ref());
+    let tried = match ask.step {
+        Step::Job => job.map(|step| (jobs_used_up(record, step), job_rests_until(record, step))),
+        _ => restart.map(|step| (used_up(record, &step), rests_until(record, &step))),
+    };
+    if let Some((used_up, rests_until)) = tried {
+        let step = ask.step.name();
+        if used_up {
+            return refuse(Guard::Exhausted, format!("every {step} of this incident was tried"));
         }
-        if rests_until(record, &step).is_some_and(|end| end > ask.now) {
-            return refuse(Guard::Cooldown, "the slot rests after its last restart".into());
+        if rests_until.is_some_and(|end| end > ask.now) {
+            return refuse(Guard::Cooldown, format!("the slot rests after its last {step}"));
         }
     }
     let spending = Spending {
@@ -235,6 +252,7 @@ pub fn release(ledger: &NetworkLedgerSpec, claim: &Claim<'_>, acted: bool, exhau
             if !acted {
                 match seat.step {
                     SeatStep::Restart => record.restarts = (record.restarts - 1).max(0),
+                    SeatStep::Job => record.jobs = (record.jobs - 1).max(0),
                     SeatStep::Reroute => record.reroutes = (record.reroutes - 1).max(0),
                     SeatStep::Rejoin => {}
                 }
@@ -242,7 +260,7 @@ pub fn release(ledger: &NetworkLedgerSpec, claim: &Claim<'_>, acted: bool, exhau
                     record.last_at = seat.previous_at;
                 }
             }
-            if let Some(at) = claim.acted_at.filter(|_| acted && seat.step == SeatStep::Restart) {
+            if let Some(at) = claim.acted_at.filter(|_| acted && seat.step.disrupts()) {
                 record.last_at = record.last_at.max(at.0);
             }
             record.exhausted |= exhausted;
@@ -259,7 +277,8 @@ pub fn release(ledger: &NetworkLedgerSpec, claim: &Claim<'_>, acted: bool, exhau
         next.actions.remove(index);
         // When the slot acted before is not known any more: the simulated rest stays as long as it is.
         if let Some(record) = next.slots.iter_mut().find(|record| of_slot(record, true)) {
-            record.restarts = (record.restarts - 1).max(0);
+            let tried = if claim.step == Step::Job { &mut record.jobs } else { &mut record.restarts };
+            *tried = (*tried - 1).max(0);
         }
     } else if claim.step == Step::Page {
         // The number tells this page from a later one, which is not to be taken back.
@@ -285,51 +304,11 @@ pub fn record(ledger: &NetworkLedgerSpec, policy: &str, slot: &str, simulated: b
         attempt: 0,
         restarts: 0,
         reroutes: 0,
+        jobs: 0,
         paged: false,
         exhausted: false,
         last_at: 0,
     })
-}
-
-/// Begins a new incident: everything may be tried again. Attempt numbers go on rising.
-pub fn begin_incident(record: &mut SlotRecord) {
-    record.restarts = 0;
-    record.reroutes = 0;
-    record.paged = false;
-    record.exhausted = false;
-}
-
-/// The record as it counts now: a new incident begins after a health that was long enough and younger than the last
-/// step, or when there was no step for so long that nothing rests on the record any more.
-#[must_use]
-pub fn in_this_incident(mut record: SlotRecord, long_health: Option<Server>, now: Server) -> SlotRecord {
-    let last = Server(record.last_at);
-    if long_health.is_some_and(|since| since > last) || now.since(last) >= LONGEST {
-        begin_incident(&mut record);
-    }
-    record
-}
-
-/// Whether every restart of this incident was tried.
-#[must_use]
-pub fn used_up(record: &SlotRecord, step: &RestartStep) -> bool {
-    record.exhausted || u32::try_from(record.restarts).is_ok_and(|restarts| restarts >= step.attempts)
-}
-
-/// Whether the slot left its Services as often as it may in this incident.
-#[must_use]
-pub fn rerouted_enough(record: &SlotRecord, step: &RerouteStep) -> bool {
-    u32::try_from(record.reroutes).is_ok_and(|reroutes| reroutes >= step.attempts)
-}
-
-/// Until when a slot rests after its last restart: cooldown · factor^(restarts − 1), at most `backoff_max`, and never for
-/// longer than a record counts.
-#[must_use]
-pub fn rests_until(record: &SlotRecord, step: &RestartStep) -> Option<Server> {
-    let done = u32::try_from(record.restarts).ok().filter(|restarts| *restarts > 0)?;
-    let factor = u64::from(step.backoff_factor).saturating_pow(done - 1);
-    let rest = step.cooldown.saturating_mul(factor).min(step.backoff_max.max(step.cooldown)).min(LONGEST);
-    Some(Server(record.last_at).plus(rest))
 }
 
 /// A span of milliseconds, for people.
@@ -376,6 +355,7 @@ impl<'a> Claim<'a> {
                 SeatStep::Restart => Step::Restart,
                 SeatStep::Reroute => Step::Reroute,
                 SeatStep::Rejoin => Step::Rejoin,
+                SeatStep::Job => Step::Job,
             },
             acted_at: None,
         }

@@ -1,14 +1,18 @@
 //! PURE. What may be done? The ladder says which step is next, the guards say whether it may be taken now, and the
 //! ledger is the record that limits rest on.
 
+mod approval;
 mod budget;
 mod decision;
 mod facts;
 mod guard;
 mod guards;
+mod incident;
+mod job;
 mod ladder;
 pub mod ledger;
 pub mod ownership;
+mod questions;
 pub mod record;
 mod room;
 mod rotation;
@@ -18,11 +22,12 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use approval::{APPROVAL_AT_MOST, Approval, Asked, Given, approval};
 pub use budget::Spending;
 pub use decision::{Decision, Proposal, Refusal, propose};
 pub use facts::{
-    ChainFacts, Facts, FleetFacts, GROWTH, Hours, JoinedFacts, Live, NodeFacts, OwnFacts, Place, PodFacts,
-    PodPresent, Rotation, ServiceFacts, Services, Stop, TargetFacts, WorkloadFacts,
+    ChainFacts, CronJobFacts, Facts, FleetFacts, GROWTH, Hours, JoinedFacts, Live, NodeFacts, OwnFacts, Place,
+    PodFacts, PodPresent, Rotation, ServiceFacts, Services, Stop, TargetFacts, WorkloadFacts,
 };
 pub use guard::{Guard, GuardResult, Held, all, guards_of};
 pub use ladder::{Step, current_record, is_to_rejoin, next_steps};

@@ -2,7 +2,7 @@
 
 use super::Step;
 use crate::{
-    api::{LedgerSeat, NetworkLedgerSpec, RemediationRef, SeatStep},
+    api::{LedgerSeat, NetworkLedgerSpec, RemediationRef},
     policy::Policy,
     signal::Server,
 };
@@ -42,7 +42,7 @@ pub fn rotation_refused(
     let shares = |seat: &&LedgerSeat| {
         seat.policy.uid == policy.id.uid || seat.services.iter().any(|service| services.contains(service))
     };
-    let other = here().filter(|seat| seat.step != SeatStep::Restart).find(shares)?;
+    let other = here().filter(|seat| !seat.step.disrupts()).find(shares)?;
     Some(format!("the endpoints of its Services are changing already, with {}", other.slot))
 }
 
@@ -63,7 +63,7 @@ pub fn expected(policy: &Policy, slot: &str, step: Step, remediation: Remediatio
 
 /// Seats of those whose pods go away.
 fn disruptive(ledger: &NetworkLedgerSpec) -> impl Iterator<Item = &LedgerSeat> {
-    ledger.seats.iter().filter(|seat| seat.step == SeatStep::Restart)
+    ledger.seats.iter().filter(|seat| seat.step.disrupts())
 }
 
 /// Seats that may be nobody's: their deadline passed long ago, or their remediation is said to have ended. It is read

@@ -7,13 +7,13 @@ use crate::{
         policy::{Mode, Role, Severity},
     },
     judge::{Finding, Verdict, VerdictKind},
-    policy::{BudgetLimit, NetworkPlan, Policy, Selector, preset},
+    policy::{BudgetLimit, JobStep, NetworkPlan, Policy, Selector, preset},
     signal::{Mono, Now, Server, Signal, Wall},
 };
 
 use super::{
-    ChainFacts, Decision, Facts, FleetFacts, Guard, Held, Hours, JoinedFacts, Live, NodeFacts, OwnFacts, PodFacts,
-    PodPresent, Refusal, Rotation, Step, Stop, TargetFacts, WorkloadFacts, all, propose,
+    ChainFacts, CronJobFacts, Decision, Facts, FleetFacts, Guard, Held, Hours, JoinedFacts, Live, NodeFacts,
+    OwnFacts, PodFacts, PodPresent, Refusal, Rotation, Step, Stop, TargetFacts, WorkloadFacts, all, propose,
 };
 
 pub const SECOND: u64 = 1000;
@@ -103,9 +103,10 @@ pub fn facts() -> Given {
             }),
             workload: WorkloadFacts::Settled,
             node: NodeFacts::Ready,
+            cron_job: CronJobFacts::Unread,
         },
         hours: Hours::default(),
-        own: OwnFacts { cache_age: SECOND, schema_current: true },
+        own: OwnFacts { cache_age: SECOND, schema_current: true, approvals_guarded: true },
         now: Now { mono: Mono(NOW), wall: Wall(SERVER), server: Server(SERVER) },
     }
     .unhealthy_for(300)
@@ -242,7 +243,7 @@ impl Given {
     }
 
     pub fn record(mut self, change: impl FnOnce(&mut SlotRecord)) -> Self {
-        let simulated = self.policy.mode != Mode::Enforce && !self.target.by_hand;
+        let simulated = self.as_facts().simulated();
         let mut record = super::ledger::record(&self.ledger, &self.policy.id.uid, SLOT, simulated);
         change(&mut record);
         self.ledger.slots.retain(|known| known.simulated != simulated);
@@ -317,10 +318,28 @@ impl Given {
         propose(&self.as_facts())
     }
 
+    /// The ladder has a job: the `CronJob` `resync`.
+    pub fn job(mut self) -> Self {
+        self.policy.ladder.job = Some(JobStep {
+            cron_job: "resync".into(),
+            within: HOUR,
+            attempts: 1,
+            cooldown: HOUR,
+            backoff_factor: 2,
+            backoff_max: 4 * HOUR,
+        });
+        self
+    }
+
+    /// Every guard that holds a step back.
+    pub fn holding(&self, step: Step) -> Vec<Guard> {
+        let results = all(&self.as_facts(), step);
+        results.into_iter().filter(|result| result.held.is_some()).map(|result| result.guard).collect()
+    }
+
     /// Every guard that holds a restart back.
     pub fn held_by(&self) -> Vec<Guard> {
-        let results = all(&self.as_facts(), Step::Restart);
-        results.into_iter().filter(|result| result.held.is_some()).map(|result| result.guard).collect()
+        self.holding(Step::Restart)
     }
 
     pub fn refusal(&self) -> Refusal {

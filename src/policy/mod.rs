@@ -1,5 +1,6 @@
 //! PURE. A policy and a network after validation: no `Option` that means "default", every preset filled in.
 
+mod ladder;
 mod network;
 mod preset;
 mod selector;
@@ -123,6 +124,12 @@ pub struct Ladder {
     pub reroute: Option<RerouteStep>,
     /// Let the pod be made anew.
     pub restart: Option<RestartStep>,
+    /// Run a job of the owner's.
+    #[serde(default)]
+    pub job: Option<JobStep>,
+    /// Let another sign: the name of the group.
+    #[serde(default)]
+    pub failover: Option<String>,
     /// Call a person.
     pub page: bool,
 }
@@ -159,6 +166,24 @@ pub struct RestartStep {
     pub backoff_max: u64,
 }
 
+/// Run a suspended `CronJob` once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStep {
+    /// Its name.
+    pub cron_job: String,
+    /// From the creation of the job to a healthy target.
+    pub within: u64,
+    /// Jobs in one incident.
+    pub attempts: u32,
+    /// Rest after the first job of an incident.
+    pub cooldown: u64,
+    /// Each rest is so many times the one before.
+    pub backoff_factor: u32,
+    /// No rest is longer.
+    pub backoff_max: u64,
+}
+
 /// What holds Mainstay back.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -188,6 +213,14 @@ pub struct Limits {
     pub evidence_max_age: u64,
     /// Reasons for which nothing new is started.
     pub pause: Vec<String>,
+    /// So many people must approve a step in mode `Approve`.
+    #[serde(default = "one")]
+    pub approvals: u32,
+}
+
+/// What a record of an earlier version means.
+const fn one() -> u32 {
+    1
 }
 
 /// At most so many actions in so long.
@@ -210,6 +243,17 @@ pub struct StormLimit {
     pub per: u64,
     /// So long nothing is begun after that.
     pub cooldown: u64,
+}
+
+// === impl Ladder ===
+
+impl Ladder {
+    /// Whether it has no step at all.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        let Self { reroute, restart, job, failover, page } = self;
+        reroute.is_none() && restart.is_none() && job.is_none() && failover.is_none() && !*page
+    }
 }
 
 // === impl Policy ===
@@ -247,6 +291,13 @@ impl Policy {
     pub fn clear_for(&self) -> u64 {
         let longest = self.rules.iter().filter(|rule| rule.severity >= Severity::Critical);
         longest.map(|rule| rule.clear_for).max().unwrap_or(0).max(MIN_CLEAR)
+    }
+
+    /// How long a step that is due may be held back before a person must hear of it (milliseconds).
+    #[must_use]
+    pub fn patience(&self) -> Option<u64> {
+        let Ladder { restart, job, .. } = &self.ladder;
+        restart.map(|step| step.within).or_else(|| job.as_ref().map(|step| step.within))
     }
 
     /// For how long its actions limit anything (milliseconds).

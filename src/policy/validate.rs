@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use crate::api::{
     Duration, Family, NodeHealthPolicy, PolicyRef, Threshold,
-    policy::{Budget, Guard, HealthRule, Remediation, Severity},
+    policy::{Budget, Guard, HealthRule, Severity},
 };
 use crate::signal::{Signal, Unit};
 
 use super::{
-    BudgetLimit, Condition, Ladder, Limits, Policy, RerouteStep, RestartStep, Rule, Selector, Source, StormLimit,
-    Trigger, Window, preset, selector::Term, sources,
+    BudgetLimit, Condition, Limits, Policy, Rule, Selector, Source, StormLimit, Trigger, Window, ladder::ladder,
+    preset, selector::Term, sources,
 };
 
 /// What the kubelet says of every pod.
@@ -40,7 +40,7 @@ pub fn validate(object: &NodeHealthPolicy, family: Family) -> Result<Policy, Pro
     let base = preset(family, spec.role);
     let sources = sources::compile(&spec.telemetry, base.sources, family, spec.role)?;
     let rules = rules(&spec.rules, base.rules.into_iter().map(|(rule, _)| rule).collect(), &sources)?;
-    let ladder = ladder(spec.remediation.as_ref(), base.ladder)?;
+    let ladder = ladder(spec.remediation.as_ref(), base.ladder, spec.role)?;
     let limits = limits(&spec.guard, base.limits)?;
     for source in &sources {
         if source.every + source.timeout > limits.evidence_max_age {
@@ -201,45 +201,6 @@ fn threshold(written: &Threshold, signal: Signal, place: &str) -> Result<i64, Pr
     Ok(written.micros())
 }
 
-fn ladder(written: Option<&Remediation>, base: Ladder) -> Result<Ladder, Problem> {
-    let Some(written) = written else {
-        return Ok(base);
-    };
-    let reroute = match (&written.reroute, base.reroute) {
-        (Some(reroute), Some(step)) => Some(RerouteStep {
-            within: reroute.within.map_or(step.within, Duration::as_millis),
-            attempts: count(reroute.attempts, step.attempts, 1, "spec.remediation.reroute.attempts")?,
-            stay: reroute.stay.map_or(step.stay, Duration::as_millis),
-            quarantine_the_last: reroute.quarantine_the_last,
-        }),
-        (Some(_), None) => {
-            return Err(Problem::new(
-                "spec.remediation.reroute",
-                "this role has no Service that chooses between its pods",
-            ));
-        }
-        (None, _) => None,
-    };
-    let restart = match (&written.restart, base.restart) {
-        (Some(restart), Some(step)) => Some(RestartStep {
-            method: step.method,
-            within: restart.within.map_or(step.within, Duration::as_millis),
-            attempts: count(restart.attempts, step.attempts, 1, "spec.remediation.restart.attempts")?,
-            cooldown: restart.cooldown.map_or(step.cooldown, Duration::as_millis),
-            backoff_factor: count(
-                restart.backoff.as_ref().map(|backoff| backoff.factor),
-                step.backoff_factor,
-                1,
-                "spec.remediation.restart.backoff.factor",
-            )?,
-            backoff_max: restart.backoff.as_ref().map_or(step.backoff_max, |backoff| backoff.max.as_millis()),
-        }),
-        (Some(_), None) => return Err(Problem::new("spec.remediation.restart", "this role is never restarted")),
-        (None, _) => None,
-    };
-    Ok(Ladder { reroute, restart, page: written.page.is_some() })
-}
-
 fn limits(written: &Guard, base: Limits) -> Result<Limits, Problem> {
     let budget = match &written.budget {
         None => base.budget,
@@ -274,6 +235,12 @@ fn limits(written: &Guard, base: Limits) -> Result<Limits, Problem> {
         warm_up: written.warm_up.map_or(base.warm_up, Duration::as_millis),
         evidence_max_age: written.evidence_max_age.map_or(base.evidence_max_age, Duration::as_millis),
         pause: written.pause.clone(),
+        approvals: count(
+            written.approvals.as_ref().map(|approvals| approvals.required),
+            base.approvals,
+            1,
+            "spec.guard.approvals.required",
+        )?,
     })
 }
 
@@ -285,7 +252,7 @@ fn budget(written: &[Budget], place: &str) -> Result<Vec<BudgetLimit>, Problem> 
 }
 
 /// A count as written, or the preset's.
-fn count(written: Option<i32>, base: u32, least: u32, place: &str) -> Result<u32, Problem> {
+pub(super) fn count(written: Option<i32>, base: u32, least: u32, place: &str) -> Result<u32, Problem> {
     written.map_or(Ok(base), |number| {
         u32::try_from(number)
             .ok()

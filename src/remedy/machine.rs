@@ -1,7 +1,7 @@
 //! The state machine itself.
 
 use crate::api::Phase;
-use crate::plan::{Guard, Place, PodFacts};
+use crate::plan::{APPROVAL_AT_MOST, Approval, Guard, Place, PodFacts};
 
 use super::{Doubt, Effect, End, Entry, Event, Kind, Observation, Order, Outcome, SeatOutcome, State};
 
@@ -16,6 +16,10 @@ const MOVES_AT_MOST: u8 = 3;
 const TURNED: &str = "the label is changed; waiting for the endpoints to agree";
 /// What is said of a removal that happened.
 const REMOVED: &str = "the removal was accepted; waiting for a healthy replacement";
+/// What is said of a job that was created.
+const CREATED: &str = "the job is created; waiting for its end and for a healthy target";
+/// Between two looks at what people have said (milliseconds).
+const ASK_AGAIN: u64 = 5_000;
 /// Rest before a failed effect is tried again (milliseconds).
 const RETRY: u64 = 2_000;
 
@@ -23,7 +27,8 @@ const RETRY: u64 = 2_000;
 #[must_use]
 pub fn resume(phase: Phase, deadline: Option<i64>, end: &End) -> (State, Effect) {
     match phase {
-        Phase::Pending => (State::Looking, Effect::Look),
+        Phase::Pending => (State::Looking { asked: false }, Effect::Look),
+        Phase::AwaitingApproval => (State::Looking { asked: true }, Effect::Look),
         Phase::Acting => (State::Checking { moved: 0, doubt: Doubt::Inherited }, Effect::Look),
         Phase::Verifying => {
             let deadline = deadline.unwrap_or(0);
@@ -39,16 +44,15 @@ pub fn resume(phase: Phase, deadline: Option<i64>, end: &End) -> (State, Effect)
 #[must_use]
 pub fn step(order: &Order, state: &State, event: Event) -> (State, Effect) {
     match (state, event) {
-        (State::Looking, Event::Looked { pod, refused, simulated, now }) => {
-            if let Some((guard, why)) = refused {
-                let phase = if replaced(order, &pod) { Phase::Superseded } else { Phase::Withdrawn };
-                end(phase, guard.name(), why, false)
-            } else if now.saturating_sub(order.created_at) > PENDING_AT_MOST {
-                end(Phase::Withdrawn, "Expired", "it could not begin in time".into(), false)
-            } else {
-                (State::Seating { simulated }, Effect::TakeSeat { simulated })
-            }
+        (State::Looking { .. }, Event::Looked { pod, refused: Some((guard, why)), .. }) => {
+            let phase = if replaced(order, &pod) { Phase::Superseded } else { Phase::Withdrawn };
+            end(phase, guard.name(), why, false)
         }
+        (State::Looking { asked }, Event::Looked { refused: None, simulated, approval, now, .. }) => {
+            let approval = if simulated { Approval::NotNeeded } else { approval };
+            approved(order, *asked, simulated, approval, now)
+        }
+        (State::Asking, Event::Written) => (State::Looking { asked: true }, Effect::Later(ASK_AGAIN)),
         (State::Seating { .. }, Event::Seated(SeatOutcome::Refused(guard, why))) => {
             end(Phase::Withdrawn, guard.name(), why, false)
         }
@@ -61,9 +65,10 @@ pub fn step(order: &Order, state: &State, event: Event) -> (State, Effect) {
             (State::Checking { moved: 0, doubt: *doubt }, Effect::Look)
         }
 
-        (State::Checking { moved, doubt }, Event::Looked { pod, refused, simulated, now }) => {
-            let refused =
-                refused.or_else(|| simulated.then(|| (Guard::Mode, "the mode no longer allows acts".to_owned())));
+        (State::Checking { moved, doubt }, Event::Looked { pod, refused, simulated, approval, now }) => {
+            let refused = refused
+                .or_else(|| simulated.then(|| (Guard::Mode, "the mode no longer allows acts".to_owned())))
+                .or_else(|| unapproved(approval));
             checked(order, *moved, *doubt, &pod, refused, now)
         }
         (State::Acting { moved, doubt }, Event::Acted { outcome, now }) => {
@@ -84,6 +89,40 @@ pub fn step(order: &Order, state: &State, event: Event) -> (State, Effect) {
         (State::LettingGo, Event::LetGo) => (State::Over, Effect::Nothing),
         // A failure, or an answer to a question that was not asked: whatever it was, the journal knows better.
         (_, _) => (state.clone(), Effect::Later(RETRY)),
+    }
+}
+
+/// Begins, if nobody is to be asked or enough people have said yes; else asks them, once, and waits.
+fn approved(order: &Order, asked: bool, simulated: bool, approval: Approval, now: i64) -> (State, Effect) {
+    let waited = now.saturating_sub(order.created_at);
+    let (at_most, why) = if asked {
+        (milliseconds(APPROVAL_AT_MOST), "it was not approved in time")
+    } else {
+        (PENDING_AT_MOST, "it could not begin in time")
+    };
+    if waited > at_most {
+        return end(Phase::Withdrawn, "Expired", why.into(), false);
+    }
+    match approval {
+        Approval::NotNeeded | Approval::Given => (State::Seating { simulated }, Effect::TakeSeat { simulated }),
+        Approval::Void(why) => end(Phase::Withdrawn, Guard::Approval.name(), why, false),
+        Approval::Wanted(_) if asked => (State::Looking { asked }, Effect::Later(ASK_AGAIN)),
+        Approval::Wanted(so_far) => {
+            let entry = Entry {
+                message: format!("people must approve it: {so_far}"),
+                deadline: Some(order.created_at.saturating_add(milliseconds(APPROVAL_AT_MOST))),
+                ..Entry::of(Phase::AwaitingApproval, Guard::Approval.name())
+            };
+            (State::Asking, Effect::Write(entry))
+        }
+    }
+}
+
+fn unapproved(approval: Approval) -> Option<(Guard, String)> {
+    match approval {
+        Approval::NotNeeded | Approval::Given => None,
+        Approval::Wanted(so_far) => Some((Guard::Approval, format!("its approval is void: {so_far}"))),
+        Approval::Void(why) => Some((Guard::Approval, why)),
     }
 }
 
@@ -111,7 +150,7 @@ fn checked(
             if kind.place() == Some(found.rotation.place) && found.uid == order.uid =>
         {
             // Ours, before an answer was lost or a process died; or somebody else's, and just as good.
-            return accepted(order, now, TURNED);
+            return accepted(order, now, said(order.kind));
         }
         (_, PodFacts::Present(found)) if found.uid == order.uid && !found.terminating => {
             found.resource_version.clone()
@@ -122,7 +161,7 @@ fn checked(
         }
         // The target is gone or going, and the journal announces just that: it was this process before it died, or
         // another that acts on the same entry. Whoever it was, the slot has been disturbed and must be verified.
-        (_, _) => return accepted(order, now, REMOVED),
+        (_, _) => return accepted(order, now, said(order.kind)),
     };
     if let Some((guard, why)) = refused {
         return held_back(order, doubt, guard.name(), why, now);
@@ -138,9 +177,8 @@ fn checked(
 
 fn acted(order: &Order, moved: u8, doubt: Doubt, outcome: Outcome, now: i64) -> (State, Effect) {
     match (order.kind, outcome) {
-        (Kind::Restart { .. }, Outcome::Done) => accepted(order, now, REMOVED),
-        (Kind::Reroute { .. } | Kind::Rejoin { .. }, Outcome::Done) => accepted(order, now, TURNED),
         (Kind::Page, Outcome::Done) => end(Phase::Succeeded, "Paged", "a person was called".into(), true),
+        (kind, Outcome::Done) => accepted(order, now, said(kind)),
         // Nobody was told, so it must be tried again; withdrawn attempts are, less and less often.
         (Kind::Page, Outcome::Refused(why)) => end(Phase::Withdrawn, "NotDelivered", why, false),
         (_, Outcome::Moved(why)) if moved + 1 >= MOVES_AT_MOST => {
@@ -163,12 +201,22 @@ fn acted(order: &Order, moved: u8, doubt: Doubt, outcome: Outcome, now: i64) -> 
 /// is seen by the next decision, which rests on the label itself.
 fn held_back(order: &Order, doubt: Doubt, reason: &str, why: String, now: i64) -> (State, Effect) {
     match (order.kind, doubt) {
-        (Kind::Page | Kind::Reroute { .. } | Kind::Rejoin { .. }, _) | (Kind::Restart { .. }, Doubt::None) => {
+        (Kind::Page | Kind::Reroute { .. } | Kind::Rejoin { .. }, _) | (_, Doubt::None) => {
             end(Phase::Withdrawn, reason, why, false)
         }
-        (Kind::Restart { .. }, Doubt::Announced | Doubt::Inherited) => {
-            accepted(order, now, &format!("a removal may be under way, and no other is tried ({reason}: {why})"))
+        (Kind::Restart { .. } | Kind::Job { .. }, Doubt::Announced | Doubt::Inherited) => {
+            let what = if matches!(order.kind, Kind::Job { .. }) { "job" } else { "removal" };
+            accepted(order, now, &format!("a {what} may be under way, and no other is tried ({reason}: {why})"))
         }
+    }
+}
+
+/// What is said of an act that was accepted.
+const fn said(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Job { .. } => CREATED,
+        Kind::Reroute { .. } | Kind::Rejoin { .. } => TURNED,
+        Kind::Restart { .. } | Kind::Page => REMOVED,
     }
 }
 
@@ -186,7 +234,7 @@ fn accepted(order: &Order, now: i64, message: &str) -> (State, Effect) {
 fn observed(order: &Order, deadline: i64, observation: Observation, now: i64) -> (State, Effect) {
     let over = now >= deadline;
     let clear = match order.kind {
-        Kind::Restart { clear, .. } => clear,
+        Kind::Restart { clear, .. } | Kind::Job { clear, .. } => clear,
         Kind::Page => return end(Phase::Succeeded, "Paged", "a person was called".into(), true),
         Kind::Reroute { .. } | Kind::Rejoin { .. } => return turned(order, deadline, observation, over),
     };
@@ -206,6 +254,7 @@ fn observed(order: &Order, deadline: i64, observation: Observation, now: i64) ->
             };
             (State::Ending(last), Effect::Write(entry))
         }
+        Observation::Failed(why) => end(Phase::Failed, "JobFailed", why, true),
         Observation::NotYet(why) if over => end(Phase::Failed, "StillUnhealthy", why, true),
         // Not long enough healthy, or not tellable at all: nobody can say that it helped.
         Observation::Healthy { .. } if over => {
@@ -228,10 +277,10 @@ fn turned(order: &Order, deadline: i64, observation: Observation, over: bool) ->
         Observation::Healthy { pod, .. } => {
             end(Phase::Succeeded, "InRotation", format!("its Services send new connections to {pod}"), true)
         }
-        Observation::NotYet(why) | Observation::Unknown(why) if over => {
+        Observation::NotYet(why) | Observation::Unknown(why) | Observation::Failed(why) if over => {
             end(Phase::Failed, "NotConfirmed", why, true)
         }
-        Observation::NotYet(_) | Observation::Unknown(_) => {
+        Observation::NotYet(_) | Observation::Unknown(_) | Observation::Failed(_) => {
             (State::Verifying { deadline }, Effect::Observe { deadline })
         }
     }
@@ -258,10 +307,9 @@ fn replaced(order: &Order, pod: &PodFacts) -> bool {
 }
 
 fn within(order: &Order) -> i64 {
-    match order.kind {
-        Kind::Restart { within, .. } | Kind::Reroute { within } | Kind::Rejoin { within } => {
-            i64::try_from(within).unwrap_or(i64::MAX)
-        }
-        Kind::Page => 0,
-    }
+    milliseconds(order.kind.within())
+}
+
+fn milliseconds(span: u64) -> i64 {
+    i64::try_from(span).unwrap_or(i64::MAX)
 }

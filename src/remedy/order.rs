@@ -23,6 +23,13 @@ pub enum Kind {
         /// How long the new pod must have been healthy without a break.
         clear: u64,
     },
+    /// Run a job of the owner's.
+    Job {
+        /// From the creation of the job to a healthy target.
+        within: u64,
+        /// How long the target must have been healthy without a break.
+        clear: u64,
+    },
     /// Take the pod out of its Services.
     Reroute {
         /// From the label to endpoints that agree with it.
@@ -38,13 +45,25 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// From the accepted act to its end (milliseconds); a page has none.
+    #[must_use]
+    pub const fn within(self) -> u64 {
+        match self {
+            Self::Restart { within, .. }
+            | Self::Job { within, .. }
+            | Self::Reroute { within }
+            | Self::Rejoin { within } => within,
+            Self::Page => 0,
+        }
+    }
+
     /// What the pod's label says afterwards, for a change of rotation.
     #[must_use]
     pub const fn place(self) -> Option<Place> {
         match self {
             Self::Reroute { .. } => Some(Place::Out),
             Self::Rejoin { .. } => Some(Place::In),
-            Self::Restart { .. } | Self::Page => None,
+            Self::Restart { .. } | Self::Job { .. } | Self::Page => None,
         }
     }
 }

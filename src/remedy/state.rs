@@ -1,13 +1,18 @@
 //! What the machine is made of: states, events and effects.
 
 use crate::api::Phase;
-use crate::plan::{Guard, PodFacts};
+use crate::plan::{Approval, Guard, PodFacts};
 
 /// Where a remediation stands between two effects.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// Written down; the first look at the world is under way.
-    Looking,
+    /// Written down; the first look at the world is under way, or the next one while people are asked.
+    Looking {
+        /// Whether they have been asked.
+        asked: bool,
+    },
+    /// `AwaitingApproval` is being written down.
+    Asking,
     /// A seat is being asked for.
     Seating {
         /// Whether the step is only written down.
@@ -93,6 +98,8 @@ pub enum Event {
         refused: Option<(Guard, String)>,
         /// Whether the step is only to be written down.
         simulated: bool,
+        /// What people have said about it.
+        approval: Approval,
         /// Now, by the API server's clock (milliseconds).
         now: i64,
     },
@@ -159,6 +166,8 @@ pub enum Observation {
     },
     /// The replacement is there and not healthy.
     NotYet(String),
+    /// It will not be: the job has failed.
+    Failed(String),
     /// Nothing can be told: no replacement, or no readings.
     Unknown(String),
 }
@@ -242,7 +251,7 @@ impl End {
             acted: match phase {
                 Phase::Succeeded | Phase::Failed | Phase::DryRun => true,
                 Phase::Superseded | Phase::Withdrawn => false,
-                Phase::Pending | Phase::Acting | Phase::Verifying => acted_at.is_some(),
+                Phase::Pending | Phase::AwaitingApproval | Phase::Acting | Phase::Verifying => acted_at.is_some(),
             },
             exhausted: reason == "Unverified",
         }

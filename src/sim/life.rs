@@ -3,7 +3,7 @@
 use crate::{
     api::{NetworkLedgerSpec, Phase, RemediationRef},
     plan::{
-        ENDPOINTS, Guard, PodFacts, Step, all,
+        Approval, ENDPOINTS, Guard, PodFacts, Step, all,
         ledger::{self, Ask, Claim},
     },
     policy::{NetworkPlan, Policy},
@@ -56,7 +56,11 @@ impl Life {
                 within: policy.ladder.restart.map_or(0, |step| step.within),
                 clear: policy.clear_for(),
             },
-            Step::Page => Kind::Page,
+            Step::Job => Kind::Job {
+                within: policy.ladder.job.as_ref().map_or(0, |step| step.within),
+                clear: policy.clear_for(),
+            },
+            Step::Failover | Step::Page => Kind::Page,
         };
         let (slot, uid) = target;
         Self {
@@ -69,7 +73,7 @@ impl Life {
             message: String::new(),
             ended_at: None,
             order: Order { uid: uid.into(), kind, created_at: now.server.0 },
-            state: State::Looking,
+            state: State::Looking { asked: false },
             effect: Effect::Look,
             acted_at: None,
             services: Vec::new(),
@@ -138,7 +142,8 @@ impl Life {
             Effect::Observe { deadline } => {
                 let observation = match self.step {
                     Step::Reroute | Step::Rejoin => Observation::Healthy { pod: self.slot.clone(), lasted: 0 },
-                    Step::Restart | Step::Page => (around.see)(&self.slot, &self.uid),
+                    Step::Job => (around.see)(&self.slot, ""),
+                    Step::Restart | Step::Failover | Step::Page => (around.see)(&self.slot, &self.uid),
                 };
                 let clear = around.policy.clear_for();
                 let settled = self.step.is_a_rotation()
@@ -169,6 +174,7 @@ impl Life {
                 pod,
                 refused: Some((Guard::Moved, "the pod is gone".into())),
                 simulated: false,
+                approval: Approval::NotNeeded,
                 now,
             };
         };
@@ -177,7 +183,9 @@ impl Life {
             Round::new(around.snapshot, super::run::US, record, around.hours.clone(), around.own, around.now);
         let facts = round.facts(target, &around.live);
         let mut held = all(&facts, self.step).into_iter().filter_map(|said| Some((said.guard, said.held?.why)));
-        Event::Looked { pod, refused: held.next(), simulated: facts.simulated(), now }
+        // Whoever is to approve a step is taken to do so at once.
+        let approval = Approval::Given;
+        Event::Looked { pod, refused: held.next(), simulated: facts.simulated(), approval, now }
     }
 
     fn seat<Act, See>(

@@ -10,8 +10,8 @@ use crate::{
     api::{LedgerSeat, NetworkLedgerSpec, Phase},
     judge::VerdictKind,
     plan::{
-        Decision, Guard, Hours, Live, NodeFacts, OwnFacts, PodFacts, ServiceFacts, Services, Step, Stop,
-        WorkloadFacts, ledger, propose,
+        CronJobFacts, Decision, Guard, Hours, Live, NodeFacts, OwnFacts, PodFacts, ServiceFacts, Services, Step,
+        Stop, WorkloadFacts, ledger, propose,
     },
     policy::{NetworkPlan, Policy, Selector},
     signal::{Mono, Now, Server, Wall},
@@ -23,7 +23,7 @@ pub(super) const EPOCH: u64 = 1_000_000_000;
 pub(super) const US: &str = "simulated/mainstay";
 /// After a withdrawn attempt its pod rests for so long (milliseconds): the operator's shortest rest.
 const WITHDRAWN: i64 = 15_000;
-const OWN: OwnFacts = OwnFacts { cache_age: 0, schema_current: true };
+const OWN: OwnFacts = OwnFacts { cache_age: 0, schema_current: true, approvals_guarded: true };
 
 /// Runs a policy on a stage. The policy's mode counts: in `DryRun` a step is only written down.
 pub fn run<S: Stage>(stage: &mut S, policy: &Policy, network: &NetworkPlan) -> Story {
@@ -220,7 +220,13 @@ fn live(snapshot: &PolicySnapshot, pods: &[Pod], slot: &str) -> Live {
     };
     let known = snapshot.targets.iter().find(|target| target.facts.slot == slot);
     let mut live = known.map_or_else(
-        || Live { stop: Stop::Go, pod: PodFacts::Gone, workload: WorkloadFacts::Settled, node: NodeFacts::Ready },
+        || Live {
+            stop: Stop::Go,
+            pod: PodFacts::Gone,
+            workload: WorkloadFacts::Settled,
+            node: NodeFacts::Ready,
+            cron_job: CronJobFacts::Unread,
+        },
         |target| target.live.clone(),
     );
     if let PodFacts::Present(pod) = &mut live.pod {

@@ -13,6 +13,8 @@ const BREAKS_AT: u64 = 600_000;
 /// A node that comes back catches up so many times as fast as the chain goes on.
 const CATCHES_UP: u64 = 10;
 const MINUTE: u64 = 60_000;
+/// A job that brings new data takes this long.
+const JOB: u64 = 5 * MINUTE;
 
 /// What breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +23,7 @@ pub enum Fault {
     Hung,
     /// One node answers, and its head stands. A restart mends it.
     Stuck,
-    /// One node's head stands again soon after each restart.
+    /// One node's head stands again soon after each restart. A job mends it.
     Wedged,
     /// One node falls behind and catches up by itself.
     Behind,
@@ -53,6 +55,8 @@ struct Node {
     made_anew_at: Option<u64>,
     /// When it breaks again after a restart.
     wedges_at: Option<u64>,
+    /// Its data are new: it does not break again.
+    resynced: bool,
 }
 
 /// A toy chain and its nodes.
@@ -91,6 +95,7 @@ impl Scenario {
             head: height,
             made_anew_at: None,
             wedges_at: None,
+            resynced: false,
         };
         Self {
             fault,
@@ -171,7 +176,7 @@ impl Stage for Scenario {
                 let made = node.pod.made + 1;
                 node.pod = Pod { made, started: wall, ..Pod::new(&node.pod.name, BEGINS_AT) };
                 node.condition = Condition::CatchesUp;
-                node.wedges_at = (fault == Fault::Wedged).then_some(now + 2 * MINUTE);
+                node.wedges_at = (fault == Fault::Wedged && !node.resynced).then_some(now + 2 * MINUTE);
             }
             if node.wedges_at.is_some_and(|at| at <= now) {
                 node.wedges_at = None;
@@ -210,12 +215,17 @@ impl Stage for Scenario {
         match step {
             Step::Reroute => (node.pod.serves, node.pod.turned_at) = (false, Some(wall)),
             Step::Rejoin => (node.pod.serves, node.pod.turned_at) = (true, Some(wall)),
-            Step::Restart if node.pod.terminating => return false,
+            Step::Restart | Step::Job if node.pod.terminating => return false,
             Step::Restart => {
                 node.pod.terminating = true;
                 node.made_anew_at = Some(now + GRACE + 5_000);
             }
-            Step::Page => {}
+            Step::Job => {
+                node.pod.terminating = true;
+                node.resynced = true;
+                node.made_anew_at = Some(now + JOB);
+            }
+            Step::Failover | Step::Page => {}
         }
         true
     }

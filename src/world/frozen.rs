@@ -7,7 +7,8 @@ use crate::{
     judge::VerdictKind,
     network::{ReferenceHead, Split},
     plan::{
-        ChainFacts, GROWTH, JoinedFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts, WorkloadFacts,
+        ChainFacts, CronJobFacts, GROWTH, JoinedFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts,
+        WorkloadFacts,
     },
     policy::{NetworkPlan, Policy},
     remedy::Observation,
@@ -218,5 +219,6 @@ fn cached(pod: &PodView, server: Server) -> Live {
         }),
         workload: WorkloadFacts::Settled,
         node: NodeFacts::Ready,
+        cron_job: CronJobFacts::Unread,
     }
 }

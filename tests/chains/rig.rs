@@ -151,7 +151,7 @@ impl Rig {
         if let PodFacts::Present(pod) = &mut live.pod {
             pod.age = 3_600_000;
         }
-        let own = OwnFacts { cache_age: 0, schema_current: true };
+        let own = OwnFacts { cache_age: 0, schema_current: true, approvals_guarded: true };
         let round =
             Round::new(&snapshot, "chains/mainstay", NetworkLedgerSpec::default(), Hours::default(), own, now);
         propose(&round.facts(of, &live))

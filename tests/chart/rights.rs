@@ -69,6 +69,25 @@ fn one_namespace_and_all_namespaces_mean_the_same_rights() {
     assert_eq!(everywhere, on_targets(namespaced, Some("osmosis")));
 }
 
+#[test]
+#[ignore = "needs helm"]
+fn jobs_are_created_only_where_that_was_asked_for() {
+    let on_batch = |values: Value| -> Vec<String> {
+        grants(&manifests(&values))
+            .iter()
+            .filter(|grant| grant.group == "batch")
+            .map(ToString::to_string)
+            .collect()
+    };
+    assert_eq!(on_batch(json!({})), Vec::<String>::new());
+    let enabled = on_batch(json!({"jobs": {"enabled": true}, "namespaces": ["cosmos"]}));
+    assert_eq!(
+        enabled,
+        ["cosmos: get cronjobs.batch", "cosmos: create jobs.batch", "cosmos: get jobs.batch"],
+        "none is ever changed or deleted"
+    );
+}
+
 /// The whole list, so that a right that is added shows up in review.
 #[test]
 #[ignore = "needs helm"]

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{
     apiserver::ApiServer,
     offline::{checked, fields},
-    refusals::{accepted, ledger, network, policy, refused, remediation},
+    refusals::{accepted, approval, ledger, network, policy, refused, remediation},
 };
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn wrong_objects_are_refused_as_check_says(client: &Client) {
 }
 
 async fn stored_objects_are_listed_with_their_columns(client: &Client) {
-    for object in [policy(), network(), remediation(), ledger()] {
+    for object in [policy(), network(), remediation(), ledger(), approval()] {
         let path = collection(&object);
         let (parts, answer) = send(client, &path, &object).await;
         assert!(parts.status.is_success(), "{answer}");
@@ -146,6 +146,7 @@ fn collection(object: &Value) -> String {
         "Network" => return format!("/apis/{}/networks", text("/apiVersion")),
         "NetworkLedger" => return format!("/apis/{}/networkledgers", text("/apiVersion")),
         "NodeHealthPolicy" => "nodehealthpolicies",
+        "RemediationApproval" => "remediationapprovals",
         _ => "noderemediations",
     };
     format!("/apis/{}/namespaces/{}/{plural}", text("/apiVersion"), text("/metadata/namespace"))

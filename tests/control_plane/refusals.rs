@@ -54,6 +54,15 @@ pub fn ledger() -> Value {
     })
 }
 
+pub fn approval() -> Value {
+    json!({
+        "apiVersion": "mainstay.dev/v1alpha1",
+        "kind": "RemediationApproval",
+        "metadata": {"name": "rpc-0-a.ann", "namespace": "default"},
+        "spec": {"approver": "ann", "remediation": {"name": "rpc-0-a", "uid": "u"}},
+    })
+}
+
 /// The base with some fields of its spec replaced; null takes one away.
 fn with(mut base: Value, spec: &Value) -> Value {
     merge(&mut base["spec"], spec);
@@ -96,6 +105,34 @@ fn refused_sources() -> Vec<(&'static str, Value, &'static str, &'static str)> {
     ]
 }
 
+/// Steps and approvals.
+#[rustfmt::skip]
+fn refused_steps() -> Vec<(&'static str, Value, &'static str, &'static str)> {
+    vec![
+        ("a job of what signs", json!({"role": "Validator", "remediation": {"job": {"cronJob": "resync"}}}), "spec.remediation", "an older signing state"),
+        ("a job without a name", json!({"remediation": {"job": {}}}), "spec.remediation.job.cronJob", "Required value"),
+        ("a job in capitals", json!({"remediation": {"job": {"cronJob": "Resync"}}}), "spec.remediation.job.cronJob", "should match"),
+        ("a job in a hurry", json!({"remediation": {"job": {"cronJob": "resync", "within": "5s"}}}), "spec.remediation.job.within", "between 10s and 168h"),
+        ("no attempt at a job", json!({"remediation": {"job": {"cronJob": "resync", "attempts": 0}}}), "spec.remediation.job.attempts", "should be greater than or equal to 1"),
+        ("a failover of what does not sign", json!({"remediation": {"failover": {"group": "hub"}}}), "spec.remediation", "their pods are re-routed and restarted"),
+        ("approvals without the mode", json!({"guard": {"approvals": {"required": 2}}}), "spec.guard", "goes with mode Approve"),
+        ("too many approvals", json!({"mode": "Approve", "guard": {"approvals": {"required": 6}}}), "spec.guard.approvals.required", "should be less than or equal to 5"),
+    ]
+}
+
+#[rustfmt::skip]
+fn refused_networks() -> Vec<(&'static str, Value, &'static str, &'static str)> {
+    vec![
+        ("an unknown family", json!({"family": "Bitcoin"}), "spec.family", "supported values: \"CometBFT\""),
+        ("no chain id", json!({"chainId": null}), "spec.chainId", "Required value"),
+        ("a block time of zero", json!({"blockTime": "0s"}), "spec.blockTime", DURATION),
+        ("an address with credentials", json!({"references": [{"name": "a", "url": "https://me:secret@rpc.example.org"}]}), "spec.references[0].url", "credentials belong into the operator's configuration"),
+        ("an address of another scheme", json!({"references": [{"name": "a", "url": "file:///etc/passwd"}]}), "spec.references[0].url", "write http:// or https://"),
+        ("two references of one name", json!({"references": [{"name": "a", "url": "https://a.example"}, {"name": "a", "url": "https://b.example"}]}), "spec.references[1]", "Duplicate value"),
+        ("less than nothing at once", json!({"maxConcurrent": -1}), "spec.maxConcurrent", "should be greater than or equal to 0"),
+    ]
+}
+
 /// Every way to be wrong.
 #[rustfmt::skip]
 pub fn refused() -> Vec<Refusal> {
@@ -107,7 +144,7 @@ pub fn refused() -> Vec<Refusal> {
         ("no network", json!({"network": null}), "spec.network", "Required value"),
         ("an empty network", json!({"network": ""}), "spec.network", "should be at least 1 chars long"),
         ("an unknown role", json!({"role": "Miner"}), "spec.role", "supported values: \"FullNode\", \"Sentry\", \"Validator\""),
-        ("an unknown mode", json!({"mode": "Approve"}), "spec.mode", "supported values: \"Observe\", \"DryRun\", \"Enforce\""),
+        ("an unknown mode", json!({"mode": "Automatic"}), "spec.mode", "supported values: \"Observe\", \"DryRun\", \"Approve\", \"Enforce\""),
         ("a role that is a number", json!({"role": 3}), "spec.role", "must be of type string"),
         ("a priority in quotes", json!({"priority": "3"}), "spec.priority", "must be of type integer"),
         ("a priority out of range", json!({"priority": 1001}), "spec.priority", "should be less than or equal to 1000"),
@@ -187,24 +224,21 @@ pub fn refused() -> Vec<Refusal> {
         ("a window of a blink", json!({"guard": {"windows": [{"deny": {"cron": "0 9 * * MON", "duration": "1s"}}]}}), "spec.guard.windows[0].deny.duration", "duration: between 1m and 168h"),
         ("a window in four fields", json!({"guard": {"windows": [{"deny": {"cron": "0 9 * *", "duration": "1h"}}]}}), "spec.guard.windows[0].deny.cron", "at least 9 chars"),
         ("a budget per target of a blink", json!({"guard": {"budgetPerTarget": [{"actions": 1, "per": "1s"}]}}), "spec.guard.budgetPerTarget[0].per", "per: between 1m and 168h"),
-        ("a rung that does not exist yet", json!({"remediation": {"failover": {}}}), "spec.remediation.failover", "unknown field \"spec.remediation.failover\""),
-    ];
-    let networks = [
-        ("an unknown family", json!({"family": "Bitcoin"}), "spec.family", "supported values: \"CometBFT\""),
-        ("no chain id", json!({"chainId": null}), "spec.chainId", "Required value"),
-        ("a block time of zero", json!({"blockTime": "0s"}), "spec.blockTime", DURATION),
-        ("an address with credentials", json!({"references": [{"name": "a", "url": "https://me:secret@rpc.example.org"}]}), "spec.references[0].url", "credentials belong into the operator's configuration"),
-        ("an address of another scheme", json!({"references": [{"name": "a", "url": "file:///etc/passwd"}]}), "spec.references[0].url", "write http:// or https://"),
-        ("two references of one name", json!({"references": [{"name": "a", "url": "https://a.example"}, {"name": "a", "url": "https://b.example"}]}), "spec.references[1]", "Duplicate value"),
-        ("less than nothing at once", json!({"maxConcurrent": -1}), "spec.maxConcurrent", "should be greater than or equal to 0"),
+        ("a rung that does not exist yet", json!({"remediation": {"pray": {}}}), "spec.remediation.pray", "unknown field \"spec.remediation.pray\""),
     ];
     let remediations = [
-        ("no action", json!({"action": {"page": null}}), "spec.action", "exactly one of reroute, rejoin, restart and page"),
-        ("two actions", json!({"action": {"restart": {"method": "Delete", "within": "5m", "clear": "5s"}}}), "spec.action", "exactly one of reroute, rejoin, restart and page"),
+        ("no action", json!({"action": {"page": null}}), "spec.action", "exactly one of reroute, rejoin, restart, job and page"),
+        ("two actions", json!({"action": {"restart": {"method": "Delete", "within": "5m", "clear": "5s"}}}), "spec.action", "exactly one of reroute, rejoin, restart, job and page"),
+        ("a job without a name", json!({"action": {"page": null, "job": {"within": "1h", "clear": "5s"}}}), "spec.action.job.cronJob", "Required value"),
         ("attempt zero", json!({"attempt": 0}), "spec.attempt", "should be greater than or equal to 1"),
     ];
-    let policies = policies.into_iter().chain(refused_sources()).map(of(policy));
-    policies.chain(networks.into_iter().map(of(network))).chain(remediations.into_iter().map(of(remediation))).collect()
+    let approvals = [
+        ("nobody's approval", json!({"approver": null}), "spec.approver", "Required value"),
+        ("an approval of no one remediation", json!({"remediation": {"uid": null}}), "spec.remediation.uid", "Required value"),
+    ];
+    let approvals = approvals.into_iter().map(of(approval));
+    let policies = policies.into_iter().chain(refused_sources()).chain(refused_steps()).map(of(policy)).chain(approvals);
+    policies.chain(refused_networks().into_iter().map(of(network))).chain(remediations.into_iter().map(of(remediation))).collect()
 }
 
 /// Right objects, among them everything that a policy can say.
@@ -228,7 +262,7 @@ pub fn accepted() -> Vec<(&'static str, Value)> {
             {"name": "preset/lonely", "disabled": true},
             {"name": "preset/behind", "signal": "head_lag", "above": 5},
         ],
-        "remediation": {"reroute": {"within": "1m", "attempts": 3, "stay": "5s", "quarantineTheLast": true}, "restart": {"within": "5m", "attempts": 2, "cooldown": "15m", "backoff": {"factor": 2, "max": "4h"}}, "page": {}},
+        "remediation": {"reroute": {"within": "1m", "attempts": 3, "stay": "5s", "quarantineTheLast": true}, "restart": {"within": "5m", "attempts": 2, "cooldown": "15m", "backoff": {"factor": 2, "max": "4h"}}, "job": {"cronJob": "resync.v2", "within": "2h", "attempts": 2, "cooldown": "1h", "backoff": {"factor": 1, "max": "4h"}}, "page": {}},
         "guard": {
             "minHealthy": "51%", "maxConcurrent": 0, "newIncidentAfter": "1h", "progress": {"within": "20m"},
             "budget": [{"actions": 0, "per": "1m"}, {"actions": 6, "per": "168h"}],
@@ -266,5 +300,24 @@ pub fn accepted() -> Vec<(&'static str, Value)> {
         ),
         ("a remediation", remediation()),
         ("a ledger", ledger()),
+        ("an approval", approval()),
+        (
+            "a policy that asks people",
+            with(policy(), &json!({"mode": "Approve", "guard": {"approvals": {"required": 2}}})),
+        ),
+        (
+            "a validator that fails over",
+            with(
+                policy(),
+                &json!({"role": "Validator", "remediation": {"failover": {"group": "hub"}, "page": {}}}),
+            ),
+        ),
+        (
+            "a job by hand",
+            with(
+                remediation(),
+                &json!({"action": {"page": null, "job": {"cronJob": "resync", "within": "1h", "clear": "5s"}}}),
+            ),
+        ),
     ]
 }

@@ -21,6 +21,7 @@ fn every_mistake_is_caught() {
         Mistake::SimulatesASeat,
         Mistake::AsksTheWitness,
         Mistake::IgnoresTheMode,
+        Mistake::TakesSilenceForYes,
     ];
     let mut missed = Vec::new();
     for mistake in mistakes {

@@ -3,10 +3,11 @@
 
 use mainstay::{
     api::Phase,
+    plan::Approval,
     remedy::{Doubt, Effect, End, Event, Outcome, SeatOutcome, State, resume, step},
 };
 
-use super::world::{REMEDIATION, TARGET, World};
+use super::world::{REMEDIATION, TARGET, What, World};
 
 /// What goes wrong with one effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,8 @@ pub enum Mistake {
     AsksTheWitness,
     /// Acts although the mode no longer allows it.
     IgnoresTheMode,
+    /// Takes what people have not said for a yes.
+    TakesSilenceForYes,
 }
 
 /// One process.
@@ -103,7 +106,7 @@ impl Performer {
         }
         let event = match (fault, &effect) {
             (Fault::NeverSent, _) => nobody_knows(&effect, world.now),
-            (Fault::Late, Effect::Act { resource_version }) if !world.story.page => {
+            (Fault::Late, Effect::Act { resource_version }) if world.story.what != What::Page => {
                 self.may_act(world)?;
                 world.in_flight.push((TARGET.into(), resource_version.parse().unwrap_or(0)));
                 nobody_knows(&effect, world.now)
@@ -160,9 +163,12 @@ impl Performer {
         let event = match effect {
             Effect::Look => {
                 let (pod, refused, simulated) = world.look();
-                self.allowed = refused.is_none() && !simulated;
+                let approval = world.approval();
+                let approved = matches!(approval, Approval::NotNeeded | Approval::Given);
+                self.allowed = refused.is_none() && !simulated && approved;
                 let simulated = simulated && !(self.mistake == Mistake::IgnoresTheMode && self.announced);
-                let event = Event::Looked { pod, refused, simulated, now: world.now };
+                let said = if self.mistake == Mistake::TakesSilenceForYes { Approval::Given } else { approval };
+                let event = Event::Looked { pod, refused, simulated, approval: said, now: world.now };
                 self.looked = Some(event.clone());
                 event
             }
@@ -225,7 +231,7 @@ impl Performer {
 
     fn act(&mut self, resource_version: &str, world: &mut World) -> Result<Event, String> {
         self.may_act(world)?;
-        if world.story.page {
+        if world.story.what == What::Page {
             return Ok(Event::Acted { outcome: world.page(), now: world.now });
         }
         if world.story.restless {
@@ -238,14 +244,16 @@ impl Performer {
         } else {
             TARGET.to_owned()
         };
-        Ok(Event::Acted { outcome: world.evict(&uid, version, false), now: world.now })
+        Ok(Event::Acted { outcome: world.act(&uid, version, false), now: world.now })
     }
 
     fn without_answer(&self, effect: &Effect, world: &mut World) -> Event {
-        if self.mistake == Mistake::TriesAgainBlindly && matches!(effect, Effect::Act { .. }) && !world.story.page
+        if self.mistake == Mistake::TriesAgainBlindly
+            && matches!(effect, Effect::Act { .. })
+            && world.story.what != What::Page
         {
             let version = world.pod.version;
-            return Event::Acted { outcome: world.evict(TARGET, version, false), now: world.now };
+            return Event::Acted { outcome: world.act(TARGET, version, false), now: world.now };
         }
         nobody_knows(effect, world.now)
     }
@@ -254,7 +262,7 @@ impl Performer {
     fn may_act(&self, world: &World) -> Result<(), String> {
         // The mistake must show in what it does, not in this.
         let trusts = self.mistake == Mistake::TrustsTheJournal;
-        if !self.announced && !world.story.page && !trusts {
+        if !self.announced && world.story.what != What::Page && !trusts {
             return Err("an act that this process did not announce".into());
         }
         if !self.allowed {

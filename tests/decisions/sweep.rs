@@ -11,7 +11,7 @@ use mainstay::{
 use super::{
     common::Dice,
     performer::{FAULTS, Fault, Mistake, Performer},
-    world::{After, Elsewhere, PLAIN, REMEDIATION, SLOT, Story, TARGET, World},
+    world::{After, Consent, Elsewhere, PLAIN, REMEDIATION, SLOT, Story, TARGET, What, World},
 };
 
 /// Enough for any story; who needs more does not end.
@@ -44,14 +44,31 @@ pub fn stories() -> Vec<Story> {
         }
     }
     stories.push(Story { simulated: true, ..PLAIN });
+    let job = Story { what: What::Job, ..PLAIN };
+    for after in [After::Heals, After::StaysSick, After::CannotBeTold] {
+        stories.push(Story { after, ..job });
+    }
+    for elsewhere in [Elsewhere::Stop, Elsewhere::PersonDeletes, Elsewhere::Recovers, Elsewhere::ModeFlips] {
+        for at in [3, 4, 5, 6, 7] {
+            stories.push(Story { elsewhere, at, ..job });
+        }
+    }
+    for at in [0, 4, 9] {
+        stories.push(Story { consent: Consent::At(at), ..PLAIN });
+        for elsewhere in [Elsewhere::Recovers, Elsewhere::ModeFlips, Elsewhere::PolicyChanges] {
+            for changes in [2, 5, 8, 12] {
+                stories.push(Story { consent: Consent::At(at), elsewhere, at: changes, ..PLAIN });
+            }
+        }
+    }
     stories.push(Story { blocked: true, ..PLAIN });
     stories.push(Story { restless: true, ..PLAIN });
     for deaf in [false, true] {
         for at in 0..8 {
-            stories.push(Story { page: true, deaf, elsewhere: Elsewhere::Recovers, at, ..PLAIN });
+            stories.push(Story { what: What::Page, deaf, elsewhere: Elsewhere::Recovers, at, ..PLAIN });
         }
     }
-    stories.push(Story { page: true, simulated: true, ..PLAIN });
+    stories.push(Story { what: What::Page, simulated: true, ..PLAIN });
     stories
 }
 
@@ -106,7 +123,7 @@ pub fn together(
 
 fn land(world: &mut World) {
     for (uid, version) in std::mem::take(&mut world.in_flight) {
-        world.evict(&uid, version, true);
+        world.act(&uid, version, true);
     }
 }
 
@@ -145,7 +162,8 @@ fn check(world: &mut World, clean: bool, seen: &mut Seen) -> Result<(), String> 
     must(!removed || spent, "what was removed is spent")?;
     must(!(clean && spent && !removed), "what was not removed is not spent")?;
     let record = ledger::record(&world.ledger, &world.policy.id.uid, SLOT, false);
-    must(record.restarts == i32::from(spent), "the attempt is spent with the budget")?;
+    let tried = if world.step() == Step::Job { record.jobs } else { record.restarts };
+    must(tried == i32::from(spent), "the attempt is spent with the budget")?;
     let unverified = entry.phase == Phase::Failed && entry.reason == "Unverified";
     must(!unverified || record.exhausted, "after what cannot be verified nothing more is tried")?;
     if world.step() == Step::Page {
@@ -278,8 +296,16 @@ fn each_story_ends_as_it_should() {
     assert_eq!(end(Story { simulated: true, ..PLAIN }), is(Phase::DryRun, "DryRun", 0, 0));
     assert_eq!(end(Story { blocked: true, ..PLAIN }), is(Phase::Withdrawn, "DisruptionBudget", 0, 0));
     assert_eq!(end(Story { restless: true, ..PLAIN }), is(Phase::Withdrawn, "Moved", 0, 0));
-    assert_eq!(end(Story { page: true, ..PLAIN }), is(Phase::Succeeded, "Paged", 0, 1));
-    assert_eq!(end(Story { page: true, deaf: true, ..PLAIN }), is(Phase::Withdrawn, "NotDelivered", 0, 0));
+    let job = Story { what: What::Job, ..PLAIN };
+    assert_eq!(end(job), is(Phase::Succeeded, "Healthy", 1, 0));
+    assert_eq!(end(Story { after: After::StaysSick, ..job }), is(Phase::Failed, "JobFailed", 1, 0));
+    let asked = |consent| Story { consent, ..PLAIN };
+    assert_eq!(end(asked(Consent::At(9))), is(Phase::Succeeded, "Healthy", 1, 0));
+    assert_eq!(end(asked(Consent::Never)), is(Phase::Withdrawn, "Expired", 0, 0));
+    let changed = Story { elsewhere: Elsewhere::PolicyChanges, at: 5, ..asked(Consent::At(9)) };
+    assert_eq!(end(changed), is(Phase::Withdrawn, "Approval", 0, 0));
+    assert_eq!(end(Story { what: What::Page, ..PLAIN }), is(Phase::Succeeded, "Paged", 0, 1));
+    assert_eq!(end(Story { what: What::Page, deaf: true, ..PLAIN }), is(Phase::Withdrawn, "NotDelivered", 0, 0));
     let stopped = Story { elsewhere: Elsewhere::Stop, at: 4, ..PLAIN };
     assert_eq!(end(stopped), is(Phase::Withdrawn, "EmergencyStop", 0, 0));
     let deleted = Story { elsewhere: Elsewhere::PersonDeletes, at: 4, ..PLAIN };

@@ -3,10 +3,10 @@
 use mainstay::{
     api::{NetworkLedgerSpec, Phase},
     plan::{
-        Guard, PodFacts, PodPresent, Rotation, Spending, Step,
+        Approval, Guard, PodFacts, PodPresent, Rotation, Spending, Step,
         ledger::{self, Ask, Claim},
     },
-    policy::Policy,
+    policy::{JobStep, Policy},
     remedy::{Entry, Kind, Observation, Order, Outcome},
     signal::Server,
 };
@@ -35,12 +35,31 @@ pub enum Elsewhere {
     PersonDeletes,
     Recovers,
     ModeFlips,
+    PolicyChanges,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    Restart,
+    Job,
+    Page,
+}
+
+/// Whether people are asked, and when they have said yes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    NotAsked,
+    /// At this unit of work.
+    At(usize),
+    Never,
 }
 
 /// The story of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Story {
-    pub page: bool,
+    pub what: What,
+    pub consent: Consent,
     pub simulated: bool,
     pub after: After,
     /// A disruption budget holds.
@@ -55,7 +74,8 @@ pub struct Story {
 }
 
 pub const PLAIN: Story = Story {
-    page: false,
+    what: What::Restart,
+    consent: Consent::NotAsked,
     simulated: false,
     after: After::Heals,
     blocked: false,
@@ -104,6 +124,9 @@ pub struct World {
     pub stopped: bool,
     pub recovered: bool,
     pub simulated: bool,
+    /// Whether the policy is another than when this was written down.
+    pub changed: bool,
+    /// What was done to the target: pods removed, or jobs created.
     pub removals: Vec<Removal>,
     pub pages: u32,
     /// Requests whose sender was told nothing, and which land later.
@@ -124,6 +147,15 @@ impl World {
             finalizer: true,
             version: 1,
         };
+        let mut policy = policy("policy-1", 1, &[(3, HOUR)]);
+        policy.ladder.job = Some(JobStep {
+            cron_job: "resync".into(),
+            within: 60_000,
+            attempts: 1,
+            cooldown: HOUR,
+            backoff_factor: 1,
+            backoff_max: HOUR,
+        });
         Self {
             story,
             now: BORN,
@@ -133,22 +165,32 @@ impl World {
             stopped: false,
             recovered: false,
             simulated: story.simulated,
+            changed: false,
             removals: Vec::new(),
             pages: 0,
             in_flight: Vec::new(),
             units: 0,
             shared: false,
-            policy: policy("policy-1", 1, &[(3, HOUR)]),
+            policy,
         }
     }
 
     pub fn order(&self) -> Order {
-        let kind = if self.story.page { Kind::Page } else { Kind::Restart { within: 60_000, clear: 5_000 } };
+        let (within, clear) = (60_000, 5_000);
+        let kind = match self.story.what {
+            What::Restart => Kind::Restart { within, clear },
+            What::Job => Kind::Job { within, clear },
+            What::Page => Kind::Page,
+        };
         Order { uid: TARGET.into(), kind, created_at: BORN }
     }
 
     pub fn step(&self) -> Step {
-        if self.story.page { Step::Page } else { Step::Restart }
+        match self.story.what {
+            What::Restart => Step::Restart,
+            What::Job => Step::Job,
+            What::Page => Step::Page,
+        }
     }
 
     pub fn claim(&self) -> Claim<'_> {
@@ -184,6 +226,7 @@ impl World {
                 Elsewhere::PersonDeletes => self.go(),
                 Elsewhere::Recovers => self.recovered = true,
                 Elsewhere::ModeFlips => self.simulated = !self.simulated,
+                Elsewhere::PolicyChanges => self.changed = true,
             }
         }
         self.units += 1;
@@ -223,12 +266,19 @@ impl World {
     fn guard(&self) -> Option<Guard> {
         let before = ledger::release(&self.ledger, &self.claim(), false, false);
         let record = ledger::record(&before, &self.policy.id.uid, SLOT, self.simulated);
-        let restart = self.policy.ladder.restart.expect("a restart step");
         let now = Server(self.now);
+        let (used_up, rests_until) = match (self.story.what, &self.policy.ladder.job, self.policy.ladder.restart) {
+            (What::Job, Some(job), _) => {
+                (ledger::jobs_used_up(&record, job), ledger::job_rests_until(&record, job))
+            }
+            (_, _, Some(restart)) => (ledger::used_up(&record, &restart), ledger::rests_until(&record, &restart)),
+            _ => (true, None),
+        };
+        let page = self.story.what == What::Page;
         let moved = self.pod.uid != TARGET || self.pod.going_since.is_some();
         let limits = [
-            (self.stopped && !self.story.page, Guard::EmergencyStop),
-            (moved && !self.story.page, Guard::Moved),
+            (self.stopped && !page, Guard::EmergencyStop),
+            (moved && !page, Guard::Moved),
             (self.recovered, Guard::Evidence),
         ];
         let spending = Spending {
@@ -239,12 +289,12 @@ impl World {
             simulated: self.simulated,
         };
         let of_restarts = [
-            (ledger::used_up(&record, &restart), Guard::Exhausted),
-            (ledger::rests_until(&record, &restart).is_some_and(|end| end > now), Guard::Cooldown),
+            (used_up, Guard::Exhausted),
+            (rests_until.is_some_and(|end| end > now), Guard::Cooldown),
             (spending.used_up(now).is_some(), Guard::Budget),
             (ledger::seat_refused(&before, &self.policy, 1, SLOT).is_some(), Guard::MaxConcurrent),
         ];
-        let of_restarts = of_restarts.iter().filter(|_| !self.story.page);
+        let of_restarts = of_restarts.iter().filter(|_| !page);
         limits.iter().chain(of_restarts).find(|(holds, _)| *holds).map(|(_, guard)| *guard)
     }
 
@@ -298,8 +348,31 @@ impl World {
         self.journal.push(next);
     }
 
+    /// What people have said.
+    pub fn approval(&self) -> Approval {
+        let so_far = || Approval::Wanted("0 of 1".into());
+        match self.story.consent {
+            Consent::NotAsked => Approval::NotNeeded,
+            _ if self.changed => Approval::Void("the policy was changed".into()),
+            Consent::At(unit) if self.units >= unit => Approval::Given,
+            Consent::At(_) | Consent::Never => so_far(),
+        }
+    }
+
+    /// Takes the step: a job is created once, whatever becomes of the pod.
+    pub fn act(&mut self, uid: &str, version: u64, late: bool) -> Outcome {
+        if self.story.what != What::Job {
+            return self.evict(uid, version, late);
+        }
+        if self.removals.is_empty() {
+            let (journal, seated) = (self.entry().phase, self.seated());
+            self.removals.push(Removal { uid: TARGET.into(), journal, seated, late });
+        }
+        Outcome::Done
+    }
+
     /// Evicts the pod that has the name, if it is the one that was looked at.
-    pub fn evict(&mut self, uid: &str, version: u64, late: bool) -> Outcome {
+    fn evict(&mut self, uid: &str, version: u64, late: bool) -> Outcome {
         if self.pod.uid != uid || self.pod.version != version {
             return Outcome::Moved("another pod or version".into());
         }
@@ -325,6 +398,14 @@ impl World {
         // Nothing to see yet: whoever watches comes back in five seconds.
         self.now += 5_000;
         self.settle();
+        if self.story.what == What::Job {
+            return match self.story.after {
+                _ if self.removals.is_empty() => Observation::NotYet("head stands".into()),
+                After::Heals => Observation::Healthy { pod: SLOT.into(), lasted: 60_000 },
+                After::StaysSick => Observation::Failed("the job gave up".into()),
+                After::CannotBeTold => Observation::Unknown("no readings".into()),
+            };
+        }
         if self.pod.uid == TARGET {
             return Observation::NotYet("the same pod is still there".into());
         }

@@ -8,7 +8,7 @@ use mainstay::{
         policy::{Mode, Role},
     },
     plan::{
-        Guard, PodFacts, PodPresent, Rotation, Spending, Step,
+        Approval, Guard, PodFacts, PodPresent, Rotation, Spending, Step,
         ledger::{self, Ask, Claim},
     },
     policy::{BudgetLimit, Policy, preset},
@@ -248,7 +248,13 @@ impl System {
                 rotation: Rotation::default(),
             })
         };
-        Event::Looked { pod, refused: refused.map(|guard| (guard, "x".into())), simulated: false, now: NOW }
+        Event::Looked {
+            pod,
+            refused: refused.map(|guard| (guard, "x".into())),
+            simulated: false,
+            approval: Approval::NotNeeded,
+            now: NOW,
+        }
     }
 
     /// The next record, and how the ledger answers; the write itself is a second step.

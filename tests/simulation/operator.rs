@@ -7,7 +7,7 @@ use mainstay::{
     api::{LedgerSeat, NetworkLedgerSpec, Phase, RemediationRef, policy::Mode},
     judge::VerdictKind,
     plan::{
-        Decision, Facts, Guard, GuardResult, Hours, Live, OwnFacts, Step, all,
+        Approval, Decision, Facts, Guard, GuardResult, Hours, Live, OwnFacts, Step, all,
         ledger::{self, Ask, Claim},
         next_steps, propose,
     },
@@ -134,7 +134,7 @@ impl Run {
     }
 
     fn own(&self) -> OwnFacts {
-        OwnFacts { cache_age: self.toy.now - self.toy.cached.1, schema_current: true }
+        OwnFacts { cache_age: self.toy.now - self.toy.cached.1, schema_current: true, approvals_guarded: true }
     }
 
     fn hours(&self) -> Hours {
@@ -413,6 +413,7 @@ impl Run {
             pod: live.pod.clone(),
             refused,
             simulated,
+            approval: Approval::NotNeeded,
             now,
         };
         let record = ledger::release(&self.toy.ledger, claim, false, false);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mainstay::{
     api::{NetworkLedgerSpec, Phase},
-    plan::{Live, NodeFacts, PodFacts, PodPresent, Rotation, Stop, WorkloadFacts},
+    plan::{CronJobFacts, Live, NodeFacts, PodFacts, PodPresent, Rotation, Stop, WorkloadFacts},
     signal::{Mono, Now, Poll, Server, Signal, Unknown, Value, Wall},
     world::{Owner, PodView},
 };
@@ -385,6 +385,7 @@ impl Toy {
             pod: PodFacts::Present(pod),
             workload: if rolls { WorkloadFacts::RollingOut("x".into()) } else { WorkloadFacts::Settled },
             node: if cordoned { NodeFacts::Unfit("x".into()) } else { NodeFacts::Ready },
+            cron_job: CronJobFacts::Unread,
         }
     }
 

@@ -12,6 +12,10 @@
 - apiGroups: [mainstay.dev]
   resources: [noderemediations/status]
   verbs: [update]
+# Mode Approve: who has said yes.
+- apiGroups: [mainstay.dev]
+  resources: [remediationapprovals]
+  verbs: [list]
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, delete, patch]
@@ -28,6 +32,15 @@
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list]
+{{- if .Values.jobs.enabled }}
+# What a policy may ask for with remediation.job. Whoever may create a Job may run pods.
+- apiGroups: [batch]
+  resources: [cronjobs]
+  verbs: [get]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, create]
+{{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
@@ -66,6 +79,12 @@
   - networks.mainstay.dev
   - nodehealthpolicies.mainstay.dev
   - noderemediations.mainstay.dev
+  - remediationapprovals.mainstay.dev
+  verbs: [get]
+# Mode Approve: whether approvers are held to their own names.
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [validatingadmissionpolicies, validatingadmissionpolicybindings]
+  resourceNames: [{{ include "mainstay.globalName" . }}-approval]
   verbs: [get]
 {{- end }}
 

@@ -51,6 +51,19 @@ pub struct Guard {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 1, max = 253)))]
     pub pause: Vec<String>,
+    /// With mode `Approve`: what an approval takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<Approvals>,
+}
+
+/// What an approval takes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Approvals {
+    /// So many people must approve a step, each by a `RemediationApproval` of their own; whoever asked for it is none of
+    /// them. Default: 1.
+    #[schemars(range(min = 1, max = 5))]
+    pub required: i32,
 }
 
 /// What counts as progress of a node that is catching up.

@@ -12,8 +12,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use guard::{Budget, Guard, ProgressGuard, Schedule, Storm, Window};
-pub use remediation::{Backoff, Page, Remediation, Reroute, Restart};
+pub use guard::{Approvals, Budget, Guard, ProgressGuard, Schedule, Storm, Window};
+pub use remediation::{Backoff, Failover, Job, Page, Remediation, Reroute, Restart};
 pub use rules::{Absent, Breaching, Clear, Diverged, HealthRule, Severity, Stalled};
 pub use signals::{Combine, PRESET_RULES, SIGNAL_NAMES, SignalName, SignalSource, TIME_SIGNALS};
 pub use status::{Counts, HeldGuard, NodeHealthPolicyStatus, TargetStatus};
@@ -38,7 +38,7 @@ const TIME: &str = "^[0-9]{1,6}(ms|s|m|h)$";
     doc = "What healthy means for a set of blockchain nodes, and what Mainstay may do about one that is not.",
     status = "NodeHealthPolicyStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "3"),
+    annotation("mainstay.dev/schema", "4"),
     printcolumn(name = "Network", type_ = "string", json_path = ".spec.network"),
     printcolumn(name = "Role", type_ = "string", json_path = ".spec.role"),
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
@@ -52,6 +52,9 @@ const TIME: &str = "^[0-9]{1,6}(ms|s|m|h)$";
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.joins) || size(self.joins) == 0 || self.role in ['Relayer', 'Oracle']").message("joins is for the roles Relayer and Oracle: a node belongs to one network").field_path(".joins"))]
 #[x_kube(validation = Rule::new("!has(self.remediation) || !has(self.remediation.reroute) || self.role in ['FullNode', 'Sentry']").message("reroute is for the roles FullNode and Sentry: others have no Service that may choose between them; the policy of the nodes that a relayer or an oracle uses re-routes those").field_path(".remediation"))]
+#[x_kube(validation = Rule::new("!has(self.remediation) || !has(self.remediation.job) || !(self.role in ['Validator', 'Signer'])").message("job is not for the roles Validator and Signer: a job that brings back older data could bring back an older signing state, and that signs twice").field_path(".remediation"))]
+#[x_kube(validation = Rule::new("!has(self.remediation) || !has(self.remediation.failover) || self.role in ['Validator', 'Signer']").message("failover is for the roles Validator and Signer: others hold no key that only one may use; leave it out, their pods are re-routed and restarted").field_path(".remediation"))]
+#[x_kube(validation = Rule::new("!has(self.guard) || !has(self.guard.approvals) || self.mode == 'Approve'").message("guard.approvals goes with mode Approve: write mode: Approve, or leave it out").field_path(".guard"))]
 #[x_kube(validation = Rule::new(fresh_enough()).message("every and timeout of a source (the preset's: 5s and 2s) must together not exceed guard.evidenceMaxAge (the preset's: 30s), or no evidence would ever be fresh: write a smaller every or a larger evidenceMaxAge"))]
 pub struct NodeHealthPolicySpec {
     /// Name of the `Network` whose nodes these are. It must admit this namespace.
@@ -123,8 +126,21 @@ pub enum Mode {
     /// Writes down each step it would have taken, and takes none.
     #[default]
     DryRun,
+    /// Acts on each step that people have approved.
+    Approve,
     /// Acts by itself.
     Enforce,
+}
+
+impl Mode {
+    /// Whether steps are taken, and not only written down.
+    #[must_use]
+    pub const fn acts(self) -> bool {
+        match self {
+            Self::Approve | Self::Enforce => true,
+            Self::Observe | Self::DryRun => false,
+        }
+    }
 }
 
 /// A poll and its answer must fit into the age that evidence may have. Malformed durations have their own message.

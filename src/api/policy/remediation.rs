@@ -18,6 +18,13 @@ pub struct Remediation {
     /// Let the pod be made anew by its workload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
+    /// Run a suspended `CronJob` of this namespace once: for what only its owner knows, such as a resync or the restore of a
+    /// snapshot. Not for `Validator` and `Signer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<Job>,
+    /// Ask a `FailoverGroup` to let another member sign. Only for `Validator` and `Signer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failover: Option<Failover>,
     /// Call a person when nothing gentler is left, or when a guard has held a restart back for longer than `restart.within`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<Page>,
@@ -61,6 +68,38 @@ pub struct Restart {
     /// How the rest grows with every restart of the incident. Default: the preset's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
+}
+
+/// Run a suspended `CronJob` once, when restarts are used up or would not mend what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.within) || !self.within.matches('^[0-9]{1,6}(ms|s|m|h)$') || (duration(self.within) >= duration('10s') && duration(self.within) <= duration('168h'))").message("within: between 10s and 168h").field_path(".within"))]
+pub struct Job {
+    /// Its name. It must be suspended: a `CronJob` that runs by itself is none of ours.
+    #[schemars(length(min = 1, max = 52), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub cron_job: String,
+    /// From the creation of the job to a healthy target. Default: 1h.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Duration>,
+    /// Jobs in one incident. Default: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 5))]
+    pub attempts: Option<i32>,
+    /// Rest between two jobs for one slot. Default: 1h.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cooldown: Option<Duration>,
+    /// How the rest grows with every job of the incident. Default: twice as long each time, at most 4h.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
+}
+
+/// Ask a `FailoverGroup` to let another member sign.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failover {
+    /// Name of the group, in this namespace.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub group: String,
 }
 
 /// How a rest grows.

@@ -1,10 +1,7 @@
 //! What would be taken, and may surprise.
 
 use super::{Finding, Weight, object::Object};
-use crate::{
-    api::{Network, policy::Mode},
-    policy::Policy,
-};
+use crate::{api::Network, policy::Policy};
 
 /// Warnings about objects that are otherwise fine.
 pub fn find(objects: &[Object]) -> Vec<Finding> {
@@ -51,19 +48,19 @@ fn admission(policy: &Policy, networks: &[&Network], warn: &mut impl FnMut(&str,
 }
 
 fn ladder(policy: &Policy, warn: &mut impl FnMut(&str, String)) {
-    let enforce = policy.mode == Mode::Enforce;
+    let acts = policy.mode.acts();
     match &policy.ladder.restart {
         Some(restart) if restart.within < 60_000 => warn(
             "spec.remediation.restart.within",
             "under 60 s a node hardly has time to stop, start and make a block: write 5m or more".into(),
         ),
-        None if enforce && !policy.ladder.page && policy.ladder.reroute.is_none() => warn(
+        None if acts && policy.ladder.is_empty() => warn(
             "spec.remediation",
             "no step is left, so nothing is ever done: write restart: {} or page: {}, or mode: Observe".into(),
         ),
         _ => {}
     }
-    if enforce && policy.ladder.restart.is_some() {
+    if acts && (policy.ladder.restart.is_some() || policy.ladder.job.is_some()) {
         if policy.limits.max_concurrent == 0 {
             warn("spec.guard.maxConcurrent", "0 means no automatic action, whatever the mode".into());
         }
@@ -74,7 +71,7 @@ fn ladder(policy: &Policy, warn: &mut impl FnMut(&str, String)) {
 }
 
 fn silence(policy: &Policy, warn: &mut impl FnMut(&str, String)) {
-    if policy.mode == Mode::Enforce && policy.sinks.is_empty() {
+    if policy.mode.acts() && policy.sinks.is_empty() {
         let message =
             "nobody hears of what is done: name a sink of the operator's configuration, such as [oncall]";
         warn("spec.notify", message.into());

@@ -6,7 +6,7 @@ use super::words::{duration, threshold};
 use crate::{
     api::{GROUP, NodeHealthPolicy, VERSION, policy::Guard},
     policy::{
-        BudgetLimit, Condition, Limits, Pick, Policy, RerouteStep, RestartStep, Rule, Source, SourceKind,
+        BudgetLimit, Condition, JobStep, Limits, Pick, Policy, RerouteStep, RestartStep, Rule, Source, SourceKind,
         StormLimit, Trigger, preset,
     },
 };
@@ -40,6 +40,12 @@ pub fn object(object: &NodeHealthPolicy, policy: &Policy) -> Value {
     }
     if let Some(step) = &ladder.restart {
         remediation["restart"] = restart(step);
+    }
+    if let Some(step) = &ladder.job {
+        remediation["job"] = job(step);
+    }
+    if let Some(group) = &ladder.failover {
+        remediation["failover"] = json!({"group": group});
     }
     if ladder.page {
         remediation["page"] = json!({});
@@ -181,6 +187,17 @@ fn restart(step: &RestartStep) -> Value {
     })
 }
 
+fn job(step: &JobStep) -> Value {
+    let JobStep { cron_job, within, attempts, cooldown, backoff_factor, backoff_max } = step;
+    json!({
+        "cronJob": cron_job,
+        "within": duration(*within),
+        "attempts": attempts,
+        "cooldown": duration(*cooldown),
+        "backoff": {"factor": backoff_factor, "max": duration(*backoff_max)},
+    })
+}
+
 fn guard(limits: &Limits, written: &Guard) -> Value {
     let Limits {
         min_healthy,
@@ -194,6 +211,7 @@ fn guard(limits: &Limits, written: &Guard) -> Value {
         warm_up,
         evidence_max_age,
         pause,
+        approvals,
     } = limits;
     let limits = |of: &[BudgetLimit]| -> Vec<Value> {
         of.iter().map(|limit| json!({"actions": limit.actions, "per": duration(limit.per)})).collect()
@@ -213,6 +231,9 @@ fn guard(limits: &Limits, written: &Guard) -> Value {
     }
     if let Some(StormLimit { targets, per, cooldown }) = storm {
         value["storm"] = json!({"targets": targets, "per": duration(*per), "cooldown": duration(*cooldown)});
+    }
+    if written.approvals.is_some() {
+        value["approvals"] = json!({"required": approvals});
     }
     if !written.windows.is_empty() {
         value["windows"] = json!(written.windows);

@@ -8,7 +8,7 @@ use kube::{Api, Client, api::ListParams};
 use crate::{
     api::{
         NetworkLedger, NodeHealthPolicy, NodeRemediation, SlotRecord,
-        policy::{Mode, NodeHealthPolicyStatus, TargetStatus},
+        policy::{NodeHealthPolicyStatus, TargetStatus},
     },
     controller::entry::step_of,
     plan::{Guard, Step, guards_of},
@@ -112,13 +112,14 @@ fn one(page: &mut String, found: &Found, of: &TargetStatus) {
     }
     let attempts: Vec<_> =
         found.remediations.iter().filter(|object| object.spec.target.pod == of.pod).take(MOST_ATTEMPTS).collect();
-    let simulated = found.policy.spec.mode != Mode::Enforce;
+    let simulated = !found.policy.spec.mode.acts();
     let slot = attempts.first().map_or(&of.pod, |object| &object.spec.target.slot);
     if let Some(record) = found.slots.iter().find(|record| record.slot == *slot && record.simulated == simulated) {
         let paged = if record.paged { ", a person was called" } else { "" };
+        let jobs = if record.jobs > 0 { format!(", {} jobs", record.jobs) } else { String::new() };
         let _ = writeln!(
             page,
-            "  in this incident: {} times out of rotation, {} restarts{paged}",
+            "  in this incident: {} times out of rotation, {} restarts{jobs}{paged}",
             record.reroutes, record.restarts
         );
     }
@@ -140,8 +141,7 @@ fn one(page: &mut String, found: &Found, of: &TargetStatus) {
 
 /// Every guard of the step that is next: those that hold with their words, the others by name.
 fn guards(page: &mut String, of: &TargetStatus) {
-    let step =
-        [Step::Reroute, Step::Rejoin, Step::Restart, Step::Page].into_iter().find(|step| step.name() == of.next);
+    let step = Step::ALL.into_iter().find(|step| step.name() == of.next);
     let _ = match (step, of.next.as_str()) {
         (Some(step), _) => writeln!(page, "  next: {}", step.name()),
         (None, "under way") => writeln!(page, "  next: what is under way comes to its end first"),

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{
-        Duration, HealthyShare, NodeHealthPolicy, RestartMethod, Threshold,
-        policy::{Mode, PortName, Remediation, Reroute, Role, Severity},
+        Duration, HealthyShare, NodeHealthPolicy, Threshold,
+        policy::{Mode, PortName, Role, Severity},
     },
-    policy::{Condition, Policy, RerouteStep, Rule, Source, SourceKind, Trigger, preset, required_healthy},
+    policy::{Condition, Policy, Rule, Source, SourceKind, Trigger, preset, required_healthy},
     signal::Unit,
 };
 
@@ -23,6 +23,8 @@ pub fn explain(object: &NodeHealthPolicy, policy: &Policy) -> String {
     page.guards(object, policy);
     page.0
 }
+
+mod ladder;
 
 struct Page(String);
 
@@ -57,6 +59,7 @@ impl Page {
         let mode = match policy.mode {
             Mode::Observe => "Mainstay gives verdicts and does nothing (mode Observe).",
             Mode::DryRun => "Mainstay writes down each step it would have taken, and takes none (mode DryRun).",
+            Mode::Approve => "Mainstay acts on each step that people have approved (mode Approve).",
             Mode::Enforce => "Mainstay acts by itself (mode Enforce).",
         };
         let (id, selector) = (&policy.id, policy.selector.notation());
@@ -117,89 +120,6 @@ impl Page {
         }
     }
 
-    fn ladder(&mut self, object: &NodeHealthPolicy, policy: &Policy) {
-        self.title("What may be done, gentlest first");
-        let ladder = object.spec.remediation.as_ref();
-        if let Some(step) = &policy.ladder.reroute {
-            self.reroute(ladder, step);
-        }
-        let written = ladder.and_then(|ladder| ladder.restart.as_ref());
-        if let Some(step) = &policy.ladder.restart {
-            let method = match step.method {
-                RestartMethod::Eviction => "by eviction, so that disruption budgets hold",
-                RestartMethod::Delete => "by a graceful delete with preconditions",
-            };
-            self.line(&format!("restart the pod {method}"), ladder.is_some());
-            let own = |is: fn(&crate::api::policy::Restart) -> bool| written.is_some_and(is);
-            let within = format!("  healthy again within {} or the step has failed", duration(step.within));
-            self.line(&within, own(|restart| restart.within.is_some()));
-            let attempts = format!("  at most {} in one incident", times(step.attempts));
-            self.from(
-                &attempts,
-                own(|restart| restart.attempts.is_some()),
-                "what two restarts did not mend, a third does not; what signs gets one",
-            );
-            let rest = format!("  rest of {} after the first", duration(step.cooldown));
-            self.from(
-                &rest,
-                own(|restart| restart.cooldown.is_some()),
-                "longer than a node needs to show whether it helped",
-            );
-            let grows = format!(
-                "  each rest {} times the one before, at most {}",
-                step.backoff_factor,
-                duration(step.backoff_max)
-            );
-            self.from(
-                &grows,
-                own(|restart| restart.backoff.is_some()),
-                "restarts must not become what keeps a node down",
-            );
-            let grace = preset(policy.family, policy.role).least_grace;
-            self.origin(
-                &format!("  its pods should have terminationGracePeriodSeconds of {grace} or more"),
-                "preset: shorter, and databases of the family rewind or break",
-            );
-        }
-        if policy.ladder.page {
-            self.line(
-                "page: call a person when nothing gentler is left, or when a restart is held back too long",
-                ladder.is_some(),
-            );
-        }
-        if policy.ladder.reroute.is_none() && policy.ladder.restart.is_none() && !policy.ladder.page {
-            self.line("nothing", true);
-        }
-    }
-
-    fn reroute(&mut self, ladder: Option<&Remediation>, step: &RerouteStep) {
-        let written = ladder.and_then(|ladder| ladder.reroute.as_ref());
-        let own = |is: fn(&Reroute) -> bool| written.is_some_and(is);
-        self.line(
-            "re-route: take the pod out of the Services that choose by mainstay.dev/in-rotation",
-            ladder.is_some(),
-        );
-        self.from(
-            &format!("  {} out of rotation to get well by itself, before the next step", duration(step.within)),
-            own(|reroute| reroute.within.is_some()),
-            "a node that was only overloaded catches up in a minute",
-        );
-        self.line(
-            &format!("  at most {} in one incident", times(step.attempts)),
-            own(|reroute| reroute.attempts.is_some()),
-        );
-        self.from(
-            &format!("  at least {} in, and at least {} out", duration(step.stay), duration(step.stay)),
-            own(|reroute| reroute.stay.is_some()),
-            "a label that goes to and fro is worse than either",
-        );
-        if step.quarantine_the_last {
-            self.line("  a target of another chain even if it is the last that its Service has", true);
-        } else {
-            self.line("  never the last ready pod of a Service", false);
-        }
-    }
-
     fn guards(&mut self, object: &NodeHealthPolicy, policy: &Policy) {
         self.title("What holds Mainstay back");
         let (written, limits) = (&object.spec.guard, &policy.limits);
@@ -252,6 +172,14 @@ impl Page {
         );
         let age = format!("evidence older than {} is no evidence", duration(limits.evidence_max_age));
         self.line(&age, written.evidence_max_age.is_some());
+        if policy.mode == Mode::Approve {
+            let people = if limits.approvals == 1 { "person" } else { "people" };
+            let approvals = format!(
+                "each step that does something to a pod waits for {} {people}, for 15m at most",
+                limits.approvals
+            );
+            self.line(&approvals, written.approvals.is_some());
+        }
         let incident =
             format!("after {} in health the next breach is a new incident", duration(limits.new_incident_after));
         self.line(&incident, written.new_incident_after.is_some());

@@ -125,6 +125,8 @@ const fn letter(step: Step) -> &'static str {
         Step::Reroute => "O",
         Step::Rejoin => "I",
         Step::Restart => "R",
+        Step::Job => "J",
+        Step::Failover => "F",
         Step::Page => "P",
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 
 const VERDICTS: [VerdictKind; 4] =
     [VerdictKind::Healthy, VerdictKind::Suspect, VerdictKind::Unhealthy, VerdictKind::Unknown];
-const STEPS: [Step; 4] = [Step::Reroute, Step::Rejoin, Step::Restart, Step::Page];
+const STEPS: [Step; 5] = [Step::Reroute, Step::Rejoin, Step::Restart, Step::Job, Step::Page];
 
 /// For people.
 pub fn text(policy: &Policy, network: &NetworkPlan, story: &Story, scenario: Option<&str>) -> String {
@@ -37,13 +37,13 @@ pub fn text(policy: &Policy, network: &NetworkPlan, story: &Story, scenario: Opt
     }
     let _ = writeln!(
         page,
-        "\n{:<width$}  {:>8} {:>8} {:>9} {:>8}  {:>8} {:>7} {:>8} {:>5}  held longest by",
-        "target", "healthy", "suspect", "unhealthy", "unknown", "reroutes", "rejoins", "restarts", "pages"
+        "\n{:<width$}  {:>8} {:>8} {:>9} {:>8}  {:>8} {:>7} {:>8} {:>4} {:>5}  held longest by",
+        "target", "healthy", "suspect", "unhealthy", "unknown", "reroutes", "rejoins", "restarts", "jobs", "pages"
     );
     for (name, track) in &story.tracks {
         let share = |kind| 100.0 * ratio(track.time(kind, story.until), story.until);
         let [healthy, suspect, unhealthy, unknown] = VERDICTS.map(share);
-        let [reroutes, rejoins, restarts, pages] = STEPS.map(|step| track.count(step));
+        let [reroutes, rejoins, restarts, jobs, pages] = STEPS.map(|step| track.count(step));
         let held = track.held.iter().max_by_key(|(_, time)| **time);
         let held = held.map_or_else(
             || "-".to_owned(),
@@ -51,7 +51,7 @@ pub fn text(policy: &Policy, network: &NetworkPlan, story: &Story, scenario: Opt
         );
         let _ = writeln!(
             page,
-            "{name:<width$}  {healthy:>7.1}% {suspect:>7.1}% {unhealthy:>8.1}% {unknown:>7.1}%  {reroutes:>8} {rejoins:>7} {restarts:>8} {pages:>5}  {held}"
+            "{name:<width$}  {healthy:>7.1}% {suspect:>7.1}% {unhealthy:>8.1}% {unknown:>7.1}%  {reroutes:>8} {rejoins:>7} {restarts:>8} {jobs:>4} {pages:>5}  {held}"
         );
     }
     if scenario.is_none() && policy.mode == Mode::DryRun {

@@ -24,11 +24,12 @@ impl Life<'_> {
         if unannounced || now.since(self.looked_at) > LOOK_MAX_AGE {
             return Event::Failed("what was seen and announced before the act is too old".into());
         }
-        let Action { reroute: _, rejoin: _, restart, page } = &self.object.spec.action;
-        let outcome = match (self.order.kind, restart, page) {
+        let Action { reroute: _, rejoin: _, restart, job, page } = &self.object.spec.action;
+        let outcome = match (self.order.kind, restart, job) {
             (Kind::Restart { .. }, Some(restart), _) => self.restart(restart.method, resource_version).await,
+            (Kind::Job { .. }, _, Some(job)) => self.job(&job.cron_job).await,
             (Kind::Reroute { .. } | Kind::Rejoin { .. }, ..) => self.rotate(resource_version).await,
-            (_, _, page) => {
+            _ => {
                 let page = page.clone().unwrap_or(PageAction { sinks: Vec::new(), text: String::new() });
                 self.page(&page.sinks, page.text).await
             }
@@ -46,6 +47,20 @@ impl Life<'_> {
             method,
         };
         let outcome = effect::restart(&self.ctx.clients.actuator, &order).await;
+        self.answered(outcome)
+    }
+
+    async fn job(&self, cron_job: &str) -> Outcome {
+        let spec = &self.object.spec;
+        let order = effect::JobOrder {
+            namespace: self.key.namespace.clone(),
+            cron_job: cron_job.to_owned(),
+            name: self.key.name.clone(),
+            remediation: self.uid.clone(),
+            target: spec.target.pod.clone(),
+            slot: spec.target.slot.clone(),
+        };
+        let outcome = effect::run_job(&self.ctx.clients.actuator, &order).await;
         self.answered(outcome)
     }
 

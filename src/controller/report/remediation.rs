@@ -63,7 +63,7 @@ pub async fn transition(ctx: &Context, object: &NodeRemediation, entry: &Entry, 
             ctx.metrics.healed(Stage::Detected, seconds(Server(object.spec.detected_at)));
             ctx.metrics.healed(Stage::Acted, seconds(Server(entry.acted_at.unwrap_or(now.server.0))));
         }
-        (Phase::Succeeded, "restart") => ctx.metrics.healed(Stage::Healthy, seconds(now.server)),
+        (Phase::Succeeded, "restart" | "job") => ctx.metrics.healed(Stage::Healthy, seconds(now.server)),
         _ => {}
     }
     if entry.phase.is_final() {
@@ -77,12 +77,12 @@ pub async fn transition(ctx: &Context, object: &NodeRemediation, entry: &Entry, 
         note: format!("{}: {} ({})", object.spec.target.pod, entry.message, entry.reason),
     };
     ctx.events.tell(&object.object_ref(&()), told).await;
-    if entry.phase.is_final() || entry.phase == Phase::Verifying {
+    if entry.phase.is_final() || matches!(entry.phase, Phase::Verifying | Phase::AwaitingApproval) {
         tell_sinks(ctx, object, entry, now);
     }
 }
 
-/// Sinks hear of each removal and of each end. An end that leaves a person to look is a page.
+/// Sinks hear of each act, of each end, and of what people are to approve. What waits for a person is a page.
 fn tell_sinks(ctx: &Context, object: &NodeRemediation, entry: &Entry, now: Now) {
     let spec = &object.spec;
     let policy = super::super::remediation::policy_of(object)
@@ -91,19 +91,28 @@ fn tell_sinks(ctx: &Context, object: &NodeRemediation, entry: &Entry, now: Now) 
     if policy.sinks.is_empty() || spec.action.page.is_some() {
         return;
     }
-    let loud = entry.reason == "Unverified";
+    let asks = entry.phase == Phase::AwaitingApproval;
+    let loud = entry.reason == "Unverified" || asks;
     let uid = object.metadata.uid.clone().unwrap_or_default();
     let notice = Notice {
         dedupe_key: format!("{uid}/{:?}", entry.phase),
         severity: if loud { Severity::Page } else { Severity::Notify },
         state: State::Firing { expires_after: Notice::DAY },
         title: format!("{} {}: {}", action(object), spec.target.pod, entry.reason),
-        text: entry.message.clone(),
+        text: if asks { question(object, entry) } else { entry.message.clone() },
         labels: labels(object),
         starts_at: super::timestamp(now.wall),
     };
     // Nobody waits: the notifier retries on its own, off the path of any action.
     drop(ctx.notifier.send(&policy.sinks, notice));
+}
+
+/// What people are asked, and how they answer.
+fn question(object: &NodeRemediation, entry: &Entry) -> String {
+    let meta = &object.metadata;
+    let (name, namespace) =
+        (meta.name.as_deref().unwrap_or_default(), meta.namespace.as_deref().unwrap_or_default());
+    format!("{}; rules: {}; mainstay approve {name} -n {namespace}", entry.message, object.spec.rules.join(", "))
 }
 
 /// Tells of a step that was written down and will be taken.
@@ -148,6 +157,7 @@ fn action(object: &NodeRemediation) -> &'static str {
 fn result(phase: Phase) -> &'static str {
     match phase {
         Phase::Pending => "pending",
+        Phase::AwaitingApproval => "awaiting_approval",
         Phase::Acting => "acting",
         Phase::Verifying => "verifying",
         Phase::Succeeded => "succeeded",

@@ -50,7 +50,7 @@ fn gone() -> Answer {
 
 async fn read(answers: [Answer; 4]) -> Result<Live, ReadError> {
     let (client, _) = Fake::answering(answers);
-    read_live(&client, "cosmos", "val-0", &stop(), NOW, false, &|_| false).await
+    read_live(&client, "cosmos", "val-0", &stop(), NOW, Also::default(), &|_| false).await
 }
 
 async fn with_set(set: Value) -> WorkloadFacts {
@@ -62,8 +62,9 @@ async fn with_set(set: Value) -> WorkloadFacts {
 async fn what_is_well_is_read_in_order_with_the_stop_last() {
     let answers = [pod(), settled(), node(false, "True"), map(&json!({}))].map(|body| Answer::json(200, body));
     let (client, fake) = Fake::answering(answers);
-    let live =
-        read_live(&client, "cosmos", "val-0", &stop(), NOW, false, &|pod| pod.name == "val-0").await.unwrap();
+    let live = read_live(&client, "cosmos", "val-0", &stop(), NOW, Also::default(), &|pod| pod.name == "val-0")
+        .await
+        .unwrap();
     let pod = PodPresent {
         uid: "u1".into(),
         resource_version: "41".into(),
@@ -82,6 +83,7 @@ async fn what_is_well_is_read_in_order_with_the_stop_last() {
         pod: PodFacts::Present(pod),
         workload: WorkloadFacts::Settled,
         node: NodeFacts::Ready,
+        cron_job: CronJobFacts::Unread,
     };
     assert_eq!(live, expected);
     let lines: Vec<_> = fake.requests().iter().map(|request| request.uri.to_string()).collect();
@@ -100,7 +102,7 @@ async fn what_is_well_is_read_in_order_with_the_stop_last() {
 #[tokio::test]
 async fn a_pod_that_is_gone_has_nothing_else_to_tell() {
     let (client, fake) = Fake::answering([gone(), Answer::json(200, map(&json!({})))]);
-    let live = read_live(&client, "cosmos", "val-0", &stop(), NOW, false, &|_| false).await.unwrap();
+    let live = read_live(&client, "cosmos", "val-0", &stop(), NOW, Also::default(), &|_| false).await.unwrap();
     assert_eq!((live.pod, live.stop), (PodFacts::Gone, Stop::Go));
     assert_eq!(fake.requests().len(), 2);
 }
@@ -174,4 +176,16 @@ async fn what_could_not_be_read_is_not_assumed() {
             assert_eq!(read(answers).await.unwrap_err().what, what);
         }
     }
+}
+
+#[tokio::test]
+async fn a_cron_job_is_read_where_a_ladder_has_one() {
+    let cron_job = json!({"metadata": {"name": "resync"}, "spec": {"suspend": true, "schedule": "@yearly",
+        "jobTemplate": {"spec": {"template": {}}}}});
+    let answers = [pod(), settled(), node(false, "True"), cron_job, map(&json!({}))];
+    let (client, fake) = Fake::answering(answers.map(|body| Answer::json(200, body)));
+    let also = Also { services: false, cron_job: Some("resync") };
+    let live = read_live(&client, "cosmos", "val-0", &stop(), NOW, also, &|_| false).await.unwrap();
+    assert_eq!(live.cron_job, CronJobFacts::Ready);
+    assert_eq!(fake.requests()[3].uri.path(), "/apis/batch/v1/namespaces/cosmos/cronjobs/resync");
 }

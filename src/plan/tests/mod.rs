@@ -1,7 +1,9 @@
 //! The rooms' promises as sentences.
 
+mod approval;
 mod causes;
 mod guards;
+mod job;
 mod ladder;
 mod limits;
 mod record;

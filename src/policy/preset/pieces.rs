@@ -105,7 +105,7 @@ impl Boldness {
             backoff_factor: 2,
             backoff_max: 4 * HOUR,
         };
-        Ladder { reroute: None, restart: Some(restart), page: true }
+        Ladder { reroute: None, restart: Some(restart), job: None, failover: None, page: true }
     }
 
     pub fn limits(self) -> Limits {
@@ -124,6 +124,7 @@ impl Boldness {
             warm_up: self.warm_up,
             evidence_max_age: 30 * SECOND,
             pause: Vec::new(),
+            approvals: 1,
         }
     }
 }

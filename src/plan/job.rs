@@ -1,0 +1,48 @@
+//! The guards of what stands between a restart and a page: a job of the owner's, and another that signs.
+
+use super::{CronJobFacts, Facts, guard::Held, guards::held_until, ladder::current_record, ledger};
+
+/// The `CronJob` is there, waits to be asked, and is one that we may run.
+pub(super) fn runnable(facts: &Facts<'_>) -> Option<Held> {
+    let name = &facts.policy.ladder.job.as_ref()?.cron_job;
+    Held::because(match facts.live.cron_job {
+        CronJobFacts::Unread | CronJobFacts::Ready => return None,
+        CronJobFacts::Absent => format!("there is no CronJob {name} in this namespace"),
+        CronJobFacts::Forbidden => {
+            format!("Mainstay may not run CronJob {name}: install the chart with jobs.enabled=true")
+        }
+        CronJobFacts::RunsByItself => {
+            format!("CronJob {name} is not suspended: what runs by itself is none of ours; write suspend: true")
+        }
+        CronJobFacts::Busy => format!("a job of CronJob {name} is running already"),
+    })
+}
+
+pub(super) fn exhausted(facts: &Facts<'_>) -> Option<Held> {
+    let step = facts.policy.ladder.job.as_ref()?;
+    let record = current_record(facts);
+    if !ledger::jobs_used_up(&record, step) {
+        return None;
+    }
+    let why = if record.exhausted {
+        "the last step could not be verified: a person must look".into()
+    } else {
+        format!("{} of {} jobs were tried in this incident", record.jobs, step.attempts)
+    };
+    Held::because(why)
+}
+
+pub(super) fn cooldown(facts: &Facts<'_>) -> Option<Held> {
+    let step = facts.policy.ladder.job.as_ref()?;
+    let record = current_record(facts);
+    let end = ledger::job_rests_until(&record, step)?;
+    held_until(facts, end, |left| format!("resting after job {} of {}: {left} s left", record.jobs, step.attempts))
+}
+
+/// A request to a group that does not exist is refused, with the reason, and the next step has its turn.
+pub(super) fn no_group(facts: &Facts<'_>) -> Option<Held> {
+    let group = facts.policy.ladder.failover.as_ref()?;
+    Held::because(format!(
+        "there is no FailoverGroup {group}: nobody knows who else could sign, and two must never; a person decides"
+    ))
+}

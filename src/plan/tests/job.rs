@@ -1,0 +1,139 @@
+//! What stands between a restart and a page: a job of the owner's, and another that signs.
+
+use crate::{
+    api::{SeatStep, policy::Severity},
+    plan::{
+        CronJobFacts::{self, Absent, Busy, Forbidden, RunsByItself},
+        Decision, Guard, Step,
+        ledger::{self, Ask, Claim},
+        testing::*,
+    },
+    signal::{Server, Signal},
+};
+
+fn step(given: &Given) -> Option<Step> {
+    match given.decide() {
+        Decision::Proposed(proposal) => Some(proposal.step),
+        Decision::Refused(_) | Decision::Nothing => None,
+    }
+}
+
+fn ask<'a>(given: &'a Given, uid: &str, attempt: i32) -> Ask<'a> {
+    Ask {
+        installation: US,
+        policy: &given.policy,
+        network_max: 1,
+        network_budget: &[],
+        remediation: remediation(uid),
+        slot: SLOT,
+        attempt,
+        step: Step::Job,
+        services: Vec::new(),
+        simulated: false,
+        long_health: None,
+        deadline: Server(SERVER).plus(HOUR),
+        now: Server(SERVER),
+    }
+}
+
+fn and(given: Given, signal: Signal) -> Given {
+    given.with(|given| {
+        let mut finding = given.target.verdict.findings[0].clone();
+        (finding.rule, finding.signal, finding.severity) = ("also".into(), Some(signal), Severity::Warning);
+        given.target.verdict.findings.push(finding);
+    })
+}
+
+#[test]
+fn it_comes_when_restarts_are_used_up_and_before_a_person_is_called() {
+    assert_eq!(step(&facts().job()), Some(Step::Restart));
+    let tried = facts().job().restarted(2, MINUTE);
+    assert_eq!(step(&tried), Some(Step::Job), "it does not rest after the last restart: that has failed");
+    let ran = tried.clone().record(|record| (record.jobs, record.last_at) = (1, server_ago(MINUTE)));
+    assert_eq!(step(&ran), Some(Step::Page));
+    let alone = facts().job().with(|given| given.policy.ladder.restart = None);
+    assert_eq!(step(&alone), Some(Step::Job));
+    let unverified = facts().job().restarted(1, MINUTE).record(|record| record.exhausted = true);
+    assert_eq!(step(&unverified), Some(Step::Page), "nobody knows what the last step did");
+}
+
+#[test]
+fn it_rests_longer_each_time() {
+    let ran = |jobs, ago| {
+        facts()
+            .job()
+            .with(|given| {
+                given.policy.ladder.restart = None;
+                given.policy.ladder.job.as_mut().unwrap().attempts = 4;
+            })
+            .record(|record| (record.jobs, record.last_at) = (jobs, server_ago(ago)))
+    };
+    for (jobs, hours) in [(1, 1), (2, 2), (3, 4)] {
+        assert_eq!(ran(jobs, hours * HOUR - 1).holding(Step::Job), [Guard::Cooldown]);
+        assert_eq!(ran(jobs, hours * HOUR).holding(Step::Job), []);
+    }
+    assert!(ran(4, 10 * HOUR).holding(Step::Job).contains(&Guard::Exhausted));
+}
+
+#[test]
+fn it_may_mend_what_no_restart_mends() {
+    for signal in [Signal::AppHash, Signal::FatalExit, Signal::DiskUsedRatio] {
+        assert_eq!(step(&and(facts().job(), signal)), Some(Step::Job), "{signal:?}");
+    }
+    let crashes = facts().job().pod(|pod| pod.crash_loop = true);
+    assert_eq!(step(&crashes), Some(Step::Job));
+    // Another chain is for a person to look at.
+    let forked = facts().job().with(|given| {
+        given.target.verdict.findings[0].severity = Severity::Quarantine;
+    });
+    assert_eq!(step(&forked), Some(Step::Page));
+}
+
+#[test]
+fn what_cannot_be_run_gives_way_to_a_person() {
+    let found = |cron_job| {
+        facts().job().with(|given| {
+            given.policy.ladder.restart = None;
+            given.live.cron_job = cron_job;
+        })
+    };
+    for cron_job in [CronJobFacts::Unread, CronJobFacts::Ready] {
+        assert_eq!(step(&found(cron_job)), Some(Step::Job));
+    }
+    for cron_job in [Absent, Busy, Forbidden, RunsByItself] {
+        assert_eq!(found(cron_job).holding(Step::Job), [Guard::CronJob]);
+        assert_eq!(step(&found(cron_job)), Some(Step::Page));
+        let told = found(cron_job).record(|record| (record.paged, record.last_at) = (true, server_ago(MINUTE)));
+        assert_eq!(told.refusal().guard, Guard::CronJob, "and it is run as soon as it can be");
+    }
+}
+
+#[test]
+fn it_takes_a_seat_and_the_budget_and_gives_them_back() {
+    let given = facts().job();
+    let taken = ledger::take(&given.ledger, &ask(&given, "r1", 1)).unwrap();
+    assert_eq!((taken.seats[0].step, taken.slots[0].jobs, taken.slots[0].restarts), (SeatStep::Job, 1, 0));
+    assert_eq!(taken.actions.len(), 1);
+    assert_eq!(ledger::take(&taken, &ask(&given, "r1", 1)).unwrap(), taken, "asked twice, taken once");
+    let another = Ask { slot: "gaia-1", ..ask(&given, "r2", 1) };
+    assert_eq!(ledger::take(&taken, &another).unwrap_err().guard, Guard::MaxConcurrent);
+    let asked = ask(&given, "r1", 1);
+    let undone = ledger::release(&taken, &asked.claim(), false, false);
+    assert_eq!((undone.seats.len(), undone.actions.len(), undone.slots[0].jobs), (0, 0, 0));
+    let done =
+        ledger::release(&taken, &Claim { acted_at: Some(Server(SERVER + 5)), ..asked.claim() }, true, false);
+    assert_eq!((done.seats.len(), done.actions[0].at, done.slots[0].jobs), (0, SERVER + 5, 1));
+    assert_eq!(ledger::take(&done, &ask(&given, "r2", 2)).unwrap_err().guard, Guard::Exhausted);
+    assert_eq!(Claim::of(&taken.seats[0]).step, Step::Job);
+}
+
+#[test]
+fn nobody_else_signs_while_there_is_no_group() {
+    let signs = facts().with(|given| given.policy.ladder.failover = Some("hub".into())).restarted(2, HOUR);
+    let held = signs.holding(Step::Failover);
+    assert_eq!(held, [Guard::Failover]);
+    assert_eq!(step(&signs), Some(Step::Page));
+    let told = signs.record(|record| record.paged = true).refusal();
+    assert_eq!((told.step, told.guard), (Some(Step::Failover), Guard::Failover));
+    assert!(told.held.why.contains("there is no FailoverGroup hub"), "{}", told.held.why);
+}
