@@ -313,6 +313,8 @@ fn a_value_that_means_nothing_is_refused() {
         (json!({"config": {"heartbeat": {"every": 60, "sinks": ["oncall"]}}}), "every"),
         (json!({"config": {"heartbeat": {"every": "60s", "sinks": []}}}), "sinks"),
         (json!({"networkPolicy": {"egressPorts": [0]}}), "egressPorts"),
+        (json!({"rotation": {"readinessGates": true}}), "readinessGates"),
+        (json!({"rotation": {"readinessGate": "yes"}}), "readinessGate"),
     ] {
         let error = template("mainstay", NAMESPACE, &values).expect_err(&values.to_string());
         assert!(error.contains(word), "{values}: {error}");

@@ -97,7 +97,7 @@ pub struct TargetIdentity {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.reroute), has(self.rejoin), has(self.restart), has(self.job), has(self.page)].filter(x, x).size() == 1").message("exactly one of reroute, rejoin, restart, job and page"))]
 pub struct Action {
-    /// Take the pod out of the Services that choose by the rotation label.
+    /// Take the pod out of the Services that it takes part in, by its label or its readiness gate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reroute: Option<RotationAction>,
     /// Put it back.
@@ -118,7 +118,7 @@ pub struct Action {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RotationAction {
-    /// From the label to endpoints that agree with it.
+    /// From the turn to endpoints that agree with it.
     pub within: Duration,
 }
 

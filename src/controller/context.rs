@@ -1,8 +1,11 @@
 //! What every reconcile is given.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::{
@@ -46,6 +49,14 @@ pub struct Queues {
     pub remediations: Arc<Queue<Key>>,
     /// Networks, by name.
     pub networks: Arc<Queue<String>>,
+    /// Pods that wait at their readiness gate.
+    pub gates: Arc<Queue<Key>>,
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        Self { policies: Queue::new(), remediations: Queue::new(), networks: Queue::new(), gates: Queue::new() }
+    }
 }
 
 /// What every reconcile is given.
@@ -84,6 +95,8 @@ pub struct Context {
     pub namespace: String,
     /// The emergency stop.
     pub stop: StopRef,
+    /// Pods whose owners were told that their readiness gate could not be opened.
+    pub left_unready: Mutex<BTreeSet<Key>>,
     /// Whether the cluster's CRDs are at least as new as this build.
     pub schema_current: AtomicBool,
     /// Whether the cluster holds everybody who approves something to their own name.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     api::{NodeRemediation, Phase, PolicyRef, RemediationRef},
     effect::{self, JobState, journal, ledger as ledgers},
-    plan::{Step, ledger},
+    plan::{Step, Switch, ledger},
     remedy::{self, Effect, End, Event, Kind, Observation, Order, SeatOutcome},
     signal::{Mono, Server},
     world::PolicySnapshot,
@@ -60,6 +60,8 @@ struct Life<'a> {
     uid: String,
     /// The Services that the last look found to be changed by it.
     services: Vec<String>,
+    /// By what the last look found the pod to take part.
+    switch: Switch,
     /// When the last look was.
     looked_at: Mono,
     /// When this process last announced the act in the journal.
@@ -80,6 +82,7 @@ impl<'a> Life<'a> {
             key,
             uid,
             services: Vec::new(),
+            switch: Switch::default(),
             looked_at: Mono(0),
             announced_at: Mono(0),
         })

@@ -96,7 +96,7 @@ pub async fn read_rotation(
     Ok(Some((pod.uid.clone(), Rotation { services, ..pod.rotation(now) })))
 }
 
-async fn read_pod(actuator: &Client, namespace: &str, pod: &str) -> Result<Option<PodView>, ReadError> {
+pub(super) async fn read_pod(actuator: &Client, namespace: &str, pod: &str) -> Result<Option<PodView>, ReadError> {
     let request = Request::new(Pod::url_path(&(), Some(namespace))).get(pod, &GetParams::default());
     let request = request.map_err(|error| ReadError::of("pod", &kube::Error::BuildRequest(error).into()))?;
     present("pod", deadline(DEADLINE, actuator.request::<PodView>(request)).await)

@@ -9,7 +9,7 @@ use crate::{
     signal::{Mono, Now, Server},
 };
 
-use super::budget::Spending;
+use super::{Switch, budget::Spending};
 
 /// What one decision about one target rests on.
 #[derive(Clone, Debug)]
@@ -232,15 +232,18 @@ pub struct PodPresent {
     pub grace: u64,
     /// How long ago it was started (milliseconds, API server's clock).
     pub age: u64,
-    /// Where it stands towards the Services that choose by the rotation label.
+    /// Where it stands towards the Services that it takes part in.
     pub rotation: Rotation,
 }
 
-/// Where a pod stands towards the Services that choose by the rotation label.
+/// Where a pod stands towards the Services that it takes part in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rotation {
-    /// What its label says.
+    /// By what it takes part.
+    #[serde(default)]
+    pub switch: Switch,
+    /// What that says.
     pub place: Place,
     /// The policy (uid) that last changed it; empty if none did.
     pub by: String,
@@ -250,11 +253,11 @@ pub struct Rotation {
     pub services: Services,
 }
 
-/// What a pod's rotation label says.
+/// What a pod's switch says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Place {
-    /// It has none: Mainstay does not choose for it.
+    /// It takes no part: Mainstay does not choose for it.
     #[default]
     Nowhere,
     /// It serves.
@@ -317,7 +320,7 @@ impl TargetFacts {
 }
 
 impl PodFacts {
-    /// What its rotation label says; `Nowhere` if there is no pod.
+    /// What its switch says; `Nowhere` if there is no pod.
     #[must_use]
     pub fn place(&self) -> Place {
         match self {

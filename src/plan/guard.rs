@@ -63,8 +63,8 @@ pub enum Guard {
     Progress,
     /// It left its Services a moment ago, and may get well by itself.
     Rerouted,
-    /// No Service could do with a change of rotation: none chooses by the label, or this is its last ready pod, or the
-    /// label was changed a moment ago.
+    /// No Service could do with a change of rotation: none chooses the pod, or this is its last ready pod, or its switch
+    /// was turned a moment ago.
     Rotation,
     /// Nothing is left to try in this incident.
     Exhausted,

@@ -31,4 +31,4 @@ pub use facts::{
 };
 pub use guard::{Guard, GuardResult, Held, all, guards_of};
 pub use ladder::{Step, current_record, is_to_rejoin, next_steps};
-pub use rotation::ENDPOINTS;
+pub use rotation::{ENDPOINTS, Switch};

@@ -13,7 +13,7 @@ const ACTING_AT_MOST: i64 = 2 * PENDING_AT_MOST;
 /// How often the world may move under an act before it is planned anew.
 const MOVES_AT_MOST: u8 = 3;
 /// What is said of a change of rotation that happened.
-const TURNED: &str = "the label is changed; waiting for the endpoints to agree";
+const TURNED: &str = "the switch is turned; waiting for the endpoints to agree";
 /// What is said of a removal that happened.
 const REMOVED: &str = "the removal was accepted; waiting for a healthy replacement";
 /// What is said of a job that was created.
@@ -197,8 +197,8 @@ fn acted(order: &Order, moved: u8, doubt: Doubt, outcome: Outcome, now: i64) -> 
 
 /// Something holds the act back. If nothing was done, that is the end. If nobody can say, `Withdrawn` might be a lie
 /// and would give seat and budget back under a removal that lands a moment later: the target is watched instead, as
-/// if the removal had been accepted. A page has nothing to watch, and one too many does no harm; a label that lands late
-/// is seen by the next decision, which rests on the label itself.
+/// if the removal had been accepted. A page has nothing to watch, and one too many does no harm; a turn that lands late
+/// is seen by the next decision, which rests on the pod itself.
 fn held_back(order: &Order, doubt: Doubt, reason: &str, why: String, now: i64) -> (State, Effect) {
     match (order.kind, doubt) {
         (Kind::Page | Kind::Reroute { .. } | Kind::Rejoin { .. }, _) | (_, Doubt::None) => {
@@ -267,7 +267,7 @@ fn observed(order: &Order, deadline: i64, observation: Observation, now: i64) ->
     }
 }
 
-/// What the endpoints say of a change of rotation. The label stands either way: what comes next rests on it.
+/// What the endpoints say of a change of rotation. The pod's place stands either way: what comes next rests on it.
 fn turned(order: &Order, deadline: i64, observation: Observation, over: bool) -> (State, Effect) {
     let out = order.kind.place() == Some(Place::Out);
     match observation {

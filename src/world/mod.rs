@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod frozen;
+pub mod gate;
 mod history;
 mod lists;
 mod pod;
@@ -30,6 +31,7 @@ mod round;
 mod seen;
 
 pub use frozen::{NetworkSnapshot, PolicySnapshot, TargetSnapshot};
+pub use gate::Gate;
 pub use pod::{Owner, PodView};
 pub use round::Round;
 use seen::{catching_up, seen};

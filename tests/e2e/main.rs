@@ -15,6 +15,7 @@ mod stage;
 mod crash;
 mod edits;
 mod garbage;
+mod gate;
 mod halt;
 mod heal;
 mod hopeless;

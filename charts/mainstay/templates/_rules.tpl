@@ -22,6 +22,13 @@
 - apiGroups: [""]
   resources: [pods/eviction]
   verbs: [create]
+{{- if .Values.rotation.readinessGate }}
+# Pods that take part in re-routing by a readiness gate. Whoever may write the status of pods may send a Service's requests
+# anywhere; see admission.yaml.
+- apiGroups: [""]
+  resources: [pods/status]
+  verbs: [patch]
+{{- end }}
 - apiGroups: [apps]
   resources: [statefulsets]
   verbs: [get]

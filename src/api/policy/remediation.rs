@@ -12,7 +12,7 @@ use crate::api::Duration;
 pub struct Remediation {
     /// Take the pod out of the Services that serve it, and back in when it is well. Only for `FullNode` and `Sentry`,
     /// and only for pods that take part: those with the label `mainstay.dev/in-rotation: "true"` in their template, behind a
-    /// Service that selects by it.
+    /// Service that selects by it, or with a readiness gate of that name, behind any Service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reroute: Option<Reroute>,
     /// Let the pod be made anew by its workload.

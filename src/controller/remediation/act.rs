@@ -6,7 +6,7 @@ use crate::{
     controller::report,
     effect,
     notify::{Delivery, Notice, Severity, State},
-    plan::Step,
+    plan::{Step, Switch},
     remedy::{Event, Kind, Outcome},
 };
 
@@ -28,7 +28,7 @@ impl Life<'_> {
         let outcome = match (self.order.kind, restart, job) {
             (Kind::Restart { .. }, Some(restart), _) => self.restart(restart.method, resource_version).await,
             (Kind::Job { .. }, _, Some(job)) => self.job(&job.cron_job).await,
-            (Kind::Reroute { .. } | Kind::Rejoin { .. }, ..) => self.rotate(resource_version).await,
+            (Kind::Reroute { .. } | Kind::Rejoin { .. }, ..) => self.rotate(resource_version, self.switch).await,
             _ => {
                 let page = page.clone().unwrap_or(PageAction { sinks: Vec::new(), text: String::new() });
                 self.page(&page.sinks, page.text).await
@@ -64,13 +64,14 @@ impl Life<'_> {
         self.answered(outcome)
     }
 
-    async fn rotate(&self, resource_version: &str) -> Outcome {
+    async fn rotate(&self, resource_version: &str, switch: Switch) -> Outcome {
         let spec = &self.object.spec;
         let order = effect::RotationOrder {
             namespace: self.key.namespace.clone(),
             pod: spec.target.pod.clone(),
             uid: spec.target.uid.clone(),
             resource_version: resource_version.to_owned(),
+            switch,
             serves: self.step() == Step::Rejoin,
             policy: spec.policy.uid.clone(),
             now: self.ctx.now().server,

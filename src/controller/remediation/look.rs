@@ -44,6 +44,7 @@ impl Life<'_> {
         let pod = live.pod.clone();
         if let PodFacts::Present(pod) = &pod {
             self.services = pod.rotation.services();
+            self.switch = pod.rotation.switch;
         }
         let Some(snapshot) = self.snapshot() else {
             return looked(
