@@ -88,7 +88,13 @@ pub struct FleetFacts {
     /// Healthy targets on other nodes.
     #[serde(default)]
     pub well_elsewhere: u32,
-    /// Targets that came to the policy within the last ten minutes, long after the policy itself.
+    /// Unhealthy targets in the zone of the subject, itself among them; 0 where no zone is known.
+    #[serde(default)]
+    pub unhealthy_in_zone: u32,
+    /// Healthy targets in it.
+    #[serde(default)]
+    pub well_in_zone: u32,
+    /// How many more targets there are than ten minutes ago; none shortly after the policy was seen first.
     #[serde(default)]
     pub new_targets: u32,
 }
@@ -339,14 +345,14 @@ impl Rotation {
 }
 
 impl Hours {
-    /// The policy's windows at this instant.
+    /// The policy's windows at this instant, by the API server's clock: ours may be wrong.
     #[must_use]
     pub fn of(policy: &Policy, now: Now) -> Self {
-        let closed = crate::policy::closed(&policy.limits.windows, now.wall.0);
+        let closed = crate::policy::closed(&policy.limits.windows, now.server.0);
         let until = closed
             .as_ref()
             .and_then(|(_, until)| *until)
-            .map(|until| now.mono.plus(u64::try_from(until.saturating_sub(now.wall.0)).unwrap_or(0)));
+            .map(|until| now.mono.plus(u64::try_from(until.saturating_sub(now.server.0)).unwrap_or(0)));
         Self { closed: closed.map(|(why, _)| why), until }
     }
 }

@@ -28,11 +28,13 @@ mod lists;
 mod pod;
 mod round;
 mod seen;
+mod sizes;
 
 pub use frozen::{NetworkSnapshot, PolicySnapshot, TargetSnapshot};
 pub use pod::{Owner, PodView};
 pub use round::Round;
 use seen::{catching_up, seen};
+use sizes::Sizes;
 
 /// Namespace (empty for a kind without) and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +95,8 @@ struct PolicyEntry {
     /// When it was first seen.
     since: Mono,
     targets: BTreeMap<String, TargetEntry>,
+    /// How many there were.
+    sizes: Sizes,
     /// The last unbroken health of each slot, across pods.
     health: BTreeMap<String, Health>,
 }
@@ -181,8 +185,16 @@ impl World {
                 _ => {
                     let (targets, health) = (BTreeMap::new(), BTreeMap::new());
                     let key = key_of(&policy);
-                    self.policies
-                        .insert(key, PolicyEntry { policy: Arc::new(policy), since: now, targets, health });
+                    self.policies.insert(
+                        key,
+                        PolicyEntry {
+                            policy: Arc::new(policy),
+                            since: now,
+                            targets,
+                            sizes: Sizes::default(),
+                            health,
+                        },
+                    );
                 }
             }
         }
@@ -194,6 +206,7 @@ impl World {
             let mine: Vec<_> = pods.iter().filter(|pod| selects(&entry.policy, pod)).collect();
             let uids: BTreeSet<_> = mine.iter().map(|pod| pod.uid.clone()).collect();
             entry.targets.retain(|uid, _| uids.contains(uid));
+            entry.sizes.note(u32::try_from(mine.len()).unwrap_or(u32::MAX), now);
             let slots: BTreeSet<_> = mine.iter().map(|pod| slot_of(pod)).collect();
             entry.health.retain(|slot, _| slots.contains(slot));
             for pod in mine {

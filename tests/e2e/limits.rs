@@ -83,11 +83,11 @@ fn two_policies_on_one_pod_touch_nothing_until_one_of_them_comes_first() {
 
 /// Stops the processes of all these pods within a moment.
 fn hang_at_once(stage: &Stage, pods: &[String]) -> Vec<u32> {
-    let pids: Vec<u32> = pods.iter().map(|pod| pid(&stage.namespace, pod).expect("a process")).collect();
-    for pid in &pids {
+    let stopped: Vec<u32> = pods.iter().map(|pod| pid(&stage.namespace, pod).expect("a process")).collect();
+    for pid in &stopped {
         signal(*pid, "STOP").expect("a signal");
     }
-    pids
+    stopped
 }
 
 #[test]
