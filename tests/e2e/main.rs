@@ -21,5 +21,6 @@ mod hopeless;
 mod lag;
 mod leaders;
 mod life;
+mod people;
 mod reroute;
 mod workloads;
