@@ -22,5 +22,6 @@ mod lag;
 mod leaders;
 mod life;
 mod limits;
+mod people;
 mod reroute;
 mod workloads;
