@@ -64,6 +64,10 @@ pub struct TargetFacts {
     pub healthy_since: Mono,
     /// Whether a person asked for the action: the mode does not matter then.
     pub by_hand: bool,
+    /// What stopped the last attempt after its guards had let it pass, if a person may have to mend that: a disruption budget,
+    /// a full ledger, a refusal of the API server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
     /// Whether another policy of the same priority, or a higher one, claims this pod.
     pub contested: bool,
 }
@@ -174,7 +178,7 @@ pub struct Live {
 }
 
 /// The `CronJob` of the ladder's job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CronJobFacts {
     /// Not asked for: a cache knows pods only, and few ladders have a job.
@@ -188,8 +192,8 @@ pub enum CronJobFacts {
     RunsByItself,
     /// A job of it is running.
     Busy,
-    /// It is suspended, and waits to be run.
-    Ready,
+    /// It is suspended, and waits to be run; its uid and generation, as `UID/GENERATION`.
+    Ready(String),
 }
 
 /// The emergency stop.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Key, TargetKey, World, view};
+use super::{Key, PodView, TargetKey, World, view};
 use crate::{
     judge::VerdictKind,
     policy::{NetworkPlan, Policy},
@@ -54,4 +54,18 @@ impl World {
     pub fn networks(&self) -> Vec<Arc<NetworkPlan>> {
         self.networks.values().map(|entry| Arc::clone(&entry.plan)).collect()
     }
+}
+
+/// A policy selects in its own namespace only: with thousands of each, nobody looks through all pods for each policy.
+pub(super) fn by_namespace(pods: &[Arc<PodView>]) -> BTreeMap<&str, Vec<&Arc<PodView>>> {
+    let mut by_namespace: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for pod in pods {
+        by_namespace.entry(pod.namespace.as_str()).or_default().push(pod);
+    }
+    by_namespace
+}
+
+/// Whether a policy is about this pod.
+pub(super) fn selects(policy: &Policy, pod: &PodView) -> bool {
+    pod.namespace == policy.id.namespace && !pod.finished && policy.selector.matches(&pod.labels)
 }

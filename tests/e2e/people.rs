@@ -148,7 +148,7 @@ fn a_job_of_the_owners_is_run_once_and_only_a_node_that_answers_is_healed() {
     assert!(why.contains("BackoffLimitExceeded"), "{why}");
     assert_eq!(ended(&stage, "full-1", "page")["status"]["reason"], "Paged");
     quiet();
-    assert_eq!(journal(&stage, "full-1").len(), 2, "a job and a page, and it stops there");
+    assert_eq!(journal(&stage, "full-1").len(), 3, "a job and a page, and it stops there");
     assert_eq!(jobs(&stage, "broken").len(), 1);
     assert_eq!(sink.alerts().len(), 1, "one page: {:?}", sink.heard("page"));
     assert_eq!(stage.seats(), 0);
@@ -297,7 +297,7 @@ fn what_people_are_to_approve_waits_until_enough_of_them_have() {
     assert!(why.contains("write approver: ben"), "{why}");
 
     // One of two is not enough, however often she says so.
-    for said in ["approved as ann", "approved already as ann"] {
+    for said in ["approved as ann", "said so already as ann"] {
         let words = ann.approve(&second).expect("an approval");
         assert!(words.contains(said), "{words}");
     }
@@ -324,24 +324,17 @@ fn what_people_are_to_approve_waits_until_enough_of_them_have() {
 
 // ---- by hand
 
-/// A restart of `full-1` that somebody asks for.
-fn request(stage: &Stage, name: &str, attempt: i64, by: Option<&str>) -> Value {
-    let policy = get(&["-n", &stage.namespace, "nhp", "full-nodes"])["metadata"].clone();
-    let uid = get(&["-n", &stage.namespace, "pod", "full-1"])["metadata"]["uid"].clone();
-    let mut request = json!({
-        "apiVersion": "mainstay.dev/v1alpha1", "kind": "NodeRemediation",
-        "metadata": {"name": name, "namespace": stage.namespace},
-        "spec": {
-            "network": stage.namespace,
-            "policy": {"name": "full-nodes", "uid": policy["uid"], "generation": policy["generation"]},
-            "target": {"slot": "full-1", "pod": "full-1", "uid": uid},
-            "action": {"restart": {"method": "Eviction", "within": "2m", "clear": "10s"}},
-            "attempt": attempt,
-        },
-    });
-    if let Some(by) = by {
-        request["spec"]["requestedBy"] = by.into();
-    }
+/// A restart of `full-1` as `mainstay ask` writes it down, asked for by somebody.
+fn request(stage: &Stage, name: &str, by: Option<&str>) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    command.env("KUBECONFIG", state().join("kubeconfig"));
+    command.args(["ask", "restart", "full-1", "--policy", "full-nodes", "-n", &stage.namespace, "--dry-run"]);
+    let mut request: Value =
+        serde_yaml::from_str(&run(&mut command, None).expect("a request")).expect("a request");
+    request["metadata"] = json!({"name": name, "namespace": stage.namespace});
+    let spec = request["spec"].as_object_mut().expect("a request");
+    spec.remove("requestedBy");
+    spec.extend(by.map(|by| ("requestedBy".to_owned(), by.into())));
     request
 }
 
@@ -358,31 +351,40 @@ fn a_step_by_hand_bypasses_the_mode_and_no_guard() {
 
     // Everybody asks under their own name, and for no more than they might do themselves.
     for by in [None, Some("mainstay"), Some("ann")] {
-        let why = dora.create(&request(&stage, "by-hand-0", 1, by)).expect_err("that is not her name");
+        let why = dora.create(&request(&stage, "by-hand-0", by)).expect_err("that is not her name");
         assert!(why.contains("write requestedBy: dora"), "{by:?}: {why}");
     }
-    let why = eve.create(&request(&stage, "by-hand-0", 1, Some("eve"))).expect_err("she may not delete pods");
+    let why = eve.create(&request(&stage, "by-hand-0", Some("eve"))).expect_err("she may not delete pods");
     assert!(why.contains("on behalf of eve"), "{why}");
     assert_eq!(remediations(&stage.namespace), Vec::<Value>::new());
 
     // What is well is not restarted.
-    dora.create(&request(&stage, "by-hand-1", 1, Some("dora"))).expect("a request");
+    dora.create(&request(&stage, "by-hand-1", Some("dora"))).expect("a request");
     let refused = ended(&stage, "full-1", "restart");
     assert_eq!(refused["status"]["phase"], "Withdrawn", "{refused}");
     assert_eq!(refused["status"]["reason"], "Evidence", "{refused}");
     assert_eq!(stage.removals(), Vec::new());
 
+    // Nobody chooses the record that limits rest on.
+    let mut elsewhere = request(&stage, "by-hand-3", Some("dora"));
+    elsewhere["spec"]["network"] = "elsewhere".into();
+    dora.create(&elsewhere).expect("a request");
+    wait("a request with a ledger of its own to be refused", SOON, || {
+        (stands(&stage, "by-hand-3") == ("Withdrawn".into(), "Request".into())).then_some(())
+    })
+    .expect("an end");
+
     // Mainstay by itself only looks at what hangs; she lets it be made anew, once.
     stage.hang("full-1");
     stage.held("full-nodes", "full-1", "Mode");
     let asked_at = now();
-    dora.create(&request(&stage, "by-hand-2", 2, Some("dora"))).expect("a request");
+    dora.create(&request(&stage, "by-hand-2", Some("dora"))).expect("a request");
     stage.healed("full-1");
     quiet();
     let removed = stage.removals();
     assert_eq!(removed.len(), 1, "{removed:?}");
     assert!(removed[0].0 == "full-1" && removed[0].1 >= asked_at, "asked for at {asked_at}: {removed:?}");
-    assert_eq!(journal(&stage, "full-1").len(), 2, "nothing but what she asked for");
+    assert_eq!(journal(&stage, "full-1").len(), 3, "nothing but what she asked for");
     assert_eq!(stage.seats(), 0);
     assert_eq!(stage.forbidden(), Vec::<String>::new());
 }
