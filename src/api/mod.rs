@@ -23,7 +23,7 @@ pub use network::{
 };
 pub use policy::{NodeHealthPolicy, NodeHealthPolicySpec};
 pub use remediation::{
-    Action, JobAction, NodeRemediation, NodeRemediationSpec, NodeRemediationStatus, PageAction, Phase,
+    Action, JobAction, MAINSTAY, NodeRemediation, NodeRemediationSpec, NodeRemediationStatus, PageAction, Phase,
     PolicyIdentity, RestartAction, RestartMethod, RotationAction, TargetIdentity, Transition,
 };
 pub use threshold::{HealthyShare, Threshold, ThresholdError};

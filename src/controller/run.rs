@@ -151,8 +151,9 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         namespace: namespace.to_owned(),
         stop: StopRef { namespace: namespace.to_owned(), name: format!("{name}-stop") },
         left_unready: std::sync::Mutex::default(),
-        schema_current: std::sync::atomic::AtomicBool::new(false),
-        approvals_guarded: std::sync::atomic::AtomicBool::new(false),
+        known: super::context::Known::default(),
+        // The name of everything of this release that is the cluster's, as the chart makes it.
+        guard: format!("{}-approval", options.installation.replace('/', ".")),
         clients,
     });
     measure(&ctx);

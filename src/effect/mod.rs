@@ -21,7 +21,7 @@ pub mod status;
 pub use gate::open_gate;
 pub use job::{JobOrder, JobState, read_job, run_job};
 pub use outcome::{Failed, Outcome, Verb};
-pub use read::{Also, ReadError, STOP_ANNOTATION, StopRef, read_live, read_rotation};
+pub use read::{Also, ReadError, STOP_ANNOTATION, StopRef, read_live, read_metadata, read_rotation};
 pub use restart::{RestartOrder, restart};
 pub use rotate::{RotationOrder, bring_all_back, rotate};
 pub use scope::{listed, scopes};

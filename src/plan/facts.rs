@@ -64,6 +64,10 @@ pub struct TargetFacts {
     pub healthy_since: Mono,
     /// Whether a person asked for the action: the mode does not matter then.
     pub by_hand: bool,
+    /// What stopped the last attempt after its guards had let it pass, if a person may have to mend that: a disruption budget,
+    /// a full ledger, a refusal of the API server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
     /// Whether another policy of the same priority, or a higher one, claims this pod.
     pub contested: bool,
 }
@@ -88,7 +92,13 @@ pub struct FleetFacts {
     /// Healthy targets on other nodes.
     #[serde(default)]
     pub well_elsewhere: u32,
-    /// Targets that came to the policy within the last ten minutes, long after the policy itself.
+    /// Unhealthy targets in the zone of the subject, itself among them; 0 where no zone is known.
+    #[serde(default)]
+    pub unhealthy_in_zone: u32,
+    /// Healthy targets in it.
+    #[serde(default)]
+    pub well_in_zone: u32,
+    /// How many more targets there are than ten minutes ago; none shortly after the policy was seen first.
     #[serde(default)]
     pub new_targets: u32,
 }
@@ -168,7 +178,7 @@ pub struct Live {
 }
 
 /// The `CronJob` of the ladder's job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CronJobFacts {
     /// Not asked for: a cache knows pods only, and few ladders have a job.
@@ -182,8 +192,8 @@ pub enum CronJobFacts {
     RunsByItself,
     /// A job of it is running.
     Busy,
-    /// It is suspended, and waits to be run.
-    Ready,
+    /// It is suspended, and waits to be run; its uid and generation, as `UID/GENERATION`.
+    Ready(String),
 }
 
 /// The emergency stop.
@@ -342,14 +352,14 @@ impl Rotation {
 }
 
 impl Hours {
-    /// The policy's windows at this instant.
+    /// The policy's windows at this instant, by the API server's clock: ours may be wrong.
     #[must_use]
     pub fn of(policy: &Policy, now: Now) -> Self {
-        let closed = crate::policy::closed(&policy.limits.windows, now.wall.0);
+        let closed = crate::policy::closed(&policy.limits.windows, now.server.0);
         let until = closed
             .as_ref()
             .and_then(|(_, until)| *until)
-            .map(|until| now.mono.plus(u64::try_from(until.saturating_sub(now.wall.0)).unwrap_or(0)));
+            .map(|until| now.mono.plus(u64::try_from(until.saturating_sub(now.server.0)).unwrap_or(0)));
         Self { closed: closed.map(|(why, _)| why), until }
     }
 }

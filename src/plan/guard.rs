@@ -84,6 +84,8 @@ pub enum Guard {
     DisruptionBudget,
     /// The last attempt was withdrawn a moment ago.
     Withdrawn,
+    /// What was asked by hand is not what the policy says of that step, or the entry is not about the target that it names.
+    Request,
 }
 
 /// What a guard said.
@@ -148,6 +150,7 @@ impl Guard {
             Self::LedgerFull => "LedgerFull",
             Self::DisruptionBudget => "DisruptionBudget",
             Self::Withdrawn => "Withdrawn",
+            Self::Request => "Request",
         }
     }
 }
@@ -194,7 +197,8 @@ impl Guard {
             | Self::Window
             | Self::Dependency
             | Self::MaxConcurrent
-            | Self::Withdrawn => false,
+            | Self::Withdrawn
+            | Self::Request => false,
         }
     }
 }

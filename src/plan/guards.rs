@@ -332,9 +332,16 @@ pub(super) fn dependency(facts: &Facts<'_>) -> Option<Held> {
 }
 
 /// What is ill on one node alone is that node's affair: a restart would put the pod back on it. Where all targets are on
-/// one node this says nothing.
+/// one node this says nothing. A zone is large, so that two of its targets may be ill by chance: it is the zone's affair
+/// when none of them is well.
 pub(super) fn correlated(facts: &Facts<'_>) -> Option<Held> {
     let fleet = facts.fleet;
+    let in_zone = fleet.unhealthy_in_zone;
+    if in_zone >= 2 && in_zone == fleet.unhealthy && fleet.well_in_zone == 0 && fleet.healthy_others > 0 {
+        return Held::because(format!(
+            "all {in_zone} unhealthy targets are in one zone, where none is well: suspect the zone"
+        ));
+    }
     let here_alone = fleet.unhealthy_here >= 2 && fleet.unhealthy_here == fleet.unhealthy;
     if !here_alone || fleet.well_elsewhere == 0 {
         return None;

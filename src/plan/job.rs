@@ -1,12 +1,18 @@
 //! The guards of what stands between a restart and a page: a job of the owner's, and another that signs.
 
+use crate::api::policy::Role;
+
 use super::{CronJobFacts, Facts, guard::Held, guards::held_until, ladder::current_record, ledger};
 
-/// The `CronJob` is there, waits to be asked, and is one that we may run.
+/// The `CronJob` is there, waits to be asked, and is one that we may run; and the target does not sign. A person may ask
+/// for another than the ladder's.
 pub(super) fn runnable(facts: &Facts<'_>) -> Option<Held> {
-    let name = &facts.policy.ladder.job.as_ref()?.cron_job;
-    Held::because(match facts.live.cron_job {
-        CronJobFacts::Unread | CronJobFacts::Ready => return None,
+    if matches!(facts.policy.role, Role::Validator | Role::Signer) {
+        return Held::because("it signs: a job could bring back an older signing state, and that signs twice");
+    }
+    let name = facts.policy.ladder.job.as_ref().map_or("that was asked for", |job| &job.cron_job);
+    Held::because(match &facts.live.cron_job {
+        CronJobFacts::Unread | CronJobFacts::Ready(_) => return None,
         CronJobFacts::Absent => format!("there is no CronJob {name} in this namespace"),
         CronJobFacts::Forbidden => {
             format!("Mainstay may not run CronJob {name}: install the chart with jobs.enabled=true")

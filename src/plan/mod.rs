@@ -18,7 +18,7 @@ mod room;
 mod rotation;
 mod seats;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

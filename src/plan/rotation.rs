@@ -28,8 +28,10 @@ pub const ENDPOINTS: u64 = 30_000;
 /// The pod takes part, a Service chooses it, and every one of them has another that is ready.
 pub(super) fn may_leave(facts: &Facts<'_>) -> Option<Held> {
     let (step, rotation) = (facts.policy.ladder.reroute?, rotation_of(facts)?);
-    if rotation.place == Place::Out {
-        return Held::because("it is out of rotation already");
+    match rotation.place {
+        Place::In => {}
+        Place::Out => return Held::because("it is out of rotation already"),
+        Place::Nowhere => return Held::because("its label does not say that it takes part in any rotation"),
     }
     if let Some(held) = stays(facts, rotation, step.stay, "in") {
         return Some(held);

@@ -7,7 +7,7 @@ use crate::{
     judge::VerdictKind,
     network::{ReferenceHead, Split},
     plan::{
-        ChainFacts, CronJobFacts, GROWTH, JoinedFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts,
+        ChainFacts, CronJobFacts, JoinedFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts,
         WorkloadFacts,
     },
     policy::{NetworkPlan, Policy},
@@ -15,8 +15,9 @@ use crate::{
     signal::{Mono, Server, Signal, Unknown, Upgrade},
 };
 
-/// Targets that come within this time (milliseconds) of their policy are those that it was written for.
-const SETTLED: u64 = 60_000;
+/// Label of pods that say in which zone they run. Kubernetes copies it from the node since 1.35; elsewhere a template may
+/// say it.
+const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// A policy with its targets, frozen at one instant.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct PolicySnapshot {
     pub network: Arc<NetworkPlan>,
     /// Its targets, by name.
     pub targets: Vec<TargetSnapshot>,
+    /// How many more targets there are than a while ago.
+    pub new_targets: u32,
 }
 
 /// A target, frozen at one instant.
@@ -42,8 +45,10 @@ pub struct TargetSnapshot {
     pub joined: Vec<JoinedFacts>,
     /// The node that it runs on; empty if on none.
     pub node: String,
-    /// Whether it came to the policy a short while ago, and long after the policy itself.
-    pub new: bool,
+    /// Whether another policy that acts, or would, selects it, whatever its priority.
+    pub claimed: bool,
+    /// The zone that it runs in, as far as its pod says it; else empty.
+    pub zone: String,
 }
 
 /// A network, frozen at one instant.
@@ -78,11 +83,17 @@ impl World {
                 chain: chain_facts(&self.networks, &entry.policy, &target.pod.uid, now),
                 joined: joined(&self.networks, &entry.policy, now),
                 node: target.pod.node.clone().unwrap_or_default(),
-                new: target.first_seen.since(entry.since) > SETTLED && now.since(target.first_seen) < GROWTH,
+                claimed: target.claimed,
+                zone: target.pod.labels.get(ZONE).cloned().unwrap_or_default(),
             })
             .collect();
         targets.sort_by(|a, b| a.facts.pod.cmp(&b.facts.pod));
-        Some(PolicySnapshot { policy: Arc::clone(&entry.policy), network: Arc::clone(&network.plan), targets })
+        Some(PolicySnapshot {
+            policy: Arc::clone(&entry.policy),
+            network: Arc::clone(&network.plan),
+            targets,
+            new_targets: entry.sizes.grown(entry.since, now),
+        })
     }
 
     /// A network, frozen now.
@@ -104,7 +115,7 @@ impl World {
 
     /// What is seen of the pod that fills a slot in place of `former`.
     #[must_use]
-    pub fn observe(&self, key: &Key, slot: &str, former: &str, now: Mono) -> Observation {
+    pub fn observe(&self, key: &Key, slot: &str, former: &str, stays: bool, now: Mono) -> Observation {
         let Some(entry) = self.policies.get(key) else {
             return Observation::Unknown("the policy is gone, so nobody watches the target".into());
         };
@@ -113,9 +124,10 @@ impl World {
             .values()
             .filter(|target| slot_of(&target.pod) == slot && target.pod.uid != former && !target.pod.terminating)
             .collect();
+        let stays = entry.targets.get(former).filter(|target| stays && !target.pod.terminating);
         // Of several pods of one workload the youngest is the one that was made in place of the target.
         replacements.sort_by_key(|target| (target.pod.started, target.first_seen));
-        let Some(target) = replacements.last() else {
+        let Some(target) = stays.or_else(|| replacements.last().copied()) else {
             return Observation::Unknown("no pod has taken its place yet".into());
         };
         let verdict = target.state.verdict();
@@ -195,6 +207,7 @@ fn target_facts(entry: &PolicyEntry, target: &TargetEntry, now: Mono) -> TargetF
         healthy_since: health.map_or(target.first_seen, |health| health.since),
         health_before: health.map_or(0, |health| health.until.since(health.since)),
         by_hand: false,
+        stopped: None,
         contested: target.contested,
         slot,
     }

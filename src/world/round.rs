@@ -30,8 +30,9 @@ struct Census {
     healthy: u32,
     /// Healthy, without a seat and not on its way out.
     free: u32,
-    /// Per node, how many targets are unhealthy and how many are healthy.
+    /// Per node and per zone, how many targets are unhealthy and how many are healthy.
     nodes: BTreeMap<String, (u32, u32)>,
+    zones: BTreeMap<String, (u32, u32)>,
     seated: BTreeSet<String>,
 }
 
@@ -87,19 +88,21 @@ impl Census {
     fn of(snapshot: &PolicySnapshot, ledger: &NetworkLedgerSpec) -> Self {
         let seated = ledger.seats.iter().map(|seat| seat.slot.clone()).collect();
         let mut census = Self { seated, ..Self::default() };
+        census.all.new_targets = snapshot.new_targets;
         for target in &snapshot.targets {
             census.all.targets += 1;
-            census.all.new_targets += u32::from(target.new);
             match target.facts.verdict.kind {
                 VerdictKind::Unknown => census.all.unknown += 1,
                 VerdictKind::Suspect => census.all.suspect += 1,
                 VerdictKind::Unhealthy => {
                     census.all.unhealthy += 1;
                     census.node(target).0 += 1;
+                    census.zone(target).0 += 1;
                 }
                 VerdictKind::Healthy => {
                     census.healthy += 1;
                     census.node(target).1 += 1;
+                    census.zone(target).1 += 1;
                     census.free += u32::from(census.is_free(target));
                 }
             }
@@ -111,6 +114,10 @@ impl Census {
         self.nodes.entry(target.node.clone()).or_default()
     }
 
+    fn zone(&mut self, target: &TargetSnapshot) -> &mut (u32, u32) {
+        self.zones.entry(target.zone.clone()).or_default()
+    }
+
     fn is_free(&self, target: &TargetSnapshot) -> bool {
         target.facts.verdict.kind == VerdictKind::Healthy
             && !self.seated.contains(&target.facts.slot)
@@ -119,10 +126,15 @@ impl Census {
 
     fn others(&self, subject: &TargetSnapshot) -> FleetFacts {
         let (unhealthy_here, well_here) = self.nodes.get(&subject.node).copied().unwrap_or_default();
+        // A pod that does not say where it runs is in no zone.
+        let zone = self.zones.get(&subject.zone).filter(|_| !subject.zone.is_empty());
+        let (unhealthy_in_zone, well_in_zone) = zone.copied().unwrap_or_default();
         FleetFacts {
             healthy_others: self.free - u32::from(self.is_free(subject)),
             unhealthy_here,
             well_elsewhere: self.healthy - well_here,
+            unhealthy_in_zone,
+            well_in_zone,
             ..self.all
         }
     }

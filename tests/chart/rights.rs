@@ -84,7 +84,12 @@ fn jobs_are_created_only_where_that_was_asked_for() {
     let enabled = on_batch(json!({"jobs": {"enabled": true}, "namespaces": ["cosmos"]}));
     assert_eq!(
         enabled,
-        ["cosmos: get cronjobs.batch", "cosmos: create jobs.batch", "cosmos: get jobs.batch"],
+        [
+            "cosmos: get cronjobs.batch",
+            "cosmos: create jobs.batch",
+            "cosmos: get jobs.batch",
+            "cosmos: list jobs.batch"
+        ],
         "none is ever changed or deleted"
     );
 }

@@ -1,13 +1,13 @@
 //! Two operators that both believe they lead, and caches that are minutes old.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use tokio::time::sleep;
 
 use crate::{
     operator::{NO_REPLICAS, Operator, Passage, upstream},
     proxy::Lists,
-    rig::{get, kubectl, wait},
+    rig::{kubectl, wait},
     stage::{LATER, SILENT, SOON, Stage},
 };
 
@@ -50,28 +50,13 @@ impl Rivals {
         self.operators.iter().all(Operator::leads)
     }
 
-    /// When a pod that has a name now became ready (milliseconds since the epoch, whole seconds).
-    fn ready_at(&self, pod: &str) -> i64 {
-        let conditions = get(&["-n", &self.stage.namespace, "pod", pod])["status"]["conditions"].clone();
-        let conditions = conditions.as_array().cloned().unwrap_or_default();
-        let ready = conditions.iter().find(|condition| condition["type"] == "Ready").expect("a condition");
-        let at: jiff::Timestamp =
-            ready["lastTransitionTime"].as_str().unwrap_or_default().parse().expect("a time");
-        at.as_millisecond()
-    }
-
     /// Both victims were removed once, the second when the first was back, and everything is well and free.
     fn healed_one_after_the_other(&self) {
         wait("both to be removed", LATER, || (self.stage.removals().len() >= 2).then_some(()))
             .expect("two removals");
         wait("the seats to be free", LATER, || (self.stage.seats() == 0).then_some(())).expect("free seats");
         self.stage.healthy("full-nodes", 3);
-        let mut removals = self.stage.removals();
-        removals.sort_by_key(|(_, at)| *at);
-        let pods: BTreeSet<_> = removals.iter().map(|(pod, _)| pod.as_str()).collect();
-        assert_eq!((removals.len(), pods), (2, BTreeSet::from(["full-0", "full-2"])), "{removals:?}");
-        let back = self.ready_at(&removals[0].0);
-        assert!(back <= removals[1].1, "{} was back at {back}: {removals:?}", removals[0].0);
+        self.stage.removed_one_after_the_other(&["full-0", "full-2"]);
         assert!(self.both_lead(), "they led all along");
     }
 }

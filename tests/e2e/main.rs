@@ -22,5 +22,7 @@ mod hopeless;
 mod lag;
 mod leaders;
 mod life;
+mod limits;
+mod people;
 mod reroute;
 mod workloads;

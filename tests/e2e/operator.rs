@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     proxy::{FaultProxy, Upstream},
-    rig::{kubectl, state},
+    rig::{kubectl, signal, state},
     stage::{Stage, metrics},
 };
 
@@ -46,6 +46,11 @@ impl Passage {
 
     /// Starts an operator on this way.
     pub fn operator(&self, replica: &str) -> Operator {
+        self.operator_in(replica, &[])
+    }
+
+    /// The same, with more in its environment.
+    pub fn operator_in(&self, replica: &str, environment: &[(&str, &str)]) -> Operator {
         // Free a moment ago, and nobody else asks for ports here.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
         let log = fs::File::create(self.kubeconfig.with_extension(format!("{replica}.log"))).expect("a log");
@@ -54,6 +59,7 @@ impl Passage {
             .args(["--installation", &format!("{}/mainstay", self.system)])
             .args(["--listen", &format!("127.0.0.1:{port}")])
             .env("KUBECONFIG", &self.kubeconfig)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(Stdio::null())
@@ -94,6 +100,16 @@ impl Operator {
     pub fn kill(&self) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         drop(child.kill());
+        drop(child.wait());
+    }
+
+    /// Asks it to end, as a kubelet does, and waits until it has: it gives its lease back.
+    pub fn end(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        // The number of one that has ended already may be another's by now.
+        if matches!(child.try_wait(), Ok(None)) {
+            drop(signal(child.id(), "TERM"));
+        }
         drop(child.wait());
     }
 

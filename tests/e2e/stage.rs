@@ -173,6 +173,30 @@ spec:
         removals(&self.system).into_iter().filter(|(_, at)| *at >= self.begun).collect()
     }
 
+    /// These pods were removed and no others, each once, and each was back before the next one went. They are in the
+    /// order of their names.
+    pub fn removed_one_after_the_other(&self, pods: &[&str]) {
+        let mut removals = self.removals();
+        removals.sort_by_key(|(_, at)| *at);
+        let mut names: Vec<_> = removals.iter().map(|(pod, _)| pod.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, pods, "{removals:?}");
+        for pair in removals.windows(2) {
+            let back = self.ready_at(&pair[0].0);
+            assert!(back <= pair[1].1, "{} was back at {back}: {removals:?}", pair[0].0);
+        }
+    }
+
+    /// When a pod that has a name now became ready (milliseconds since the epoch, whole seconds).
+    fn ready_at(&self, pod: &str) -> i64 {
+        let conditions = get(&["-n", &self.namespace, "pod", pod])["status"]["conditions"].clone();
+        let conditions = conditions.as_array().cloned().unwrap_or_default();
+        let ready = conditions.iter().find(|condition| condition["type"] == "Ready").expect("a condition");
+        let at: jiff::Timestamp =
+            ready["lastTransitionTime"].as_str().unwrap_or_default().parse().expect("a time");
+        at.as_millisecond()
+    }
+
     /// What this stage's operator asked for and may not have: its own RBAC must be enough.
     pub fn forbidden(&self) -> Vec<String> {
         forbidden(&self.system, self.begun)

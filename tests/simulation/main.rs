@@ -205,6 +205,9 @@ fn judge(run: &Run, index: usize, truth: &Truth, wrong: &mut Vec<String>) {
         && long_ill(run)
         && !plan.cut.has(now.saturating_sub(20 * SECOND))
         && !plan.cut.has(now)
+        // Pods that were made anew while nothing was heard of them are judged as others are, from when they are known.
+        && !plan.deaf.has(now.saturating_sub(20 * SECOND))
+        && !plan.deaf.has(now)
     {
         broken("whatever was ill was on one machine");
     }
@@ -297,24 +300,30 @@ fn no_limit_is_exceeded_whatever_happens() {
     let half = runs / 2;
     let side = |seeds: std::ops::Range<u64>| {
         let (mut acts, mut healed, mut ill) = (0, 0, 0);
+        let mut stories = Vec::new();
         for seed in seeds {
             let (run, wrong) = run(seed, None);
-            assert!(wrong.is_empty(), "{}", tell(seed, &run, &wrong));
+            if !wrong.is_empty() {
+                stories.push(tell(seed, &run, &wrong));
+                println!("{}", stories[stories.len() - 1]);
+            }
             acts += run.toy.acts.len();
             healed += usize::from(run.is_over());
             ill += usize::from(run.toy.acts.is_empty());
         }
-        (acts, healed, ill)
+        (acts, healed, ill, stories)
     };
     let (a, b) = std::thread::scope(|scope| {
         let other = scope.spawn(|| side(half..runs));
         (side(0..half), other.join().expect("the other half"))
     });
     let (acts, healed, idle) = (a.0 + b.0, a.1 + b.1, a.2 + b.2);
+    let stories = [a.3, b.3].concat();
     println!(
         "{runs} runs, {acts} restarts, all well in the end in {healed}, nothing done in {idle}; {:.1} s",
         began.elapsed().as_secs_f64()
     );
+    assert!(stories.is_empty(), "{} of {runs} runs: {}", stories.len(), stories[0]);
     assert!(acts as u64 > runs / 2, "hardly anything is ever done: the limits are not tried");
 }
 

@@ -2,7 +2,7 @@
 {{- define "mainstay.namespacedRules" -}}
 - apiGroups: [mainstay.dev]
   resources: [nodehealthpolicies]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 - apiGroups: [mainstay.dev]
   resources: [nodehealthpolicies/status]
   verbs: [patch]
@@ -46,7 +46,7 @@
   verbs: [get]
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, create]
+  verbs: [get, list, create]
 {{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]

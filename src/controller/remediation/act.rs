@@ -2,7 +2,7 @@
 
 use super::Life;
 use crate::{
-    api::{Action, PageAction, RestartMethod},
+    api::{Action, JobAction, PageAction, RestartMethod},
     controller::report,
     effect,
     notify::{Delivery, Notice, Severity, State},
@@ -27,7 +27,7 @@ impl Life<'_> {
         let Action { reroute: _, rejoin: _, restart, job, page } = &self.object.spec.action;
         let outcome = match (self.order.kind, restart, job) {
             (Kind::Restart { .. }, Some(restart), _) => self.restart(restart.method, resource_version).await,
-            (Kind::Job { .. }, _, Some(job)) => self.job(&job.cron_job).await,
+            (Kind::Job { within, .. }, _, Some(job)) => self.job(job, within).await,
             (Kind::Reroute { .. } | Kind::Rejoin { .. }, ..) => self.rotate(resource_version, self.switch).await,
             _ => {
                 let page = page.clone().unwrap_or(PageAction { sinks: Vec::new(), text: String::new() });
@@ -50,11 +50,13 @@ impl Life<'_> {
         self.answered(outcome)
     }
 
-    async fn job(&self, cron_job: &str) -> Outcome {
+    async fn job(&self, job: &JobAction, within: u64) -> Outcome {
         let spec = &self.object.spec;
         let order = effect::JobOrder {
             namespace: self.key.namespace.clone(),
-            cron_job: cron_job.to_owned(),
+            cron_job: job.cron_job.clone(),
+            revision: job.revision.clone(),
+            within,
             name: self.key.name.clone(),
             remediation: self.uid.clone(),
             target: spec.target.pod.clone(),

@@ -118,6 +118,21 @@ fn what_is_ill_on_one_node_alone_is_that_nodes_affair() {
     together(2, 2, 0).is_restarted();
 }
 
+#[test]
+fn what_is_ill_in_one_zone_alone_where_nothing_is_well_is_the_zone_s_affair() {
+    let in_zone = |ill: u32, well: u32, anywhere: u32| {
+        facts().of(9).healthy_others(6).unhealthy(anywhere).with(|given| {
+            (given.fleet.unhealthy_in_zone, given.fleet.well_in_zone) = (ill, well);
+        })
+    };
+    let held = in_zone(3, 0, 3).is_held_by(Guard::Correlated);
+    assert!(held.why.contains("suspect the zone"), "{}", held.why);
+    in_zone(2, 1, 2).is_restarted();
+    in_zone(2, 0, 3).is_restarted();
+    in_zone(0, 0, 2).is_restarted();
+    in_zone(1, 0, 1).is_restarted();
+}
+
 // P02: a selector that suddenly matches ten times more.
 #[test]
 fn a_selector_that_suddenly_matches_far_more_is_looked_at_first() {
@@ -143,7 +158,7 @@ fn a_relayer_waits_while_the_node_behind_it_is_healed() {
 }
 
 #[test]
-fn the_windows_of_a_policy_are_resolved_by_the_wall_clock() {
+fn the_windows_of_a_policy_are_resolved_by_the_clock_of_the_api_server() {
     let schedule = crate::api::policy::Schedule {
         cron: "0 * * * *".into(),
         duration: crate::api::Duration::from_millis(30 * MINUTE),
@@ -157,6 +172,8 @@ fn the_windows_of_a_policy_are_resolved_by_the_wall_clock() {
     assert!(hours.closed.is_some());
     assert_eq!(hours.until, Some(given.now.mono.plus(30 * MINUTE)));
     given.now.wall.0 += i64::try_from(30 * MINUTE).unwrap();
+    assert!(Hours::of(&given.policy, given.now).closed.is_some(), "our own clock may be wrong");
+    given.now.server.0 += i64::try_from(30 * MINUTE).unwrap();
     assert_eq!(Hours::of(&given.policy, given.now), Hours::default());
     assert!(ago(SECOND) < given.now.mono);
 }
