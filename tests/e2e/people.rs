@@ -148,7 +148,7 @@ fn a_job_of_the_owners_is_run_once_and_only_a_node_that_answers_is_healed() {
     assert!(why.contains("BackoffLimitExceeded"), "{why}");
     assert_eq!(ended(&stage, "full-1", "page")["status"]["reason"], "Paged");
     quiet();
-    assert_eq!(journal(&stage, "full-1").len(), 3, "a job and a page, and it stops there");
+    assert_eq!(journal(&stage, "full-1").len(), 2, "a job and a page, and it stops there");
     assert_eq!(jobs(&stage, "broken").len(), 1);
     assert_eq!(sink.alerts().len(), 1, "one page: {:?}", sink.heard("page"));
     assert_eq!(stage.seats(), 0);
