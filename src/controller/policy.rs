@@ -7,7 +7,7 @@ use crate::{
         LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, Phase, policy::NodeHealthPolicyStatus,
     },
     effect::{self, journal, ledger as ledgers},
-    plan::{self, Decision, Guard, Held, Hours, Place, PodFacts, Proposal, Refusal, Step, propose},
+    plan::{self, Decision, Guard, Held, Hours, Live, Place, PodFacts, Proposal, Refusal, Step, Vantage, propose},
     signal::{Mono, Now, Server},
     world::{PolicySnapshot, Round, TargetSnapshot},
 };
@@ -17,6 +17,7 @@ use super::{
     entry::{entry, step_of},
     remediation::Standing,
     report,
+    vantage::Others,
     watch::Key,
 };
 
@@ -100,7 +101,7 @@ async fn decide(
         .filter(|entry| !entry.phase().is_final())
         .map(|entry| entry.spec.target.slot.as_str())
         .collect();
-    let mut decided = Vec::new();
+    let (mut decided, mut others) = (Vec::new(), Others::default());
     let mut again = TICK;
     for target in &snapshot.targets {
         let open = open.contains(target.facts.slot.as_str());
@@ -111,7 +112,7 @@ async fn decide(
             decision = Decision::Refused(refusal);
         }
         if let Decision::Proposed(proposal) = &decision {
-            match begin(ctx, snapshot, target, proposal, &journal, &round, now).await {
+            match begin(ctx, target, proposal, &journal, &round, &mut others, now).await {
                 // The others of this round must see it, though no seat was taken yet.
                 Ok(Begun::Yes(seat)) => round.seat(seat),
                 Ok(Begun::No(refusal)) => decision = Decision::Refused(refusal),
@@ -145,16 +146,22 @@ enum Begun {
 /// a second operator, or this one after a crash, finds it there.
 async fn begin(
     ctx: &Context,
-    snapshot: &PolicySnapshot,
     target: &TargetSnapshot,
     proposal: &Proposal,
     journal: &[Arc<NodeRemediation>],
     round: &Round<'_>,
+    others: &mut Others,
     now: Now,
 ) -> Result<Begun, Undecided> {
+    let snapshot = round.snapshot();
     let policy = &snapshot.policy;
     let mut proposal = proposal.clone();
     if proposal.step != Step::Page {
+        let vantage = if target.facts.verdict.is_a_silence() {
+            others.say(ctx, &policy.id.uid, &target.facts.uid).await
+        } else {
+            Vantage::Unread
+        };
         let live = effect::read_live(
             &ctx.clients.actuator,
             &policy.id.namespace,
@@ -168,6 +175,7 @@ async fn begin(
             &|pod| ctx.is_protected(pod),
         )
         .await?;
+        let live = Live { vantage, ..live };
         match propose(&round.facts(target, &live)) {
             Decision::Proposed(again) => proposal = again,
             Decision::Refused(refusal) => return Ok(Begun::No(refusal)),

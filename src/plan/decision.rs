@@ -104,10 +104,11 @@ fn first_held(results: &[GuardResult]) -> Option<(Guard, Held)> {
     results.iter().find_map(|result| Some((result.guard, result.held.clone()?)))
 }
 
-/// Whether a person must hear that a restart or a job is held back: by a guard that will not let go by itself, for longer
+/// Whether a person must hear that a step on a pod is held back: by a guard that will not let go by itself, for longer
 /// than it may take. Once in an incident; the step stays due.
 fn held_for_too_long(facts: &Facts<'_>, step: Step, guard: Guard) -> bool {
-    let Some(patience) = facts.policy.patience().filter(|_| matches!(step, Step::Restart | Step::Job)) else {
+    let acts = matches!(step, Step::Reroute | Step::Restart | Step::Job);
+    let Some(patience) = facts.policy.patience().filter(|_| acts) else {
         return false;
     };
     let waited = facts.now.mono.since(facts.breach_since());

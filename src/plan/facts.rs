@@ -9,7 +9,7 @@ use crate::{
     signal::{Mono, Now, Server},
 };
 
-use super::budget::Spending;
+use super::{budget::Spending, vantage::Vantage};
 
 /// What one decision about one target rests on.
 #[derive(Clone, Debug)]
@@ -171,6 +171,9 @@ pub struct Live {
     /// The `CronJob` of the ladder's job.
     #[serde(default)]
     pub cron_job: CronJobFacts,
+    /// The other replicas.
+    #[serde(default)]
+    pub vantage: Vantage,
 }
 
 /// The `CronJob` of the ladder's job.

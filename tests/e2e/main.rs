@@ -23,4 +23,5 @@ mod leaders;
 mod life;
 mod limits;
 mod reroute;
+mod vantage;
 mod workloads;

@@ -2,8 +2,9 @@
 
 use super::Life;
 use crate::{
+    controller::vantage::Others,
     effect::{self, approvals, ledger as ledgers},
-    plan::{self, Approval, Asked, Facts, Guard, GuardResult, Hours, PodFacts, all, ledger},
+    plan::{self, Approval, Asked, Facts, Guard, GuardResult, Hours, Live, PodFacts, Vantage, all, ledger},
     remedy::Event,
     world::Round,
 };
@@ -18,6 +19,12 @@ impl Life<'_> {
             Ok(record) => ledger::release(&record, &self.claim(), false, false),
             Err(error) => return Event::Failed(error.to_string()),
         };
+        // Whatever it is about: the last word on whether it is a silence comes with the snapshot below.
+        let vantage = if plan::guards_of(self.step()).contains(&Guard::Unconfirmed) {
+            Others::default().say(ctx, &spec.policy.uid, &spec.target.uid).await
+        } else {
+            Vantage::Unread
+        };
         let live = effect::read_live(
             &ctx.clients.actuator,
             &self.key.namespace,
@@ -29,7 +36,7 @@ impl Life<'_> {
         )
         .await;
         let live = match live {
-            Ok(live) => live,
+            Ok(live) => Live { vantage, ..live },
             Err(error) => return Event::Failed(error.to_string()),
         };
         let now = ctx.now();
