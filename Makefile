@@ -56,7 +56,7 @@ control-plane: launcher ## The real API server: the definitions, and every refus
 	$(CLUSTER) build
 	mkdir -p $(CACHE)/assets
 	ln -sf $$(command -v etcd) $$(dirname $$($(CLUSTER) tool kubectl))/kube-apiserver $(CACHE)/assets/
-	KUBEBUILDER_ASSETS=$(CACHE)/assets $(CARGO) test --quiet --test control_plane -- --include-ignored
+	HELM=$$($(CLUSTER) tool helm) KUBEBUILDER_ASSETS=$(CACHE)/assets $(CARGO) test --quiet --test control_plane -- --include-ignored
 
 e2e: ready ## The installed chart on the local cluster with real chains.
 	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) --skip killed_at_every_step

@@ -28,8 +28,11 @@ pub struct RemediationApprovalSpec {
     /// What is approved. Its target, step, rules and policy are part of it and never change.
     pub remediation: ApprovedRemediation,
     /// Who approves: the user who creates this object. Admission control holds everybody to it.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 512))]
     pub approver: String,
+    /// Whether this is a no: it is not done, whoever else approves, and not asked about again for an hour.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reject: bool,
     /// Why, for whoever reads it later.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 1024))]

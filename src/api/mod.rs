@@ -23,7 +23,7 @@ pub use network::{
 };
 pub use policy::{NodeHealthPolicy, NodeHealthPolicySpec};
 pub use remediation::{
-    Action, JobAction, NodeRemediation, NodeRemediationSpec, NodeRemediationStatus, PageAction, Phase,
+    Action, JobAction, MAINSTAY, NodeRemediation, NodeRemediationSpec, NodeRemediationStatus, PageAction, Phase,
     PolicyIdentity, RestartAction, RestartMethod, RotationAction, TargetIdentity, Transition,
 };
 pub use threshold::{HealthyShare, Threshold, ThresholdError};
@@ -41,7 +41,8 @@ pub const FINALIZER: &str = "mainstay.dev/remediation";
 pub const IGNORE: &str = "mainstay.dev/ignore";
 
 /// Label by which Services choose the pods that are to serve: `"true"` in the pod template, `"false"` on a pod that Mainstay
-/// took out of rotation. Without Mainstay every pod is in, so it fails open.
+/// took out of rotation. Without Mainstay every pod is in, so it fails open. Also the type of the condition behind the readiness
+/// gate of pods that take part by that instead: what is not `True` is out, so it fails closed.
 pub const IN_ROTATION: &str = "mainstay.dev/in-rotation";
 
 /// Annotation on a pod whose rotation label Mainstay has changed: uid of the policy on whose behalf.

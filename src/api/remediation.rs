@@ -31,7 +31,7 @@ use super::Duration;
 #[x_kube(validation = Rule::new("self == oldSelf").message("a remediation is a journal entry: write a new one instead of changing this"))]
 pub struct NodeRemediationSpec {
     /// The network that the target belongs to.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub network: String,
     /// The policy on whose behalf.
     pub policy: PolicyIdentity,
@@ -39,7 +39,7 @@ pub struct NodeRemediationSpec {
     pub target: TargetIdentity,
     /// What is to be done.
     pub action: Action,
-    /// Number of this attempt on the slot; only rises.
+    /// Number of this attempt on the slot; only rises. Of a person's request it says nothing: write 1.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub attempt: i32,
     /// When the breach began (milliseconds since the epoch, API server's clock).
@@ -56,9 +56,10 @@ pub struct NodeRemediationSpec {
     #[serde(default)]
     #[schemars(length(max = 16_384))]
     pub decision: String,
-    /// Who asked: `mainstay`, or a person's own words. A person's request bypasses the mode, never a guard.
+    /// Who asked: `mainstay`, or the name of the user who wrote this. A person's request bypasses the mode, never a guard; it
+    /// is what the policy's ladder says of the step, and nothing else.
     #[serde(default = "requested_by_mainstay")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 512))]
     pub requested_by: String,
 }
 
@@ -67,7 +68,7 @@ pub struct NodeRemediationSpec {
 #[serde(rename_all = "camelCase")]
 pub struct PolicyIdentity {
     /// Its name; it lives in the namespace of the remediation.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
     /// Its uid.
     #[schemars(length(min = 1, max = 36))]
@@ -82,10 +83,10 @@ pub struct PolicyIdentity {
 #[serde(rename_all = "camelCase")]
 pub struct TargetIdentity {
     /// The place the pod fills, across restarts: `StatefulSet` pod name, else its owning workload.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub slot: String,
     /// The pod's name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub pod: String,
     /// The pod's uid: no other pod is ever touched.
     #[schemars(length(min = 1, max = 36))]
@@ -97,7 +98,7 @@ pub struct TargetIdentity {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.reroute), has(self.rejoin), has(self.restart), has(self.job), has(self.page)].filter(x, x).size() == 1").message("exactly one of reroute, rejoin, restart, job and page"))]
 pub struct Action {
-    /// Take the pod out of the Services that choose by the rotation label.
+    /// Take the pod out of the Services that it takes part in, by its label or its readiness gate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reroute: Option<RotationAction>,
     /// Put it back.
@@ -118,7 +119,7 @@ pub struct Action {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RotationAction {
-    /// From the label to endpoints that agree with it.
+    /// From the turn to endpoints that agree with it.
     pub within: Duration,
 }
 
@@ -141,6 +142,10 @@ pub struct JobAction {
     /// Name of the suspended `CronJob` whose template is run.
     #[schemars(length(min = 1, max = 52), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub cron_job: String,
+    /// Uid and generation of the `CronJob`, as `UID/GENERATION`: one that has changed since is not run.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub revision: String,
     /// From the creation of the job to a healthy target.
     pub within: Duration,
     /// How long the target must have been healthy without a break, once the job is complete.
@@ -248,6 +253,17 @@ impl Phase {
     }
 }
 
+/// Who asks, when nobody did.
+pub const MAINSTAY: &str = "mainstay";
+
 fn requested_by_mainstay() -> String {
-    "mainstay".into()
+    MAINSTAY.into()
+}
+
+impl NodeRemediationSpec {
+    /// Whether a person asked for it.
+    #[must_use]
+    pub fn by_hand(&self) -> bool {
+        self.requested_by != MAINSTAY
+    }
 }

@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 use super::{CliError, block_on, print};
 use crate::{
     api::{
-        ApprovedRemediation, GROUP, NodeRemediation, Phase, RemediationApproval, RemediationApprovalSpec, VERSION,
+        ApprovedRemediation, GROUP, JobAction, NodeRemediation, Phase, RemediationApproval,
+        RemediationApprovalSpec, RestartAction, VERSION,
     },
     controller::entry::step_of,
     plan::record::Record,
@@ -30,6 +31,9 @@ pub struct Args {
     /// Why, for whoever reads it later
     #[arg(long, default_value = "")]
     comment: String,
+    /// Say no: it is not done, and not asked about again for an hour
+    #[arg(long)]
+    reject: bool,
     /// Only show what would be approved
     #[arg(long)]
     show: bool,
@@ -44,6 +48,9 @@ pub enum ApproveError {
     /// The cluster refused or did not answer.
     #[error("failed to reach the cluster: {0}")]
     Api(#[from] kube::Error),
+    /// The cluster does not let this user.
+    #[error("{0}")]
+    Refused(String),
     /// It waits for nobody.
     #[error("{0} waits for no approval: it is {1}")]
     NotAsked(String, String),
@@ -71,36 +78,52 @@ async fn approve(args: &Args) -> Result<String, ApproveError> {
     if args.show {
         return Ok(what);
     }
-    let me = Api::<SelfSubjectReview>::all(client.clone());
-    let me = me.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
-    let me = me.status.and_then(|status| status.user_info?.username).ok_or(ApproveError::Nobody)?;
-    let word = word(&object, &me, &args.comment)?;
+    let me = who_am_i(&client).await?.ok_or(ApproveError::Nobody)?;
+    let word = word(&object, &me, args.reject, &args.comment)?;
     let approvals: Api<RemediationApproval> = Api::namespaced(client, &namespace);
     let given = match approvals.create(&PostParams::default(), &word).await {
+        Ok(_) if args.reject => "rejected",
         Ok(_) => "approved",
-        Err(kube::Error::Api(status)) if status.is_already_exists() => "approved already",
+        Err(kube::Error::Api(status)) if status.is_already_exists() => "said so already",
+        Err(kube::Error::Api(status)) if status.is_forbidden() => {
+            return Err(ApproveError::Refused(status.message));
+        }
         Err(error) => return Err(error.into()),
     };
-    Ok(format!("{what}{given} as {me}; void after 15 minutes, or when the policy or what fires has changed\n"))
+    let until =
+        if args.reject { "" } else { "; void after 15 minutes, or when the policy or what fires has changed" };
+    Ok(format!("{what}{given} as {me}{until}\n"))
+}
+
+/// Who asks, as the cluster knows them.
+pub(super) async fn who_am_i(client: &Client) -> Result<Option<String>, kube::Error> {
+    let reviews = Api::<SelfSubjectReview>::all(client.clone());
+    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
+    Ok(review.status.and_then(|status| status.user_info?.username))
 }
 
 /// The approval of a remediation by somebody. Its name says both, so that nobody approves twice; it goes when the
 /// remediation goes.
-fn word(object: &NodeRemediation, approver: &str, comment: &str) -> Result<RemediationApproval, ApproveError> {
+fn word(
+    object: &NodeRemediation,
+    approver: &str,
+    reject: bool,
+    comment: &str,
+) -> Result<RemediationApproval, ApproveError> {
     let (spec, meta) = (&object.spec, &object.metadata);
     let name = meta.name.clone().unwrap_or_default();
     let status = object.status.clone().unwrap_or_default();
     if status.phase != Phase::AwaitingApproval {
         return Err(ApproveError::NotAsked(name, format!("{:?} {}", status.phase, status.reason)));
     }
-    if spec.requested_by == approver {
+    if spec.requested_by == approver && !reject {
         return Err(ApproveError::OwnRequest(approver.to_owned()));
     }
     let uid = meta.uid.clone().unwrap_or_default();
     let who = format!("{:x}", Sha256::digest(approver));
     Ok(RemediationApproval {
         metadata: ObjectMeta {
-            name: Some(format!("{name}.{}", &who[..10])),
+            name: Some(format!("{name}.{}{}", if reject { "no-" } else { "" }, &who[..10])),
             owner_references: Some(vec![OwnerReference {
                 api_version: format!("{GROUP}/{VERSION}"),
                 kind: "NodeRemediation".into(),
@@ -114,6 +137,7 @@ fn word(object: &NodeRemediation, approver: &str, comment: &str) -> Result<Remed
         spec: RemediationApprovalSpec {
             remediation: ApprovedRemediation { name, uid },
             approver: approver.to_owned(),
+            reject,
             comment: comment.to_owned(),
         },
     })
@@ -133,8 +157,12 @@ fn describe(object: &NodeRemediation) -> String {
         status.phase,
         status.message
     );
-    if let Some(job) = &spec.action.job {
-        let _ = writeln!(text, "  CronJob {} is run once", job.cron_job);
+    let action = &spec.action;
+    if let Some(RestartAction { method, within, .. }) = &action.restart {
+        let _ = writeln!(text, "  by {method:?}, healthy again within {within}; network {}", spec.network);
+    }
+    if let Some(JobAction { cron_job, revision, within, .. }) = &action.job {
+        let _ = writeln!(text, "  CronJob {cron_job} ({revision}) is run once, for {within} at most");
     }
     let record: Option<Record> = serde_json::from_str(&spec.decision).ok();
     for finding in record.iter().flat_map(|record| record.target.verdict.firing()) {
@@ -167,11 +195,11 @@ mod tests {
     #[test]
     fn a_word_names_what_it_is_about_and_goes_with_it() {
         let (ann, ben) = (
-            word(&waiting("AwaitingApproval"), "ann", "seen").unwrap(),
-            word(&waiting("AwaitingApproval"), "ben", "").unwrap(),
+            word(&waiting("AwaitingApproval"), "ann", false, "seen").unwrap(),
+            word(&waiting("AwaitingApproval"), "ben", false, "").unwrap(),
         );
         assert_ne!(ann.metadata.name, ben.metadata.name);
-        assert_eq!(ann.metadata.name, word(&waiting("AwaitingApproval"), "ann", "").unwrap().metadata.name);
+        assert_eq!(ann.metadata.name, word(&waiting("AwaitingApproval"), "ann", false, "").unwrap().metadata.name);
         assert_eq!((ann.spec.approver.as_str(), ann.spec.remediation.uid.as_str()), ("ann", "r1"));
         assert_eq!(ann.metadata.owner_references.unwrap()[0].uid, "r1");
         assert!(ann.metadata.name.unwrap().len() <= 253);
@@ -179,9 +207,9 @@ mod tests {
 
     #[test]
     fn nobody_approves_their_own_request_or_what_does_not_wait() {
-        let own = word(&waiting("AwaitingApproval"), "carol", "").unwrap_err();
+        let own = word(&waiting("AwaitingApproval"), "carol", false, "").unwrap_err();
         assert!(own.to_string().contains("somebody else"), "{own}");
-        let late = word(&waiting("Withdrawn"), "ann", "").unwrap_err();
+        let late = word(&waiting("Withdrawn"), "ann", false, "").unwrap_err();
         assert_eq!(late.to_string(), "gaia-1-x waits for no approval: it is Withdrawn Approval");
     }
 
@@ -189,6 +217,6 @@ mod tests {
     fn it_says_what_would_be_done() {
         let text = describe(&waiting("AwaitingApproval"));
         assert!(text.starts_with("job of pod gaia-1 (attempt 1), for policy hub-rpc, asked by carol\n"), "{text}");
-        assert!(text.contains("CronJob resync is run once"), "{text}");
+        assert!(text.contains("CronJob resync () is run once"), "{text}");
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: one file per command. Exit code 0: fine; 1: findings; 2: wrong usage, or something unreadable.
 
 mod approve;
+mod ask;
 pub mod check;
 pub mod crds;
 pub mod explain;
@@ -38,6 +39,8 @@ enum Command {
     Explain(explain::Args),
     /// Approve a step that waits for people (mode Approve), with your own name
     Approve(approve::Args),
+    /// Ask for one step on one target, whatever the mode of its policy; its guards hold all the same
+    Ask(ask::Args),
     /// Make a decision of the journal once more, offline
     Replay(replay::Args),
     /// See what a policy would have done, on telemetry that was recorded or that is made up
@@ -90,6 +93,9 @@ pub enum CliError {
     /// A policy of the cluster could not be explained.
     #[error(transparent)]
     Live(#[from] explain::LiveError),
+    /// Nothing was asked.
+    #[error(transparent)]
+    Ask(#[from] ask::AskError),
     /// Nothing was approved.
     #[error(transparent)]
     Approve(#[from] approve::ApproveError),
@@ -112,6 +118,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Ask(args) => ask::run(&args),
         Command::Approve(args) => approve::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),

@@ -106,7 +106,10 @@ async fn end(client: &Client, mut object: NodeRemediation, now: Server) -> Resul
         let phase = object.status.as_ref().map(|status| status.phase).unwrap_or_default();
         if !phase.is_final() {
             let entry = Entry {
-                phase: if phase == Phase::Pending { Phase::Withdrawn } else { Phase::Failed },
+                phase: match phase {
+                    Phase::Pending | Phase::AwaitingApproval => Phase::Withdrawn,
+                    _ => Phase::Failed,
+                },
                 reason: "Uninstalled".into(),
                 message: "Mainstay was uninstalled; what was asked of the cluster goes on without it".into(),
                 deadline: None,

@@ -1,8 +1,11 @@
 //! What every reconcile is given.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::{
@@ -46,6 +49,14 @@ pub struct Queues {
     pub remediations: Arc<Queue<Key>>,
     /// Networks, by name.
     pub networks: Arc<Queue<String>>,
+    /// Pods that wait at their readiness gate.
+    pub gates: Arc<Queue<Key>>,
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        Self { policies: Queue::new(), remediations: Queue::new(), networks: Queue::new(), gates: Queue::new() }
+    }
 }
 
 /// What every reconcile is given.
@@ -88,10 +99,12 @@ pub struct Context {
     pub pod: String,
     /// The emergency stop.
     pub stop: StopRef,
-    /// Whether the cluster's CRDs are at least as new as this build.
-    pub schema_current: AtomicBool,
-    /// Whether the cluster holds everybody who approves something to their own name.
-    pub approvals_guarded: AtomicBool,
+    /// Name of the admission policy that holds everybody who approves something to their own name.
+    pub guard: String,
+    /// Pods whose owners were told that their readiness gate could not be opened.
+    pub left_unready: Mutex<BTreeSet<Key>>,
+    /// What was found out meanwhile.
+    pub known: Known,
 }
 
 impl Stores {
@@ -107,11 +120,39 @@ impl Stores {
     }
 }
 
+/// What a process has found out about the cluster meanwhile.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Whether the cluster's CRDs are at least as new as this build.
+    pub schema_current: AtomicBool,
+    /// Networks that belong to another installation.
+    pub foreign: Mutex<BTreeSet<String>>,
+    /// Questions that people were told of by this process (uids of remediations).
+    pub asked: Mutex<BTreeSet<String>>,
+    /// Whether the cluster holds everybody who approves something to their own name.
+    pub approvals_guarded: AtomicBool,
+}
+
 impl Context {
     /// Now, on all three clocks. Before the API server was heard, its clock is taken to be ours.
     pub fn now(&self) -> Now {
         let (mono, wall) = (self.clock.mono(), self.clock.wall());
         Now { mono, wall, server: self.server.now(mono).unwrap_or(Server(wall.0)) }
+    }
+
+    /// Whether a network is known to belong to another installation: what is done there is not ours to carry out.
+    pub fn is_foreign(&self, network: &str) -> bool {
+        self.known.foreign.lock().unwrap_or_else(PoisonError::into_inner).contains(network)
+    }
+
+    /// Remembers whose a network is.
+    pub fn set_foreign(&self, network: &str, foreign: bool) {
+        let mut known = self.known.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        if foreign {
+            known.insert(network.to_owned());
+        } else {
+            known.remove(network);
+        }
     }
 
     /// Whether this replica leads, right now.
@@ -126,7 +167,7 @@ impl Context {
             let journal = self.stores.remediations.list();
             let heals = |entry: &Arc<NodeRemediation>, network: &str| {
                 entry.spec.network == network
-                    && entry.spec.action.restart.is_some()
+                    && (entry.spec.action.restart.is_some() || entry.spec.action.job.is_some())
                     && matches!(entry.phase(), Phase::Acting | Phase::Verifying)
             };
             for joined in snapshot.targets.iter_mut().flat_map(|target| &mut target.joined) {
@@ -151,8 +192,8 @@ impl Context {
     pub fn own_facts(&self) -> OwnFacts {
         OwnFacts {
             cache_age: self.cache_age.age("pods", self.clock.mono()).unwrap_or(u64::MAX),
-            schema_current: self.schema_current.load(Ordering::Relaxed),
-            approvals_guarded: self.approvals_guarded.load(Ordering::Relaxed),
+            schema_current: self.known.schema_current.load(Ordering::Relaxed),
+            approvals_guarded: self.known.approvals_guarded.load(Ordering::Relaxed),
         }
     }
 

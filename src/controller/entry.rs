@@ -5,10 +5,11 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     api::{
-        Action, Duration, JobAction, NodeRemediation, NodeRemediationSpec, PageAction, PolicyIdentity,
+        Action, Duration, JobAction, MAINSTAY, NodeRemediation, NodeRemediationSpec, PageAction, PolicyIdentity,
         RestartAction, RotationAction, TargetIdentity,
     },
-    plan::{ENDPOINTS, Proposal, Step},
+    plan::{ENDPOINTS, Proposal, Step, TargetFacts},
+    policy::Policy,
     remedy::Kind,
     signal::{Mono, Now},
 };
@@ -19,44 +20,24 @@ use crate::world::{PolicySnapshot, TargetSnapshot};
 const LONGEST_NAME: usize = 63;
 const HASH: usize = 10;
 
-/// The journal entry of an attempt. A second operator that decides the same writes the same name.
+/// The journal entry of an attempt. A second operator that decides the same writes the same name. `revision`: the
+/// `CronJob` of a job, as it was found.
 #[must_use]
 pub fn entry(
     snapshot: &PolicySnapshot,
     target: &TargetSnapshot,
     proposal: &Proposal,
+    revision: &str,
     attempt: i32,
     now: Now,
 ) -> NodeRemediation {
     let policy = &snapshot.policy;
-    let endpoints = RotationAction { within: Duration::from_millis(ENDPOINTS) };
-    let nothing = Action { reroute: None, rejoin: None, restart: None, job: None, page: None };
-    let action = match (proposal.step, policy.ladder.restart, &policy.ladder.job) {
-        (Step::Reroute, ..) => Action { reroute: Some(endpoints), ..nothing },
-        (Step::Rejoin, ..) => Action { rejoin: Some(endpoints), ..nothing },
-        (Step::Restart, Some(step), _) => Action {
-            restart: Some(RestartAction {
-                method: step.method,
-                within: Duration::from_millis(step.within),
-                clear: Duration::from_millis(policy.clear_for()),
-            }),
-            ..nothing
-        },
-        (Step::Job, _, Some(step)) => Action {
-            job: Some(JobAction {
-                cron_job: step.cron_job.clone(),
-                within: Duration::from_millis(step.within),
-                clear: Duration::from_millis(policy.clear_for()),
-            }),
-            ..nothing
-        },
-        (Step::Restart | Step::Job | Step::Failover | Step::Page, ..) => Action {
-            page: Some(PageAction {
-                sinks: policy.sinks.clone(),
-                text: format!("{}: {}", target.facts.pod, proposal.evidence),
-            }),
-            ..nothing
-        },
+    let page = || Action {
+        page: Some(PageAction {
+            sinks: policy.sinks.clone(),
+            text: format!("{}: {}", target.facts.pod, proposal.evidence),
+        }),
+        ..NOTHING
     };
     let verdict = &target.facts.verdict;
     let server_of = |at: Mono| now.server.0 - i64::try_from(now.mono.since(at)).unwrap_or(0);
@@ -70,19 +51,86 @@ pub fn entry(
             generation: policy.generation,
         },
         target: TargetIdentity { slot: facts.slot.clone(), pod: facts.pod.clone(), uid: facts.uid.clone() },
-        action,
+        action: action(policy, proposal.step, revision).unwrap_or_else(page),
         attempt,
         breach_at: server_of(breach),
         detected_at: server_of(verdict.since),
         rules: proposal.rules.clone(),
         decision: proposal.record.clone(),
-        requested_by: "mainstay".into(),
+        requested_by: MAINSTAY.into(),
     };
     let name = name(&policy.id.uid, &facts.slot, &facts.uid, attempt);
     let mut object = NodeRemediation::new(&name, spec);
     object.metadata.namespace = Some(policy.id.namespace.clone());
     object.labels_mut().insert("mainstay.dev/policy".into(), label(&policy.id.name));
     object
+}
+
+const NOTHING: Action = Action { reroute: None, rejoin: None, restart: None, job: None, page: None };
+
+/// What a step is under a policy; `None` for one that its ladder does not have, and for a page.
+#[must_use]
+pub fn action(policy: &Policy, step: Step, revision: &str) -> Option<Action> {
+    let ladder = &policy.ladder;
+    let (millis, clear) = (Duration::from_millis, Duration::from_millis(policy.clear_for()));
+    let endpoints = || Some(RotationAction { within: millis(ENDPOINTS) });
+    let action = match step {
+        Step::Reroute => Action { reroute: ladder.reroute.and_then(|_| endpoints()), ..NOTHING },
+        Step::Rejoin => Action { rejoin: ladder.reroute.and_then(|_| endpoints()), ..NOTHING },
+        Step::Restart => Action {
+            restart: ladder.restart.map(|step| RestartAction {
+                method: step.method,
+                within: millis(step.within),
+                clear,
+            }),
+            ..NOTHING
+        },
+        Step::Job => Action {
+            job: ladder.job.as_ref().map(|step| JobAction {
+                cron_job: step.cron_job.clone(),
+                revision: revision.to_owned(),
+                within: millis(step.within),
+                clear,
+            }),
+            ..NOTHING
+        },
+        Step::Failover | Step::Page => NOTHING,
+    };
+    (action != NOTHING).then_some(action)
+}
+
+/// Why an entry is not to be carried out, whatever the guards say: it is not about the target that it names, or a person
+/// asks for something else than the policy's ladder says of that step. Limits rest on the ledger of the policy's network
+/// and on the slot; nobody chooses other ones.
+#[must_use]
+pub fn unlawful(spec: &NodeRemediationSpec, policy: &Policy, target: &TargetFacts) -> Option<String> {
+    let wrong = |what: &str, is: &str, not: &str| Some(format!("{what} is {is}, and not {not}"));
+    if spec.network != policy.network {
+        return wrong("the policy's network", &policy.network, &spec.network);
+    }
+    if (&spec.target.slot, &spec.target.pod) != (&target.slot, &target.pod) {
+        return wrong("the pod's slot", &target.slot, &spec.target.slot);
+    }
+    if !spec.by_hand() {
+        return None;
+    }
+    if spec.policy.generation != policy.generation {
+        return wrong(
+            "the policy's generation",
+            &policy.generation.to_string(),
+            &spec.policy.generation.to_string(),
+        );
+    }
+    let step = step_of(&spec.action);
+    if matches!(step, Step::Rejoin | Step::Page) {
+        return Some(format!("{} is nothing to be asked for by hand", step.name()));
+    }
+    let revision = spec.action.job.as_ref().map_or("", |job| &job.revision);
+    match action(policy, step, revision) {
+        Some(action) if action == spec.action => None,
+        Some(_) => Some(format!("the policy's ladder says something else of {}: see mainstay ask", step.name())),
+        None => Some(format!("the policy's ladder has no {}", step.name())),
+    }
 }
 
 /// The step that an action is.

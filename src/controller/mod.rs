@@ -5,6 +5,7 @@ mod asks;
 pub mod clients;
 pub mod context;
 pub mod entry;
+mod gate;
 mod network;
 pub mod observe;
 mod policy;

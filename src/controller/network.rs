@@ -39,9 +39,13 @@ pub async fn reconcile(ctx: Arc<Context>, name: String) -> Option<u64> {
     }
     let claim = |record: &_| ownership::claim(record, &ctx.installation, now.server);
     let record = match ledgers::swap(&ctx.clients.actuator, &name, claim).await {
-        Ok(record) => record,
+        Ok(record) => {
+            ctx.set_foreign(&name, false);
+            record
+        }
         // Its owner tells of it. Two that wrote one status would do nothing else any more.
         Err(ledgers::SwapError::Refused(why)) => {
+            ctx.set_foreign(&name, true);
             tracing::debug!(network = name, why, "left alone");
             return Some(TICK);
         }
@@ -66,7 +70,8 @@ async fn reclaim(ctx: &Context, network: &str, record: &crate::api::NetworkLedge
     let ended = |held_by: &RemediationRef| {
         let known = ctx.stores.remediations.get(&held_by.namespace, &held_by.name);
         // One that still has its finalizer has somebody who will give the seat back.
-        known.is_some_and(|known| {
+        // One that is not known is gone, or so new that a live look will find it.
+        known.is_none_or(|known| {
             let same = known.metadata.uid.as_ref() == Some(&held_by.uid);
             same && known.phase().is_final() && !journal::is_held(&known)
         })
@@ -76,8 +81,12 @@ async fn reclaim(ctx: &Context, network: &str, record: &crate::api::NetworkLedge
         let mut acted_at = None;
         let end = match journal::get(&ctx.clients.actuator, &held_by.namespace, &held_by.name).await {
             Ok(Some(live)) if live.metadata.uid.as_ref() == Some(&held_by.uid) => match live.phase() {
-                Phase::Pending | Phase::Acting | Phase::Verifying => continue,
-                phase => {
+                Phase::Pending | Phase::AwaitingApproval | Phase::Acting | Phase::Verifying => continue,
+                phase @ (Phase::Succeeded
+                | Phase::Failed
+                | Phase::Superseded
+                | Phase::Withdrawn
+                | Phase::DryRun) => {
                     let status = live.status.unwrap_or_default();
                     acted_at = status.acted_at.map(Server);
                     End::of(phase, &status.reason, status.acted_at)

@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer};
 use super::watch::Kind;
 use crate::telemetry::kubernetes::{Ending, fatal};
 use crate::{
-    api::{IGNORE, ROTATED_AT, ROTATED_BY},
+    api::{IGNORE, IN_ROTATION, ROTATED_AT, ROTATED_BY},
     signal::Server,
-    world::PodView,
+    world::{Gate, PodView, gate},
 };
 
 mod raw;
@@ -50,13 +50,15 @@ impl From<raw::Pod> for PodView {
         let says_ignore = |map: &BTreeMap<String, String>| map.get(IGNORE).is_some_and(|value| value == "true");
         let ports = ports(&spec);
         let grace = metadata.deletion_grace_period_seconds.or(spec.termination_grace_period_seconds);
-        let ready =
-            status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        let gate = declared_gate(&spec, &status);
+        let (rotated_by, rotated_at) = last_turned(&metadata, gate, &status).unzip();
+        let ready = ready(&spec, gate, &status);
         let (last_exit, fatal) = last_exit(&status);
         Self {
             ignored: says_ignore(&metadata.labels) || says_ignore(&metadata.annotations),
-            rotated_by: metadata.annotations.get(ROTATED_BY).map(|by| bounded(by)).unwrap_or_default(),
-            rotated_at: metadata.annotations.get(ROTATED_AT).and_then(|at| at.parse().ok()).map(Server),
+            gate,
+            rotated_by: rotated_by.unwrap_or_default(),
+            rotated_at: rotated_at.flatten(),
             owner: metadata.owner_references.into_iter().find_map(raw::OwnerReference::workload),
             namespace: metadata.namespace,
             name: metadata.name,
@@ -79,6 +81,38 @@ impl From<raw::Pod> for PodView {
             phase: status.phase,
         }
     }
+}
+
+/// What our readiness gate says, if the pod declares it. Without the gate the condition means nothing.
+fn declared_gate(spec: &raw::Spec, status: &raw::Status) -> Option<Gate> {
+    let declares = spec.readiness_gates.iter().any(|gate| gate.condition_type == IN_ROTATION);
+    declares.then(|| Gate::of(status.condition(IN_ROTATION).map(|condition| condition.status.as_str())))
+}
+
+/// Who last turned the switch by which the pod takes part, and when: beside a label it stands in annotations, behind a gate
+/// in the condition itself.
+fn last_turned(
+    metadata: &raw::Metadata,
+    gate: Option<Gate>,
+    status: &raw::Status,
+) -> Option<(String, Option<Server>)> {
+    if gate.is_some() && !metadata.labels.contains_key(IN_ROTATION) {
+        let condition = status.condition(IN_ROTATION)?;
+        let (by, at) = gate::teller(&condition.reason, &condition.message)?;
+        return Some((bounded(&by), Some(at)));
+    }
+    let at = metadata.annotations.get(ROTATED_AT).and_then(|at| at.parse().ok()).map(Server);
+    Some((metadata.annotations.get(ROTATED_BY).map(|by| bounded(by)).unwrap_or_default(), at))
+}
+
+/// Whether the kubelet says that the pod is ready. While our own gate is not open it cannot: then it is ready if nothing
+/// else is in its way.
+fn ready(spec: &raw::Spec, gate: Option<Gate>, status: &raw::Status) -> bool {
+    if gate.is_none_or(|gate| gate == Gate::Open) {
+        return status.says("Ready");
+    }
+    let mut others = spec.readiness_gates.iter().map(|gate| &gate.condition_type).filter(|of| *of != IN_ROTATION);
+    status.says("ContainersReady") && others.all(|of| status.says(of))
 }
 
 fn ports(spec: &raw::Spec) -> Vec<(Option<String>, u16)> {

@@ -7,7 +7,11 @@ use crate::{
         LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, Phase, policy::NodeHealthPolicyStatus,
     },
     effect::{self, journal, ledger as ledgers},
-    plan::{self, Decision, Guard, Held, Hours, Live, Place, PodFacts, Proposal, Refusal, Step, Vantage, propose},
+    plan::{
+        self, CronJobFacts, Decision, Guard, Held, Hours, Live, Place, PodFacts, Proposal, Refusal, Step, Vantage,
+        propose,
+    },
+    remedy::REJECTED,
     signal::{Mono, Now, Server},
     world::{PolicySnapshot, Round, TargetSnapshot},
 };
@@ -28,6 +32,8 @@ const SOON: u64 = 2_000;
 /// Rest after an attempt on the same pod was withdrawn, doubled with each, and at most this (milliseconds).
 const WITHDRAWN: u64 = 15_000;
 const WITHDRAWN_AT_MOST: u64 = 600_000;
+/// Rest after somebody has said no (milliseconds).
+const REST_AFTER_NO: u64 = 3_600_000;
 
 /// Nothing could be decided, because something could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +52,8 @@ pub struct Decided<'a> {
     pub decision: Decision,
     /// Whether a remediation is under way on its slot.
     pub acting: bool,
+    /// Whether that waits for people to approve it.
+    pub asked: bool,
 }
 
 /// Looks at one policy. Returns when it wants to be looked at again (milliseconds).
@@ -59,12 +67,15 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
         report::unreadable_policy(&ctx, &invalid, now).await;
         return Some(TICK);
     };
-    let snapshot = ctx.snapshot(&key, now);
-    let Some(snapshot) = snapshot else {
+    let Some(mut snapshot) = ctx.snapshot(&key, now) else {
         report::invalid(&ctx, &object, now).await;
         return Some(TICK);
     };
-    match decide(&ctx, &snapshot, now).await {
+    let journal = journal_of(&ctx, &snapshot);
+    for target in &mut snapshot.targets {
+        target.facts.stopped = stopped(&journal, target);
+    }
+    match decide(&ctx, &snapshot, &journal, now).await {
         Ok((status, again)) => {
             report::policy(&ctx, &object, &snapshot, status, now).await;
             Some(again)
@@ -81,6 +92,7 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
 async fn decide(
     ctx: &Context,
     snapshot: &PolicySnapshot,
+    journal: &[Arc<NodeRemediation>],
     now: Now,
 ) -> Result<(NodeHealthPolicyStatus, u64), Undecided> {
     let out = |target: &TargetSnapshot| target.live.pod.place() == Place::Out;
@@ -91,14 +103,14 @@ async fn decide(
     } else {
         NetworkLedgerSpec::default()
     };
-    let journal = journal_of(ctx, snapshot);
-    seat_the_pending(&mut ledger, snapshot, &journal);
+    seat_the_pending(&mut ledger, snapshot, journal);
 
     let hours = Hours::of(&snapshot.policy, now);
     let mut round = Round::new(snapshot, &ctx.installation, ledger, hours, ctx.own_facts(), now);
-    let open: BTreeSet<&str> = journal
-        .iter()
-        .filter(|entry| !entry.phase().is_final())
+    let under_way = || journal.iter().filter(|entry| !entry.phase().is_final());
+    let open: BTreeSet<&str> = under_way().map(|entry| entry.spec.target.slot.as_str()).collect();
+    let asked: BTreeSet<&str> = under_way()
+        .filter(|entry| entry.phase() == Phase::AwaitingApproval)
         .map(|entry| entry.spec.target.slot.as_str())
         .collect();
     let (mut decided, mut others) = (Vec::new(), Others::default());
@@ -106,13 +118,13 @@ async fn decide(
     for target in &snapshot.targets {
         let open = open.contains(target.facts.slot.as_str());
         let mut decision = if open { Decision::Nothing } else { propose(&round.facts(target, &target.live)) };
-        if let Decision::Proposed(_) = decision
-            && let Some(refusal) = withdrawn(&journal, target, now)
+        if let Decision::Proposed(proposal) = &decision
+            && let Some(refusal) = withdrawn(journal, target, proposal.step, now)
         {
             decision = Decision::Refused(refusal);
         }
         if let Decision::Proposed(proposal) = &decision {
-            match begin(ctx, target, proposal, &journal, &round, &mut others, now).await {
+            match begin(ctx, target, proposal, journal, &round, &mut others, now).await {
                 // The others of this round must see it, though no seat was taken yet.
                 Ok(Begun::Yes(seat)) => round.seat(seat),
                 Ok(Begun::No(refusal)) => decision = Decision::Refused(refusal),
@@ -132,7 +144,8 @@ async fn decide(
             }
         }
         let acting = open || matches!(&decision, Decision::Proposed(_));
-        decided.push(Decided { target, decision, acting });
+        let asked = asked.contains(target.facts.slot.as_str());
+        decided.push(Decided { target, decision, acting, asked });
     }
     Ok((report::policy_status(snapshot, &decided, now), again))
 }
@@ -156,7 +169,9 @@ async fn begin(
     let snapshot = round.snapshot();
     let policy = &snapshot.policy;
     let mut proposal = proposal.clone();
+    let mut revision = String::new();
     if proposal.step != Step::Page {
+        let job = proposal.step == Step::Job;
         let vantage = if target.facts.verdict.is_a_silence() {
             others.say(ctx, &policy.id.uid, &target.facts.uid).await
         } else {
@@ -170,13 +185,20 @@ async fn begin(
             now.server,
             effect::Also {
                 services: proposal.step.is_a_rotation(),
-                cron_job: policy.ladder.job.as_ref().map(|job| job.cron_job.as_str()),
+                cron_job: policy.ladder.job.as_ref().filter(|_| job).map(|job| (job.cron_job.as_str(), "")),
             },
             &|pod| ctx.is_protected(pod),
         )
         .await?;
         let live = Live { vantage, ..live };
+        if let CronJobFacts::Ready(found) = &live.cron_job {
+            revision.clone_from(found);
+        }
         match propose(&round.facts(target, &live)) {
+            // One that is only found to be next now is looked at with what belongs to it.
+            Decision::Proposed(again) if again.step == Step::Job && !job => {
+                return Ok(Begun::No(moved("the world changed while it was looked at")));
+            }
             Decision::Proposed(again) => proposal = again,
             Decision::Refused(refusal) => return Ok(Begun::No(refusal)),
             Decision::Nothing => return Ok(Begun::No(moved("the world changed while it was looked at"))),
@@ -191,11 +213,12 @@ async fn begin(
     }
     let slot = &target.facts.slot;
     let record = plan::ledger::record(round.ledger(), &policy.id.uid, slot, false).attempt;
-    let known = journal.iter().filter(|entry| entry.spec.target.slot == *slot).map(|entry| entry.spec.attempt);
+    let own = journal.iter().filter(|entry| entry.spec.target.slot == *slot && !entry.spec.by_hand());
+    let known = own.map(|entry| entry.spec.attempt);
     let first = known.max().unwrap_or(0).max(record) + 1;
     // Entries that this cache has not seen are stepped over, one by one, and only when they are final.
     for attempt in first..first.saturating_add(8) {
-        let object = entry(snapshot, target, &proposal, attempt, now);
+        let object = entry(snapshot, target, &proposal, &revision, attempt, now);
         match journal::create(&ctx.clients.actuator, &object).await? {
             journal::Created::New(object) => {
                 report::proposed(ctx, &object, proposal.step);
@@ -230,16 +253,29 @@ fn too_slow(grace: u64, within: u64) -> Refusal {
     }
 }
 
-/// An attempt on the same pod that was withdrawn a moment ago: the world has hardly changed since.
-fn withdrawn(journal: &[Arc<NodeRemediation>], target: &TargetSnapshot, now: Now) -> Option<Refusal> {
-    let mut entries: Vec<_> = journal.iter().filter(|entry| entry.spec.target.uid == target.facts.uid).collect();
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.spec.attempt));
-    let trail: Vec<_> = entries.into_iter().take_while(|entry| entry.phase() == Phase::Withdrawn).collect();
-    let last = trail.first()?;
-    let status = last.status.as_ref()?;
+/// The entries about this very pod that we wrote ourselves and that were withdrawn, the youngest first, up to one that was
+/// not.
+fn withdrawn_of<'a>(
+    journal: &'a [Arc<NodeRemediation>],
+    target: &TargetSnapshot,
+    step: impl Fn(Step) -> bool,
+) -> Vec<&'a NodeRemediation> {
+    let ours = |entry: &&Arc<NodeRemediation>| {
+        entry.spec.target.uid == target.facts.uid && !entry.spec.by_hand() && step(step_of(&entry.spec.action))
+    };
+    let mut entries: Vec<_> = journal.iter().filter(ours).map(AsRef::as_ref).collect();
+    entries.sort_by_key(|entry: &&NodeRemediation| std::cmp::Reverse(entry.spec.attempt));
+    entries.into_iter().take_while(|entry| entry.phase() == Phase::Withdrawn).collect()
+}
+
+/// An attempt at the same step that was withdrawn a moment ago: the world has hardly changed since.
+fn withdrawn(journal: &[Arc<NodeRemediation>], target: &TargetSnapshot, step: Step, now: Now) -> Option<Refusal> {
+    let trail = withdrawn_of(journal, target, |of| of == step);
+    let status = trail.first()?.status.as_ref()?;
     let at = Server(status.timeline.last()?.at.0.as_millisecond());
     let doublings = u32::try_from(trail.len() - 1).unwrap_or(u32::MAX).min(16);
     let rest = (WITHDRAWN << doublings).min(WITHDRAWN_AT_MOST);
+    let rest = if status.reason == REJECTED { REST_AFTER_NO } else { rest };
     let left = at.plus(rest).since(now.server);
     if left == 0 {
         return None;
@@ -247,7 +283,15 @@ fn withdrawn(journal: &[Arc<NodeRemediation>], target: &TargetSnapshot, now: Now
     let why =
         format!("the last attempt was withdrawn ({}: {}); {} s left", status.reason, status.message, left / 1000);
     let held = Held { why, until: Some(Mono(now.mono.0 + left)) };
-    Some(Refusal { step: None, guard: Guard::Withdrawn, held, results: Vec::new() })
+    Some(Refusal { step: Some(step), guard: Guard::Withdrawn, held, results: Vec::new() })
+}
+
+/// What stopped the last attempt after its guards had let it pass, if a person may have to mend that.
+fn stopped(journal: &[Arc<NodeRemediation>], target: &TargetSnapshot) -> Option<String> {
+    let last = withdrawn_of(journal, target, |step| !matches!(step, Step::Page | Step::Rejoin));
+    let status = last.first()?.status.as_ref()?;
+    let by_cluster = [Guard::DisruptionBudget.name(), Guard::LedgerFull.name(), "Refused"];
+    by_cluster.contains(&status.reason.as_str()).then(|| format!("{}: {}", status.reason, status.message))
 }
 
 /// The journal of a policy, as the cache knows it.
@@ -261,17 +305,23 @@ fn journal_of(ctx: &Context, snapshot: &PolicySnapshot) -> Vec<Arc<NodeRemediati
 
 /// Entries that wait for their seat count as if they had it, so that 500 breaches do not become 500 entries.
 fn seat_the_pending(ledger: &mut NetworkLedgerSpec, snapshot: &PolicySnapshot, journal: &[Arc<NodeRemediation>]) {
-    for entry in journal.iter().filter(|entry| waits(entry.phase())) {
-        let known = ledger.seats.iter().any(|seat| seat.slot == entry.spec.target.slot);
-        if !known && let Some(seat) = expected_seat(snapshot, entry) {
+    let namespace = &snapshot.policy.id.namespace;
+    for entry in journal {
+        let slot = &entry.spec.target.slot;
+        let known = ledger.seats.iter().any(|seat| seat.policy.namespace == *namespace && seat.slot == *slot);
+        let waits = match entry.phase() {
+            Phase::Pending => true,
+            // A question about a rotation does not keep others from theirs.
+            Phase::AwaitingApproval => !step_of(&entry.spec.action).is_a_rotation(),
+            _ => false,
+        };
+        if waits
+            && !known
+            && let Some(seat) = expected_seat(snapshot, entry)
+        {
             ledger.seats.push(seat);
         }
     }
-}
-
-/// Whether an entry of this phase may still take its seat.
-fn waits(phase: Phase) -> bool {
-    matches!(phase, Phase::Pending | Phase::AwaitingApproval)
 }
 
 /// The seat that an entry will take.
@@ -293,7 +343,7 @@ pub async fn sweep(ctx: &Context) {
     const AGE: u64 = 7 * 24 * 3_600_000;
     let now = ctx.now().server;
     let mut entries = ctx.stores.remediations.list();
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.spec.attempt));
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.metadata.creation_timestamp.as_ref().map(|at| at.0)));
     let mut seen = std::collections::BTreeMap::<(Option<String>, String, String), usize>::new();
     for entry in entries {
         let spec = &entry.spec;

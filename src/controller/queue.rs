@@ -4,7 +4,7 @@
 //! `kube::runtime`'s own runner would want kube's store, whose watch has defects that `watch` does without.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -18,23 +18,50 @@ use crate::telemetry::Clock;
 /// Keys and when each is due.
 #[derive(Debug)]
 pub struct Queue<K> {
-    due: Mutex<BTreeMap<K, Mono>>,
+    due: Mutex<Due<K>>,
     /// When the work that is under way began.
     begun: Mutex<BTreeMap<K, Mono>>,
     woken: Notify,
+}
+
+/// Each key once, by key and by time: thousands of keys are found without a look at all of them.
+#[derive(Debug)]
+struct Due<K> {
+    at: BTreeMap<K, Mono>,
+    order: BTreeSet<(Mono, K)>,
+}
+
+impl<K: Ord + Clone> Due<K> {
+    fn push(&mut self, key: K, at: Mono) {
+        if let Some(known) = self.at.get(&key).copied() {
+            if known <= at {
+                return;
+            }
+            self.order.remove(&(known, key.clone()));
+        }
+        self.at.insert(key.clone(), at);
+        self.order.insert((at, key));
+    }
+
+    fn remove(&mut self, key: &K) {
+        if let Some(at) = self.at.remove(key) {
+            self.order.remove(&(at, key.clone()));
+        }
+    }
 }
 
 impl<K: Ord + Clone> Queue<K> {
     /// An empty queue.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { due: Mutex::default(), begun: Mutex::default(), woken: Notify::new() })
+        let due = Due { at: BTreeMap::new(), order: BTreeSet::new() };
+        Arc::new(Self { due: Mutex::new(due), begun: Mutex::default(), woken: Notify::new() })
     }
 
     /// Makes `key` due at `at`, unless it is due earlier already.
     pub fn push(&self, key: K, at: Mono) {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        due.entry(key).and_modify(|known| *known = at.min(*known)).or_insert(at);
+        due.push(key, at);
         drop(due);
         self.woken.notify_one();
     }
@@ -51,17 +78,12 @@ impl<K: Ord + Clone> Queue<K> {
     /// Takes a key that is due and not `busy`; else says when the next one will be.
     fn pop(&self, now: Mono, busy: &BTreeMap<K, tokio::task::Id>) -> Result<K, Option<Mono>> {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = due
-            .iter()
-            .filter(|(key, _)| !busy.contains_key(*key))
-            .min_by_key(|(_, at)| **at)
-            .map(|(key, at)| (key.clone(), *at));
-        match next {
-            Some((key, at)) if at <= now => {
+        match due.order.iter().find(|(_, key)| !busy.contains_key(key)).cloned() {
+            Some((at, key)) if at <= now => {
                 due.remove(&key);
                 Ok(key)
             }
-            other => Err(other.map(|(_, at)| at)),
+            other => Err(other.map(|(at, _)| at)),
         }
     }
 }
@@ -125,5 +147,47 @@ pub async fn run<K, W, F>(
             () = stop.cancelled(), if !stop.is_cancelled() => {}
             () = tokio::time::sleep(std::time::Duration::from_millis(sleep)) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::telemetry::SystemClock;
+
+    // P12: ten thousand policies.
+    #[tokio::test]
+    async fn each_of_many_has_its_turn_before_any_has_a_second() {
+        const KEYS: usize = 10_000;
+        let queue = Queue::new();
+        for _ in 0..3 {
+            (0..KEYS).for_each(|key| queue.push(key, Mono(0)));
+        }
+        let (done, stop) = (Arc::new(Mutex::new(Vec::new())), CancellationToken::new());
+        let work = {
+            let (done, stop) = (Arc::clone(&done), stop.clone());
+            move |key: usize| {
+                let (done, stop) = (Arc::clone(&done), stop.clone());
+                async move {
+                    let mut done = done.lock().unwrap();
+                    done.push(key);
+                    if done.len() >= 2 * KEYS {
+                        stop.cancel();
+                    }
+                    // Each asks for another turn at once.
+                    Some(0)
+                }
+            }
+        };
+        run("test", Arc::clone(&queue), Arc::new(SystemClock::start()), 8, stop, work).await;
+        let mut first: Vec<usize> = done.lock().unwrap()[..KEYS].to_vec();
+        first.sort_unstable();
+        assert_eq!(
+            first,
+            (0..KEYS).collect::<Vec<_>>(),
+            "pushed three times, one entry each, and none comes twice"
+        );
     }
 }

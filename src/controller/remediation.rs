@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     api::{NodeRemediation, Phase, PolicyRef, RemediationRef},
     effect::{self, JobState, journal, ledger as ledgers},
-    plan::{Step, ledger},
+    plan::{Step, Switch, ledger},
     remedy::{self, Effect, End, Event, Kind, Observation, Order, SeatOutcome},
     signal::{Mono, Server},
     world::PolicySnapshot,
@@ -23,6 +23,10 @@ mod look;
 
 /// Between two looks at a target that is being verified, and after an effect that failed (milliseconds).
 const LOOK_AGAIN: u64 = 1_000;
+/// A job takes longer, and each look at it is a read (milliseconds).
+const LOOK_AT_JOB: u64 = 5_000;
+/// A network that belongs to another installation is looked at again after this (milliseconds).
+const TICK: u64 = 30_000;
 const RETRY: u64 = 2_000;
 
 /// Carries one remediation as far as it goes now. Returns when it wants to go on (milliseconds).
@@ -30,6 +34,9 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
     let cached = ctx.stores.remediations.get(&key.namespace, &key.name)?;
     if !ctx.leads() {
         return None;
+    }
+    if ctx.is_foreign(&cached.spec.network) {
+        return Some(TICK);
     }
     let object = match cached.phase() {
         phase if phase.is_final() && !journal::is_held(&cached) => return None,
@@ -60,6 +67,8 @@ struct Life<'a> {
     uid: String,
     /// The Services that the last look found to be changed by it.
     services: Vec<String>,
+    /// By what the last look found the pod to take part.
+    switch: Switch,
     /// When the last look was.
     looked_at: Mono,
     /// When this process last announced the act in the journal.
@@ -80,12 +89,19 @@ impl<'a> Life<'a> {
             key,
             uid,
             services: Vec::new(),
+            switch: Switch::default(),
             looked_at: Mono(0),
             announced_at: Mono(0),
         })
     }
 
     async fn run(&mut self) -> Option<u64> {
+        if !self.phase().is_final()
+            && let Err(error) = self.hold().await
+        {
+            tracing::warn!(remediation = self.key.name, %error, "could not hold a remediation");
+            return Some(RETRY);
+        }
         let status = self.object.status.clone().unwrap_or_default();
         let final_and_free = status.phase.is_final() && !journal::is_held(&self.object);
         if final_and_free {
@@ -141,7 +157,7 @@ impl<'a> Life<'a> {
             network_budget: &snapshot.network.budget,
             remediation: self.reference(),
             slot: &spec.target.slot,
-            attempt: spec.attempt,
+            attempt: self.attempt(),
             step: self.step(),
             services: self.services.clone(),
             simulated,
@@ -161,7 +177,7 @@ impl<'a> Life<'a> {
 
     /// Writes the journal by compare-and-swap; only then is the transition told to anybody.
     async fn write(&mut self, entry: &remedy::Entry) -> Event {
-        let now = self.ctx.now();
+        let (now, before) = (self.ctx.now(), self.phase());
         let status = report::journal_status(&self.object, entry, now.server);
         match journal::write_status(&self.ctx.clients.actuator, &self.object, status).await {
             Ok(written) => {
@@ -169,7 +185,7 @@ impl<'a> Life<'a> {
                 if entry.phase == Phase::Acting {
                     self.announced_at = self.ctx.clock.mono();
                 }
-                report::transition(self.ctx, &self.object, entry, now).await;
+                report::transition(self.ctx, &self.object, before, entry, now).await;
                 Event::Written
             }
             Err(error) => Event::Failed(error.to_string()),
@@ -179,15 +195,17 @@ impl<'a> Life<'a> {
     async fn observe(&self, deadline: i64) -> Performed {
         let now = self.ctx.now();
         let spec = &self.object.spec;
-        let healed =
-            |former: &str| self.ctx.world().observe(&self.policy_key(), &spec.target.slot, former, now.mono);
+        let healed = |stays| {
+            let (slot, uid) = (&spec.target.slot, &spec.target.uid);
+            self.ctx.world().observe(&self.policy_key(), slot, uid, stays, now.mono)
+        };
         let observation = match self.order.kind {
             Kind::Reroute { .. } | Kind::Rejoin { .. } => {
                 rotation::observe(self.ctx, &self.key.namespace, &spec.target, self.step()).await
             }
             // The job may have made the pod anew, or not: whichever fills its place must be well.
-            Kind::Job { .. } => self.still_running().await.unwrap_or_else(|| healed("")),
-            Kind::Restart { .. } | Kind::Page => healed(&spec.target.uid),
+            Kind::Job { .. } => self.still_running().await.unwrap_or_else(|| healed(true)),
+            Kind::Restart { .. } | Kind::Page => healed(false),
         };
         let conclusive = match (&observation, self.order.kind) {
             (Observation::Healthy { lasted, .. }, Kind::Restart { clear, .. } | Kind::Job { clear, .. }) => {
@@ -205,7 +223,7 @@ impl<'a> Life<'a> {
         if conclusive || now.server >= Server(deadline) {
             Event::Observed { observation, now: now.server.0 }.into()
         } else {
-            Performed::Later(LOOK_AGAIN)
+            Performed::Later(if self.step() == Step::Job { LOOK_AT_JOB } else { LOOK_AGAIN })
         }
     }
 
@@ -258,10 +276,19 @@ impl<'a> Life<'a> {
             remediation: &self.uid,
             policy: &spec.policy.uid,
             slot: &spec.target.slot,
-            attempt: spec.attempt,
+            attempt: self.attempt(),
             step: self.step(),
             acted_at: self.object.status.as_ref().and_then(|status| status.acted_at).map(Server),
         }
+    }
+
+    /// Its number in the ledger. A person's request has none: a slot's numbers are part of names that exist.
+    fn attempt(&self) -> i32 {
+        if self.object.spec.by_hand() { 0 } else { self.object.spec.attempt }
+    }
+
+    fn phase(&self) -> Phase {
+        self.object.phase()
     }
 
     fn step(&self) -> Step {

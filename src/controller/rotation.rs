@@ -1,4 +1,4 @@
-//! Which pods serve: whether the endpoints agree with a label, and the way back for pods that nobody would bring back.
+//! Which pods serve: whether the endpoints agree with a pod's place, and the way back for pods that nobody would bring back.
 
 use std::sync::Arc;
 
@@ -25,12 +25,12 @@ pub(super) async fn observe(ctx: &Context, namespace: &str, target: &TargetIdent
             }
             None => Observation::Healthy { pod: target.pod.clone(), lasted: u64::MAX },
         },
-        Ok(_) => Observation::Unknown("the pod is gone, and its label with it".into()),
+        Ok(_) => Observation::Unknown("the pod is gone, and its place with it".into()),
     }
 }
 
 /// Brings pods back that are out of rotation on behalf of a policy that would not bring them back: it is gone, or does not
-/// select them any more, or does not re-route any more. So a label of ours never outlives its reason.
+/// select them any more, or does not re-route any more. So no turn of ours outlives its reason.
 pub(super) async fn sweep(ctx: &Context) {
     // Who does not know all policies does not know that one is gone.
     let own = ctx.own_facts();
@@ -94,6 +94,7 @@ async fn bring_back(ctx: &Context, pod: &PodView, why: &str) {
         pod: pod.name.clone(),
         uid: pod.uid.clone(),
         resource_version: found.resource_version,
+        switch: found.rotation.switch,
         serves: true,
         policy: pod.rotated_by.clone(),
         now,

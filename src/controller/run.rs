@@ -22,9 +22,7 @@ use crate::{
 use super::{
     clients::{Clients, ConnectError, MonoClock},
     context::{Context, Queues, Stores},
-    network, policy, queue,
-    queue::Queue,
-    remediation, schema, sight,
+    gate, network, policy, queue, remediation, schema, sight,
     watch::{Counters, Happening, Key, Scope, WatchEnv, watch},
 };
 
@@ -144,7 +142,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         server: clients.server.clone(),
         cache_age: clients.cache_age.clone(),
         stores,
-        queues: Queues { policies: Queue::new(), remediations: Queue::new(), networks: Queue::new() },
+        queues: Queues::default(),
         world: std::sync::Mutex::default(),
         asks: super::asks::AskBoard::default(),
         probes: telemetry::Client::new(Reach::PodsOnly, &addresses(&cluster))?,
@@ -157,8 +155,10 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         namespace: namespace.to_owned(),
         pod: options.pod,
         stop: StopRef { namespace: namespace.to_owned(), name: format!("{name}-stop") },
-        schema_current: std::sync::atomic::AtomicBool::new(false),
-        approvals_guarded: std::sync::atomic::AtomicBool::new(false),
+        left_unready: std::sync::Mutex::default(),
+        known: super::context::Known::default(),
+        // The name of everything of this release that is the cluster's, as the chart makes it.
+        guard: format!("{}-approval", options.installation.replace('/', ".")),
         clients,
     });
     measure(&ctx);
@@ -243,6 +243,11 @@ fn start(
         let ctx = Arc::clone(ctx);
         move |key| network::reconcile(Arc::clone(&ctx), key)
     }));
+    let gates = Arc::clone(&queues.gates);
+    acted.spawn(queue::run("gate", gates, Arc::clone(&ctx.clock), concurrency, stop.clone(), {
+        let ctx = Arc::clone(ctx);
+        move |key| gate::reconcile(Arc::clone(&ctx), key)
+    }));
 
     if let Some(config) = ctx.config.heartbeat.clone() {
         let (notifier, sender) = (ctx.notifier.clone(), ctx.installation.clone());
@@ -303,6 +308,7 @@ async fn follow_leadership(ctx: Arc<Context>, stop: CancellationToken) {
 
 fn look_at_everything(ctx: &Context) {
     let now = ctx.clock.mono();
+    gate::wake_all(ctx);
     for object in ctx.stores.remediations.list() {
         if let (Some(namespace), Some(name)) = (object.metadata.namespace.clone(), object.metadata.name.clone()) {
             ctx.queues.remediations.push(Key { namespace, name }, now);
@@ -351,9 +357,13 @@ fn measure(ctx: &Arc<Context>) {
         }
         let now = ctx.clock.mono();
         let queues = &ctx.queues;
-        let oldest =
-            queues.policies.oldest(now).max(queues.remediations.oldest(now)).max(queues.networks.oldest(now));
-        metrics.oldest_reconcile.set(seconds(oldest));
+        let oldest = [
+            queues.policies.oldest(now),
+            queues.remediations.oldest(now),
+            queues.networks.oldest(now),
+            queues.gates.oldest(now),
+        ];
+        metrics.oldest_reconcile.set(seconds(oldest.into_iter().max().unwrap_or(0)));
         for kind in ["pods", "networks", "nodehealthpolicies", "noderemediations"] {
             if let Some(age) = ctx.cache_age.age(kind, now) {
                 metrics.cache_age.get_or_create(&serve::CacheKind { kind }).set(seconds(age));

@@ -60,12 +60,10 @@ pub async fn ask(client: &Client) -> Schema {
 
 /// Follows the schema and what guards approvals, for as long as the operator runs; the leader clears up meanwhile.
 pub async fn follow(ctx: Arc<Context>, gate: Gate, stop: CancellationToken) {
-    // The name of everything of this release that is the cluster's, as the chart makes it.
-    let guard = format!("{}-approval", ctx.installation.replace('/', "."));
     let mut every = Duration::from_secs(2);
     loop {
         let found = ask(&ctx.clients.reader).await;
-        ctx.schema_current.store(found == Schema::Current, Relaxed);
+        ctx.known.schema_current.store(found == Schema::Current, Relaxed);
         match found {
             Schema::Current => {
                 gate.ready();
@@ -81,7 +79,9 @@ pub async fn follow(ctx: Arc<Context>, gate: Gate, stop: CancellationToken) {
                 every = (every * 2).min(EVERY);
             }
         }
-        ctx.approvals_guarded.store(approvals::guarded(&ctx.clients.reader, &guard).await, Relaxed);
+        ctx.known
+            .approvals_guarded
+            .store(approvals::guarded(&ctx.clients.reader, &ctx.guard).await.is_some(), Relaxed);
         if ctx.leads() {
             policy::sweep(&ctx).await;
             rotation::sweep(&ctx).await;

@@ -15,6 +15,7 @@ use crate::{
 
 use super::{
     context::Context,
+    gate,
     queries::Queries,
     remediation::{Standing, policy_of},
     running::Running,
@@ -85,7 +86,7 @@ pub async fn follow(
         let now = || ctx.clock.mono();
         tokio::select! {
             () = stop.cancelled() => {}
-            _ = pods.changed() => {}
+            changed = pods.changed() => gate::wake(&ctx, changed),
             changed = policies.changed() => {
                 for key in changed {
                     ctx.queues.policies.push(key, now());

@@ -70,6 +70,19 @@ pub async fn write_status(
     written.map_err(|error| Failed::of("write the status of a remediation", Verb::Write, &error))
 }
 
+/// Holds on to a remediation that somebody else has created, if nobody has changed it since it was read.
+pub async fn hold(actuator: &Client, object: &NodeRemediation) -> Result<NodeRemediation, Failed> {
+    let metadata = &object.metadata;
+    let held: Vec<_> = metadata.finalizers.iter().flatten().map(String::as_str).chain([FINALIZER]).collect();
+    let patch = json!({"metadata": {
+        "uid": metadata.uid, "resourceVersion": metadata.resource_version, "finalizers": held,
+    }});
+    let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    let (api, name) = (api(actuator, object), object.name_any());
+    let held = deadline(DEADLINE, api.patch(&name, &params, &Patch::Merge(&patch))).await;
+    held.map_err(|error| Failed::of("hold a remediation", Verb::Write, &error))
+}
+
 /// Lets a remediation go: takes our finalizer off, if nobody has changed the object since it was read. One that does
 /// not exist any more has been let go.
 pub async fn let_go(actuator: &Client, object: &NodeRemediation) -> Result<(), Failed> {
@@ -198,6 +211,17 @@ mod tests {
         assert_eq!(request.body["status"]["phase"], "Acting");
         let failed = write_status(&client, &remediation(), status).await.unwrap_err();
         assert_eq!(failed.outcome.label(), "moved");
+    }
+
+    #[tokio::test]
+    async fn what_a_person_wrote_is_held_beside_what_others_hold() {
+        let (client, fake) = Fake::answering([Answer::json(200, stored())]);
+        let mut object = remediation();
+        object.metadata.finalizers = Some(vec!["example.org/other".into()]);
+        assert_eq!(hold(&client, &object).await, Ok(remediation()));
+        let expected =
+            json!({"uid": "r1", "resourceVersion": "7", "finalizers": ["example.org/other", FINALIZER]});
+        assert_eq!(fake.requests()[0].body["metadata"], expected);
     }
 
     #[tokio::test]

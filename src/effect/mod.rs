@@ -6,6 +6,7 @@ pub mod event;
 #[cfg(test)]
 #[expect(clippy::needless_pass_by_value, reason = "scripts are written down as values")]
 pub(crate) mod fake;
+mod gate;
 mod job;
 pub mod journal;
 pub mod ledger;
@@ -18,9 +19,10 @@ mod scope;
 mod services;
 pub mod status;
 
+pub use gate::open_gate;
 pub use job::{JobOrder, JobState, read_job, run_job};
 pub use outcome::{Failed, Outcome, Verb};
-pub use read::{Also, ReadError, STOP_ANNOTATION, StopRef, read_live, read_rotation};
+pub use read::{Also, ReadError, STOP_ANNOTATION, StopRef, read_live, read_metadata, read_rotation};
 pub use replicas::other_replicas;
 pub use restart::{RestartOrder, restart};
 pub use rotate::{RotationOrder, bring_all_back, rotate};

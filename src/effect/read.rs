@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::GetParams,
+    api::{GetParams, ObjectMeta},
     core::{PartialObjectMeta, Request},
 };
 
@@ -50,8 +50,8 @@ pub struct ReadError {
 pub struct Also<'a> {
     /// The Services that it serves.
     pub services: bool,
-    /// This `CronJob`.
-    pub cron_job: Option<&'a str>,
+    /// This `CronJob`, for the remediation of this uid; empty if there is none yet.
+    pub cron_job: Option<(&'a str, &'a str)>,
 }
 
 /// Reads the pod, what makes it, where it runs, `also` what else is asked for, and last, right before the act, the
@@ -80,7 +80,7 @@ pub async fn read_live(
         None => (PodFacts::Gone, WorkloadFacts::Settled, NodeFacts::Unfit("there is no pod to be on one".into())),
     };
     let cron_job = match also.cron_job {
-        Some(name) => job::read_cron_job(actuator, namespace, name).await?,
+        Some((name, own)) => job::read_cron_job(actuator, namespace, name, own).await?,
         None => CronJobFacts::Unread,
     };
     let stop = read_stop(actuator, stop).await?;
@@ -99,7 +99,24 @@ pub async fn read_rotation(
     Ok(Some((pod.uid.clone(), Rotation { services, ..pod.rotation(now) })))
 }
 
-async fn read_pod(actuator: &Client, namespace: &str, pod: &str) -> Result<Option<PodView>, ReadError> {
+/// Reads the metadata of an object live; `None` if it does not exist.
+pub async fn read_metadata<K>(
+    actuator: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<ObjectMeta>, ReadError>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(actuator.clone(), namespace);
+    let found = present("policy", deadline(DEADLINE, api.get_metadata(name)).await)?;
+    Ok(found.map(|found| found.metadata))
+}
+
+pub(super) async fn read_pod(actuator: &Client, namespace: &str, pod: &str) -> Result<Option<PodView>, ReadError> {
     let request = Request::new(Pod::url_path(&(), Some(namespace))).get(pod, &GetParams::default());
     let request = request.map_err(|error| ReadError::of("pod", &kube::Error::BuildRequest(error).into()))?;
     present("pod", deadline(DEADLINE, actuator.request::<PodView>(request)).await)

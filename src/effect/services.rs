@@ -1,6 +1,6 @@
-//! Services: which of them choose a pod by the rotation label, and who else serves in each.
+//! Services: which of them a pod takes part in, and who else serves in each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use k8s_openapi::api::{
     core::v1::Service,
@@ -12,7 +12,7 @@ use super::{Outcome, read::ReadError};
 use crate::{
     api::IN_ROTATION,
     controller::clients::{DEADLINE, deadline},
-    plan::ServiceFacts,
+    plan::{ServiceFacts, Switch},
     world::PodView,
 };
 
@@ -21,11 +21,11 @@ const MOST: u32 = 500;
 /// The label by which slices name their Service.
 const SERVICE: &str = "kubernetes.io/service-name";
 
-/// The Services that choose this pod when its label says `"true"`, in the order of their names.
+/// The Services that send this pod requests when it is in rotation, in the order of their names.
 pub(super) async fn read(actuator: &Client, pod: &PodView) -> Result<Vec<ServiceFacts>, ReadError> {
     let services: Vec<Service> = list(actuator, &pod.namespace, "Services", None).await?;
     let mut found = Vec::new();
-    for service in services.iter().filter(|service| chooses(service, &pod.labels)) {
+    for service in services.iter().filter(|service| chooses(service, pod)) {
         let name = service.metadata.name.clone().unwrap_or_default();
         let slices = list(actuator, &pod.namespace, "endpoints", Some(format!("{SERVICE}={name}"))).await?;
         let ready = ready(&slices);
@@ -40,12 +40,25 @@ pub(super) async fn read(actuator: &Client, pod: &PodView) -> Result<Vec<Service
     Ok(found)
 }
 
-/// Whether a Service chooses a pod with these labels once it is in rotation. One that does not ask for that label is none
-/// of ours.
-fn chooses(service: &Service, labels: &BTreeMap<String, String>) -> bool {
-    let Some(selector) = service.spec.as_ref().and_then(|spec| spec.selector.as_ref()) else { return false };
-    selector.get(IN_ROTATION).is_some_and(|value| value == "true")
-        && selector.iter().all(|(key, value)| key == IN_ROTATION || labels.get(key) == Some(value))
+/// Whether a Service chooses a pod once it is in rotation, and does not once it is out.
+fn chooses(service: &Service, pod: &PodView) -> bool {
+    let Some(spec) = &service.spec else { return false };
+    let Some(selector) = &spec.selector else { return false };
+    let has = |(key, value): (&String, &String)| pod.labels.get(key) == Some(value);
+    match pod.switch() {
+        // One that does not ask for the label is none of ours.
+        Switch::Label => {
+            selector.get(IN_ROTATION).is_some_and(|value| value == "true")
+                && selector.iter().all(|pair| pair.0 == IN_ROTATION || has(pair))
+        }
+        // One that takes pods that are not ready does not ask the gate; and one that only stands for another name has no
+        // endpoints.
+        Switch::Gate => {
+            let asks =
+                spec.publish_not_ready_addresses != Some(true) && spec.type_.as_deref() != Some("ExternalName");
+            asks && !selector.is_empty() && selector.iter().all(has)
+        }
+    }
 }
 
 /// The pods (uids) that new connections go to. One that ends is none of them, whatever else it says.
@@ -89,7 +102,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::effect::fake::{Answer, Fake};
+    use crate::{
+        effect::fake::{Answer, Fake},
+        world::Gate,
+    };
 
     fn pod() -> PodView {
         let labels = [("app", "full"), ("mainstay.dev/in-rotation", "false")];
@@ -133,6 +149,31 @@ mod tests {
         let requests = fake.requests();
         assert_eq!(requests.len(), 2, "no question about Services that are none of ours");
         assert!(requests[1].query().contains("kubernetes.io%2Fservice-name%3Drpc"), "{}", requests[1].query());
+    }
+
+    #[tokio::test]
+    async fn a_pod_with_a_readiness_gate_leaves_every_service_that_wants_it_ready() {
+        let gated = PodView { labels: [("app".into(), "full".into())].into(), gate: Some(Gate::Open), ..pod() };
+        let mut peers = service("p2p", &json!({"app": "full"}));
+        peers["spec"]["publishNotReadyAddresses"] = json!(true);
+        let mut alias = service("alias", &json!({"app": "full"}));
+        alias["spec"]["type"] = json!("ExternalName");
+        let services = [
+            service("rpc", &json!({"app": "full"})),
+            peers,
+            alias,
+            service("labelled", &json!({"app": "full", "mainstay.dev/in-rotation": "true"})),
+            service("other", &json!({"app": "validator"})),
+            json!({"metadata": {"name": "by-hand"}, "spec": {}}),
+        ];
+        let slice = json!({"metadata": {}, "addressType": "IPv4", "endpoints": [
+            endpoint("u1", &json!({"ready": true})),
+            endpoint("u2", &json!({"ready": true})),
+        ]});
+        let (client, fake) = Fake::answering([listed(&services), listed(&[slice])]);
+        let found = read(&client, &gated).await.unwrap();
+        assert_eq!(found, [ServiceFacts { name: "rpc".into(), serves: true, others: 1 }]);
+        assert_eq!(fake.requests().len(), 2);
     }
 
     #[tokio::test]

@@ -28,6 +28,8 @@ pub struct Given {
     pub approver: String,
     /// When, by the API server's clock.
     pub at: Server,
+    /// Whether it is a yes.
+    pub yes: bool,
 }
 
 /// Whether people have said that a step may be taken.
@@ -39,6 +41,8 @@ pub enum Approval {
     Given,
     /// Not yet, and who has.
     Wanted(String),
+    /// Somebody has said no.
+    Rejected(String),
     /// What they were asked is not what would be done any more.
     Void(String),
 }
@@ -59,6 +63,9 @@ pub fn approval(facts: &Facts<'_>, asked: &Asked<'_>, given: &[Given]) -> Approv
         return Approval::Void("other rules fire than when this was written down".into());
     }
     let fresh = |given: &&Given| facts.now.server.since(given.at) < APPROVAL_AT_MOST;
+    if let Some(no) = given.iter().find(|given| !given.yes) {
+        return Approval::Rejected(format!("{} has said no", no.approver));
+    }
     let others = |given: &&Given| given.approver != asked.requested_by;
     let who: BTreeSet<&str> =
         given.iter().filter(fresh).filter(others).map(|given| given.approver.as_str()).collect();

@@ -59,7 +59,7 @@ pub fn propose(facts: &Facts<'_>) -> Decision {
         results.push(GuardResult { guard: Guard::Exhausted, held: Some(held.clone()) });
         return Decision::Refused(Refusal { step: None, guard: Guard::Exhausted, held, results });
     };
-    let mut evidence = firing.iter().map(|finding| finding.evidence.as_str()).collect::<Vec<_>>().join("; ");
+    let evidence = firing.iter().map(|finding| finding.evidence.as_str()).collect::<Vec<_>>().join("; ");
     let mut results = all(facts, step);
     for next in steps {
         if !first_held(&results).is_some_and(|(guard, _)| gives_way(step, guard, next)) {
@@ -68,20 +68,40 @@ pub fn propose(facts: &Facts<'_>) -> Decision {
         (step, results) = (next, all(facts, next));
     }
     if let Some((guard, held)) = first_held(&results) {
-        let page = held_for_too_long(facts, step, guard).then(|| all(facts, Step::Page));
-        match page.filter(|page| first_held(page).is_none()) {
-            Some(page) => {
-                evidence = format!("{evidence}; {} is held back by {}: {}", step.name(), guard.name(), held.why);
-                (step, results) = (Step::Page, page);
-            }
-            None => return Decision::Refused(Refusal { step: Some(step), guard, held, results }),
-        }
+        let page = held_for_too_long(facts, step, guard).then(|| call(facts, step, guard.name(), &held.why));
+        return match page.flatten() {
+            Some(page) => Decision::Proposed(page),
+            None => Decision::Refused(Refusal { step: Some(step), guard, held, results }),
+        };
+    }
+    // What the guards let pass may be stopped by the cluster, again and again.
+    if let Some(why) = facts.target.stopped.as_deref().filter(|_| waited_for_too_long(facts, step))
+        && let Some(page) = call(facts, step, "the cluster", why)
+    {
+        return Decision::Proposed(page);
     }
     Decision::Proposed(Proposal {
         step,
         rules: firing.iter().map(|finding| finding.rule.clone()).collect(),
         evidence: bounded(&evidence, 1024),
         record: record::write_down(facts, step, &results),
+    })
+}
+
+/// Calls a person about a step that something holds back.
+fn call(facts: &Facts<'_>, step: Step, what: &str, why: &str) -> Option<Proposal> {
+    let results = all(facts, Step::Page);
+    if first_held(&results).is_some() {
+        return None;
+    }
+    let firing: Vec<_> = facts.target.verdict.firing().collect();
+    let evidence: Vec<_> = firing.iter().map(|finding| finding.evidence.as_str()).collect();
+    let evidence = format!("{}; {} is held back by {what}: {why}", evidence.join("; "), step.name());
+    Some(Proposal {
+        step: Step::Page,
+        rules: firing.iter().map(|finding| finding.rule.clone()).collect(),
+        evidence: bounded(&evidence, 1024),
+        record: record::write_down(facts, Step::Page, &results),
     })
 }
 
@@ -107,13 +127,19 @@ fn first_held(results: &[GuardResult]) -> Option<(Guard, Held)> {
 /// Whether a person must hear that a step on a pod is held back: by a guard that will not let go by itself, for longer
 /// than it may take. Once in an incident; the step stays due.
 fn held_for_too_long(facts: &Facts<'_>, step: Step, guard: Guard) -> bool {
-    let acts = matches!(step, Step::Reroute | Step::Restart | Step::Job);
-    let Some(patience) = facts.policy.patience().filter(|_| acts) else {
+    guard.needs_a_person() && waited_for_too_long(facts, step)
+}
+
+/// Whether a step is due for longer than anybody should have to wait for it, and nobody was told.
+fn waited_for_too_long(facts: &Facts<'_>, step: Step) -> bool {
+    let Some(patience) =
+        facts.policy.patience().filter(|_| matches!(step, Step::Reroute | Step::Restart | Step::Job))
+    else {
         return false;
     };
     let waited = facts.now.mono.since(facts.breach_since());
     let untold = facts.policy.ladder.page && !current_record(facts).paged;
-    untold && guard.needs_a_person() && waited >= patience
+    untold && waited >= patience
 }
 
 pub(super) fn bounded(text: &str, most: usize) -> String {

@@ -9,7 +9,7 @@ use crate::{
     signal::{Mono, Now, Server},
 };
 
-use super::{budget::Spending, vantage::Vantage};
+use super::{Switch, budget::Spending, vantage::Vantage};
 
 /// What one decision about one target rests on.
 #[derive(Clone, Debug)]
@@ -64,6 +64,10 @@ pub struct TargetFacts {
     pub healthy_since: Mono,
     /// Whether a person asked for the action: the mode does not matter then.
     pub by_hand: bool,
+    /// What stopped the last attempt after its guards had let it pass, if a person may have to mend that: a disruption budget,
+    /// a full ledger, a refusal of the API server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
     /// Whether another policy of the same priority, or a higher one, claims this pod.
     pub contested: bool,
 }
@@ -177,7 +181,7 @@ pub struct Live {
 }
 
 /// The `CronJob` of the ladder's job.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CronJobFacts {
     /// Not asked for: a cache knows pods only, and few ladders have a job.
@@ -191,8 +195,8 @@ pub enum CronJobFacts {
     RunsByItself,
     /// A job of it is running.
     Busy,
-    /// It is suspended, and waits to be run.
-    Ready,
+    /// It is suspended, and waits to be run; its uid and generation, as `UID/GENERATION`.
+    Ready(String),
 }
 
 /// The emergency stop.
@@ -241,15 +245,18 @@ pub struct PodPresent {
     pub grace: u64,
     /// How long ago it was started (milliseconds, API server's clock).
     pub age: u64,
-    /// Where it stands towards the Services that choose by the rotation label.
+    /// Where it stands towards the Services that it takes part in.
     pub rotation: Rotation,
 }
 
-/// Where a pod stands towards the Services that choose by the rotation label.
+/// Where a pod stands towards the Services that it takes part in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rotation {
-    /// What its label says.
+    /// By what it takes part.
+    #[serde(default)]
+    pub switch: Switch,
+    /// What that says.
     pub place: Place,
     /// The policy (uid) that last changed it; empty if none did.
     pub by: String,
@@ -259,11 +266,11 @@ pub struct Rotation {
     pub services: Services,
 }
 
-/// What a pod's rotation label says.
+/// What a pod's switch says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Place {
-    /// It has none: Mainstay does not choose for it.
+    /// It takes no part: Mainstay does not choose for it.
     #[default]
     Nowhere,
     /// It serves.
@@ -326,7 +333,7 @@ impl TargetFacts {
 }
 
 impl PodFacts {
-    /// What its rotation label says; `Nowhere` if there is no pod.
+    /// What its switch says; `Nowhere` if there is no pod.
     #[must_use]
     pub fn place(&self) -> Place {
         match self {

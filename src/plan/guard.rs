@@ -65,8 +65,8 @@ pub enum Guard {
     Progress,
     /// It left its Services a moment ago, and may get well by itself.
     Rerouted,
-    /// No Service could do with a change of rotation: none chooses by the label, or this is its last ready pod, or the
-    /// label was changed a moment ago.
+    /// No Service could do with a change of rotation: none chooses the pod, or this is its last ready pod, or its switch
+    /// was turned a moment ago.
     Rotation,
     /// Nothing is left to try in this incident.
     Exhausted,
@@ -86,6 +86,8 @@ pub enum Guard {
     DisruptionBudget,
     /// The last attempt was withdrawn a moment ago.
     Withdrawn,
+    /// What was asked by hand is not what the policy says of that step, or the entry is not about the target that it names.
+    Request,
 }
 
 /// What a guard said.
@@ -151,6 +153,7 @@ impl Guard {
             Self::LedgerFull => "LedgerFull",
             Self::DisruptionBudget => "DisruptionBudget",
             Self::Withdrawn => "Withdrawn",
+            Self::Request => "Request",
         }
     }
 }
@@ -198,7 +201,8 @@ impl Guard {
             | Self::Window
             | Self::Dependency
             | Self::MaxConcurrent
-            | Self::Withdrawn => false,
+            | Self::Withdrawn
+            | Self::Request => false,
         }
     }
 }

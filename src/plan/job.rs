@@ -11,8 +11,8 @@ pub(super) fn runnable(facts: &Facts<'_>) -> Option<Held> {
         return Held::because("it signs: a job could bring back an older signing state, and that signs twice");
     }
     let name = facts.policy.ladder.job.as_ref().map_or("that was asked for", |job| &job.cron_job);
-    Held::because(match facts.live.cron_job {
-        CronJobFacts::Unread | CronJobFacts::Ready => return None,
+    Held::because(match &facts.live.cron_job {
+        CronJobFacts::Unread | CronJobFacts::Ready(_) => return None,
         CronJobFacts::Absent => format!("there is no CronJob {name} in this namespace"),
         CronJobFacts::Forbidden => {
             format!("Mainstay may not run CronJob {name}: install the chart with jobs.enabled=true")

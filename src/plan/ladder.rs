@@ -123,7 +123,7 @@ pub(super) fn gives_way(step: Step, guard: Guard, next: Step) -> bool {
     }
 }
 
-/// Whether the pod still serves. A step that was only written down changed no label: the record remembers it.
+/// Whether the pod still serves. A step that was only written down turned no switch: the record remembers it.
 fn serves(facts: &Facts<'_>, record: &SlotRecord) -> bool {
     facts.live.pod.place() == Place::In && !(facts.simulated() && record.reroutes > 0)
 }

@@ -18,7 +18,7 @@ mod room;
 mod rotation;
 mod seats;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod vantage;
@@ -32,5 +32,5 @@ pub use facts::{
 };
 pub use guard::{Guard, GuardResult, Held, all, guards_of};
 pub use ladder::{Step, current_record, is_to_rejoin, next_steps};
-pub use rotation::ENDPOINTS;
+pub use rotation::{ENDPOINTS, Switch};
 pub use vantage::{Said, Vantage};

@@ -127,16 +127,7 @@ const JOB: Questions = &[
     (Guard::MaxConcurrent, guards::max_concurrent),
 ];
 
-const FAILOVER: Questions = &[
-    (Guard::EmergencyStop, guards::emergency_stop),
-    (Guard::OldSchema, guards::old_schema),
-    (Guard::Conflict, guards::conflict),
-    (Guard::Mode, guards::mode),
-    (Guard::Approval, guards::approval),
-    (Guard::Paused, guards::paused),
-    (Guard::Failover, job::no_group),
-    (Guard::Evidence, guards::evidence),
-];
+const FAILOVER: Questions = &[(Guard::Failover, job::no_group)];
 
 /// A page disturbs nobody but a person: it needs the mode, a verdict, and to be the only one who says so.
 const PAGE: Questions = &[

@@ -21,9 +21,11 @@ pub(super) fn forget(ledger: &mut NetworkLedgerSpec, ask: &Ask<'_>) -> bool {
     // is also how a remediation that asks twice is recognised.
     let of_network = ask.network_budget.iter().map(|limit| limit.per).max().unwrap_or(0);
     let own = ask.policy.longest_budget().max(of_network).max(HOUR);
-    ledger.actions.retain(|action| {
+    let NetworkLedgerSpec { actions, seats, .. } = &mut *ledger;
+    actions.retain(|action| {
         let window = if action.policy == ask.policy.id.uid { own } else { LONGEST };
-        ask.now.since(Server(action.at)) < window
+        let seated = || seats.iter().any(|seat| seat.remediation.uid == action.remediation);
+        ask.now.since(Server(action.at)) < window || seated()
     });
     while !fits(ledger) {
         let idle = |record: &SlotRecord| {

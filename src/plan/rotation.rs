@@ -1,6 +1,8 @@
 //! The guards of a change of rotation: which pods serve. Installing Mainstay black-holes nobody, and no write of ours takes
 //! the last pod from a Service.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{judge::VerdictKind, signal::Mono};
 
 use super::{
@@ -8,24 +10,42 @@ use super::{
     ladder::current_record, ledger,
 };
 
-/// From a changed label to endpoints that agree (milliseconds). The controllers of the cluster take a second or two; under
+/// By what a pod takes part: what is turned to change whether it serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Switch {
+    /// The label by which Services choose. It fails open.
+    #[default]
+    Label,
+    /// A readiness gate: a pod that is out is ready for no Service at all. It fails closed.
+    Gate,
+}
+
+/// From a turned switch to endpoints that agree (milliseconds). The controllers of the cluster take a second or two; under
 /// load, more.
 pub const ENDPOINTS: u64 = 30_000;
 
 /// The pod takes part, a Service chooses it, and every one of them has another that is ready.
 pub(super) fn may_leave(facts: &Facts<'_>) -> Option<Held> {
     let (step, rotation) = (facts.policy.ladder.reroute?, rotation_of(facts)?);
-    if rotation.place == Place::Out {
-        return Held::because("it is out of rotation already");
+    match rotation.place {
+        Place::In => {}
+        Place::Out => return Held::because("it is out of rotation already"),
+        Place::Nowhere => return Held::because("its label does not say that it takes part in any rotation"),
     }
     if let Some(held) = stays(facts, rotation, step.stay, "in") {
         return Some(held);
     }
     let Services::Read(services) = &rotation.services else { return None };
     if services.is_empty() {
-        return Held::because(
-            "no Service of the namespace chooses it by mainstay.dev/in-rotation: its label would change nothing",
-        );
+        return Held::because(match rotation.switch {
+            Switch::Label => {
+                "no Service of the namespace chooses it by mainstay.dev/in-rotation: its label would change nothing"
+            }
+            Switch::Gate => {
+                "no Service of the namespace chooses it while it is ready: its readiness gate would change nothing"
+            }
+        });
     }
     // A chain of its own is worse than no answer, if whoever wrote the policy says so.
     if step.quarantine_the_last && facts.target.verdict.quarantined() {
@@ -44,7 +64,7 @@ pub(super) fn may_return(facts: &Facts<'_>) -> Option<Held> {
     stays(facts, rotation, step.stay, "out")
 }
 
-/// A label that goes to and fro would be worse than either.
+/// A switch that goes to and fro would be worse than either.
 fn stays(facts: &Facts<'_>, rotation: &Rotation, stay: u64, place: &str) -> Option<Held> {
     if rotation.by.is_empty() || rotation.since >= stay {
         return None;

@@ -69,6 +69,7 @@ pub fn facts() -> Given {
             health_before: 0,
             healthy_since: Mono(0),
             by_hand: false,
+            stopped: None,
             contested: false,
         },
         fleet: FleetFacts {

@@ -13,11 +13,13 @@ const ACTING_AT_MOST: i64 = 2 * PENDING_AT_MOST;
 /// How often the world may move under an act before it is planned anew.
 const MOVES_AT_MOST: u8 = 3;
 /// What is said of a change of rotation that happened.
-const TURNED: &str = "the label is changed; waiting for the endpoints to agree";
+const TURNED: &str = "the switch is turned; waiting for the endpoints to agree";
 /// What is said of a removal that happened.
 const REMOVED: &str = "the removal was accepted; waiting for a healthy replacement";
 /// What is said of a job that was created.
 const CREATED: &str = "the job is created; waiting for its end and for a healthy target";
+/// Why a step is withdrawn that somebody has said no to.
+pub const REJECTED: &str = "Rejected";
 /// Between two looks at what people have said (milliseconds).
 const ASK_AGAIN: u64 = 5_000;
 /// Rest before a failed effect is tried again (milliseconds).
@@ -52,7 +54,7 @@ pub fn step(order: &Order, state: &State, event: Event) -> (State, Effect) {
             let approval = if simulated { Approval::NotNeeded } else { approval };
             approved(order, *asked, simulated, approval, now)
         }
-        (State::Asking, Event::Written) => (State::Looking { asked: true }, Effect::Later(ASK_AGAIN)),
+        (State::Asking, Event::Written) => (State::Looking { asked: true }, Effect::Look),
         (State::Seating { .. }, Event::Seated(SeatOutcome::Refused(guard, why))) => {
             end(Phase::Withdrawn, guard.name(), why, false)
         }
@@ -61,6 +63,11 @@ pub fn step(order: &Order, state: &State, event: Event) -> (State, Effect) {
             end(Phase::DryRun, "DryRun", message, true)
         }
         (State::Seating { simulated: false }, Event::Seated(SeatOutcome::Taken)) => announce(Doubt::None),
+        // An entry is a hint, whoever wrote it; limits rest on the ledger.
+        (State::Reseating { .. }, Event::Seated(SeatOutcome::Taken)) => announce(Doubt::Announced),
+        (State::Reseating { now }, Event::Seated(SeatOutcome::Refused(guard, why))) => {
+            held_back(order, Doubt::Inherited, guard.name(), why, *now)
+        }
         (State::Announcing { doubt }, Event::Written) => {
             (State::Checking { moved: 0, doubt: *doubt }, Effect::Look)
         }
@@ -106,6 +113,7 @@ fn approved(order: &Order, asked: bool, simulated: bool, approval: Approval, now
     match approval {
         Approval::NotNeeded | Approval::Given => (State::Seating { simulated }, Effect::TakeSeat { simulated }),
         Approval::Void(why) => end(Phase::Withdrawn, Guard::Approval.name(), why, false),
+        Approval::Rejected(why) => end(Phase::Withdrawn, REJECTED, why, false),
         Approval::Wanted(_) if asked => (State::Looking { asked }, Effect::Later(ASK_AGAIN)),
         Approval::Wanted(so_far) => {
             let entry = Entry {
@@ -122,7 +130,7 @@ fn unapproved(approval: Approval) -> Option<(Guard, String)> {
     match approval {
         Approval::NotNeeded | Approval::Given => None,
         Approval::Wanted(so_far) => Some((Guard::Approval, format!("its approval is void: {so_far}"))),
-        Approval::Void(why) => Some((Guard::Approval, why)),
+        Approval::Void(why) | Approval::Rejected(why) => Some((Guard::Approval, why)),
     }
 }
 
@@ -161,6 +169,7 @@ fn checked(
         }
         // The target is gone or going, and the journal announces just that: it was this process before it died, or
         // another that acts on the same entry. Whoever it was, the slot has been disturbed and must be verified.
+        (Kind::Job { .. }, _) => return accepted(order, now, "the pod is gone; its job may have been created"),
         (_, _) => return accepted(order, now, said(order.kind)),
     };
     if let Some((guard, why)) = refused {
@@ -170,7 +179,7 @@ fn checked(
         if now.saturating_sub(order.created_at) > ACTING_AT_MOST {
             return held_back(order, doubt, "Expired", "it could not be done in time".into(), now);
         }
-        return announce(Doubt::Announced);
+        return (State::Reseating { now }, Effect::TakeSeat { simulated: false });
     }
     (State::Acting { moved, doubt }, Effect::Act { resource_version: version })
 }
@@ -197,8 +206,8 @@ fn acted(order: &Order, moved: u8, doubt: Doubt, outcome: Outcome, now: i64) -> 
 
 /// Something holds the act back. If nothing was done, that is the end. If nobody can say, `Withdrawn` might be a lie
 /// and would give seat and budget back under a removal that lands a moment later: the target is watched instead, as
-/// if the removal had been accepted. A page has nothing to watch, and one too many does no harm; a label that lands late
-/// is seen by the next decision, which rests on the label itself.
+/// if the removal had been accepted. A page has nothing to watch, and one too many does no harm; a turn that lands late
+/// is seen by the next decision, which rests on the pod itself.
 fn held_back(order: &Order, doubt: Doubt, reason: &str, why: String, now: i64) -> (State, Effect) {
     match (order.kind, doubt) {
         (Kind::Page | Kind::Reroute { .. } | Kind::Rejoin { .. }, _) | (_, Doubt::None) => {
@@ -267,7 +276,7 @@ fn observed(order: &Order, deadline: i64, observation: Observation, now: i64) ->
     }
 }
 
-/// What the endpoints say of a change of rotation. The label stands either way: what comes next rests on it.
+/// What the endpoints say of a change of rotation. The pod's place stands either way: what comes next rests on it.
 fn turned(order: &Order, deadline: i64, observation: Observation, over: bool) -> (State, Effect) {
     let out = order.kind.place() == Some(Place::Out);
     match observation {

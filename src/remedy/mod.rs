@@ -18,6 +18,6 @@ mod machine;
 mod order;
 mod state;
 
-pub use machine::{resume, step};
+pub use machine::{REJECTED, resume, step};
 pub use order::{Kind, Order};
 pub use state::{Doubt, Effect, End, Entry, Event, Observation, Outcome, SeatOutcome, State};

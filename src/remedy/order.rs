@@ -32,12 +32,12 @@ pub enum Kind {
     },
     /// Take the pod out of its Services.
     Reroute {
-        /// From the label to endpoints that agree with it.
+        /// From the turn to endpoints that agree with it.
         within: u64,
     },
     /// Put it back.
     Rejoin {
-        /// From the label to endpoints that agree with it.
+        /// From the turn to endpoints that agree with it.
         within: u64,
     },
     /// Call a person.
@@ -57,7 +57,7 @@ impl Kind {
         }
     }
 
-    /// What the pod's label says afterwards, for a change of rotation.
+    /// What the pod's switch says afterwards, for a change of rotation.
     #[must_use]
     pub const fn place(self) -> Option<Place> {
         match self {

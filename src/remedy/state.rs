@@ -23,6 +23,11 @@ pub enum State {
         /// Whether the act may have happened, or may happen yet.
         doubt: Doubt,
     },
+    /// The seat of an act that another process announced is asked for once more: only the ledger says that it was taken.
+    Reseating {
+        /// When that was found out.
+        now: i64,
+    },
     /// The last look before the act.
     Checking {
         /// How often the world had moved.

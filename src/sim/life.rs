@@ -142,8 +142,7 @@ impl Life {
             Effect::Observe { deadline } => {
                 let observation = match self.step {
                     Step::Reroute | Step::Rejoin => Observation::Healthy { pod: self.slot.clone(), lasted: 0 },
-                    Step::Job => (around.see)(&self.slot, ""),
-                    Step::Restart | Step::Failover | Step::Page => (around.see)(&self.slot, &self.uid),
+                    Step::Restart | Step::Job | Step::Failover | Step::Page => (around.see)(&self.slot, &self.uid),
                 };
                 let clear = around.policy.clear_for();
                 let settled = self.step.is_a_rotation()

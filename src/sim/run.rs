@@ -147,7 +147,7 @@ impl Play {
                 own: OWN,
                 now,
                 act: |pod: &str, step: Step| stage.act(pod, step),
-                see: |slot: &str, former: &str| world.observe(key, slot, former, now.mono),
+                see: |slot: &str, former: &str| world.observe(key, slot, former, false, now.mono),
             };
             let before = life.phase;
             life.go_on(&mut around);

@@ -45,6 +45,8 @@ pub struct TargetSnapshot {
     pub joined: Vec<JoinedFacts>,
     /// The node that it runs on; empty if on none.
     pub node: String,
+    /// Whether another policy that acts, or would, selects it, whatever its priority.
+    pub claimed: bool,
     /// The zone that it runs in, as far as its pod says it; else empty.
     pub zone: String,
 }
@@ -81,6 +83,7 @@ impl World {
                 chain: chain_facts(&self.networks, &entry.policy, &target.pod.uid, now),
                 joined: joined(&self.networks, &entry.policy, now),
                 node: target.pod.node.clone().unwrap_or_default(),
+                claimed: target.claimed,
                 zone: target.pod.labels.get(ZONE).cloned().unwrap_or_default(),
             })
             .collect();
@@ -112,7 +115,7 @@ impl World {
 
     /// What is seen of the pod that fills a slot in place of `former`.
     #[must_use]
-    pub fn observe(&self, key: &Key, slot: &str, former: &str, now: Mono) -> Observation {
+    pub fn observe(&self, key: &Key, slot: &str, former: &str, stays: bool, now: Mono) -> Observation {
         let Some(entry) = self.policies.get(key) else {
             return Observation::Unknown("the policy is gone, so nobody watches the target".into());
         };
@@ -121,9 +124,10 @@ impl World {
             .values()
             .filter(|target| slot_of(&target.pod) == slot && target.pod.uid != former && !target.pod.terminating)
             .collect();
+        let stays = entry.targets.get(former).filter(|target| stays && !target.pod.terminating);
         // Of several pods of one workload the youngest is the one that was made in place of the target.
         replacements.sort_by_key(|target| (target.pod.started, target.first_seen));
-        let Some(target) = replacements.last() else {
+        let Some(target) = stays.or_else(|| replacements.last().copied()) else {
             return Observation::Unknown("no pod has taken its place yet".into());
         };
         let verdict = target.state.verdict();
@@ -203,6 +207,7 @@ fn target_facts(entry: &PolicyEntry, target: &TargetEntry, now: Mono) -> TargetF
         healthy_since: health.map_or(target.first_seen, |health| health.since),
         health_before: health.map_or(0, |health| health.until.since(health.since)),
         by_hand: false,
+        stopped: None,
         contested: target.contested,
         slot,
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Key, TargetKey, World, view};
+use super::{Key, PodView, TargetKey, World, view};
 use crate::{
     judge::VerdictKind,
     policy::{NetworkPlan, Policy},
@@ -65,6 +65,20 @@ impl World {
     pub fn networks(&self) -> Vec<Arc<NetworkPlan>> {
         self.networks.values().map(|entry| Arc::clone(&entry.plan)).collect()
     }
+}
+
+/// A policy selects in its own namespace only: with thousands of each, nobody looks through all pods for each policy.
+pub(super) fn by_namespace(pods: &[Arc<PodView>]) -> BTreeMap<&str, Vec<&Arc<PodView>>> {
+    let mut by_namespace: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    for pod in pods {
+        by_namespace.entry(pod.namespace.as_str()).or_default().push(pod);
+    }
+    by_namespace
+}
+
+/// Whether a policy is about this pod.
+pub(super) fn selects(policy: &Policy, pod: &PodView) -> bool {
+    pod.namespace == policy.id.namespace && !pod.finished && policy.selector.matches(&pod.labels)
 }
 
 #[cfg(test)]
@@ -135,5 +149,47 @@ mod tests {
         for (policy, pod) in [("p", "u3"), ("q", "u1"), ("", "")] {
             unknown(world.testimony(policy, pod, start), "not watched here");
         }
+    }
+
+    // P12: ten thousand policies.
+    #[test]
+    fn ten_thousand_policies_each_have_their_own_targets() {
+        const NAMESPACES: usize = 100;
+        const EACH: usize = 100;
+        let network: Network = serde_json::from_value(json!({
+            "apiVersion": "mainstay.dev/v1alpha1", "kind": "Network", "metadata": {"name": "net", "uid": "net"},
+            "spec": {"family": "Other", "chainId": "x", "allowedNamespaces": ["n"]},
+        }))
+        .unwrap();
+        let (mut policies, mut pods) = (Vec::new(), Vec::<Arc<PodView>>::new());
+        for (namespace, index) in
+            (0..NAMESPACES).flat_map(|namespace| (0..EACH).map(move |index| (namespace, index)))
+        {
+            let namespace = format!("n-{namespace}");
+            let (app, uid) = (format!("app-{index}"), format!("{namespace}/{index}"));
+            let policy: NodeHealthPolicy = serde_json::from_value(json!({
+                "apiVersion": "mainstay.dev/v1alpha1", "kind": "NodeHealthPolicy",
+                "metadata": {"name": app, "namespace": namespace, "uid": uid},
+                "spec": {"network": "net", "role": "FullNode", "selector": {"matchLabels": {"app": app}}},
+            }))
+            .unwrap();
+            policies.push(validate(&policy, Family::Other).unwrap());
+            let pod: PodView = serde_json::from_value(json!({
+                "metadata": {"name": app, "namespace": namespace, "uid": uid, "labels": {"app": app}},
+                "spec": {"containers": []}, "status": {"phase": "Running"},
+            }))
+            .unwrap();
+            pods.push(Arc::new(pod));
+        }
+        let mut world = World::default();
+        for second in 0..3 {
+            let now = Mono(second * 1000);
+            world.sync(vec![validate_network(&network).unwrap()], policies.clone(), &pods, now, now);
+        }
+        let key = Key { namespace: "n-7".into(), name: "app-42".into() };
+        let snapshot = world.snapshot(&key, Mono(3000), crate::signal::Server(0)).unwrap();
+        let targets: Vec<&str> = snapshot.targets.iter().map(|target| target.facts.uid.as_str()).collect();
+        assert_eq!(targets, ["n-7/42"]);
+        assert!(!snapshot.targets[0].facts.contested);
     }
 }

@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod frozen;
+pub mod gate;
 mod history;
 mod lists;
 mod pod;
@@ -31,6 +32,8 @@ mod seen;
 mod sizes;
 
 pub use frozen::{NetworkSnapshot, PolicySnapshot, TargetSnapshot};
+pub use gate::Gate;
+use lists::{by_namespace, selects};
 pub use pod::{Owner, PodView};
 pub use round::Round;
 use seen::{catching_up, seen};
@@ -110,6 +113,7 @@ struct TargetEntry {
     /// When it last said that it catches up.
     catching_up: Option<Mono>,
     contested: bool,
+    claimed: bool,
     remembers: bool,
 }
 
@@ -201,9 +205,11 @@ impl World {
     }
 
     fn sync_targets(&mut self, pods: &[Arc<PodView>], seen_at: Mono, now: Mono) {
-        let claims = self.claims(pods);
+        let pods = by_namespace(pods);
+        let claims = self.claims(&pods);
         for (key, entry) in &mut self.policies {
-            let mine: Vec<_> = pods.iter().filter(|pod| selects(&entry.policy, pod)).collect();
+            let here = pods.get(key.namespace.as_str()).into_iter().flatten().copied();
+            let mine: Vec<_> = here.filter(|pod| selects(&entry.policy, pod)).collect();
             let uids: BTreeSet<_> = mine.iter().map(|pod| pod.uid.clone()).collect();
             entry.targets.retain(|uid, _| uids.contains(uid));
             entry.sizes.note(u32::try_from(mine.len()).unwrap_or(u32::MAX), now);
@@ -218,14 +224,15 @@ impl World {
                     first_head: None,
                     catching_up: None,
                     contested: false,
+                    claimed: false,
                     remembers: false,
                 });
                 target.pod = Arc::clone(pod);
-                target.contested = claims.get(&pod.uid).is_some_and(|claims| {
-                    claims.iter().any(|(other, priority)| {
-                        other != key && *priority >= policy.priority && policy.mode != Mode::Observe
-                    })
-                });
+                let others = claims.get(&pod.uid).into_iter().flatten().filter(|(other, _)| other != key);
+                let most = others.map(|(_, priority)| *priority).max();
+                target.claimed = most.is_some();
+                target.contested =
+                    policy.mode != Mode::Observe && most.is_some_and(|most| most >= policy.priority);
                 target.state.file(&kubernetes::poll(&health_of(pod), seen_at), 0, POD_STALE_AFTER);
             }
             if let Some(network) = self.networks.get_mut(&entry.policy.network) {
@@ -235,14 +242,14 @@ impl World {
     }
 
     /// Which policies that act claim a pod that more than one selects.
-    fn claims(&self, pods: &[Arc<PodView>]) -> BTreeMap<String, Vec<(Key, i32)>> {
+    fn claims(&self, pods: &BTreeMap<&str, Vec<&Arc<PodView>>>) -> BTreeMap<String, Vec<(Key, i32)>> {
         let mut claims: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for (key, entry) in self.policies.iter().filter(|(_, entry)| entry.policy.mode != Mode::Observe) {
-            for pod in pods.iter().filter(|pod| selects(&entry.policy, pod)) {
+            let here = pods.get(key.namespace.as_str()).into_iter().flatten();
+            for pod in here.filter(|pod| selects(&entry.policy, pod)) {
                 claims.entry(pod.uid.clone()).or_default().push((key.clone(), entry.policy.priority));
             }
         }
-        claims.retain(|_, policies| policies.len() > 1);
         claims
     }
 
@@ -361,10 +368,6 @@ impl World {
 
 fn key_of(policy: &Policy) -> Key {
     Key { namespace: policy.id.namespace.clone(), name: policy.id.name.clone() }
-}
-
-fn selects(policy: &Policy, pod: &PodView) -> bool {
-    pod.namespace == policy.id.namespace && !pod.finished && policy.selector.matches(&pod.labels)
 }
 
 fn health_of(pod: &PodView) -> PodHealth {

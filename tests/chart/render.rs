@@ -79,6 +79,7 @@ fn everything() -> Value {
         "networkPolicy": {"egressPorts": [443, 26657], "extraEgress": [{"ports": [{"protocol": "TCP", "port": 9093}]}]},
         "serviceMonitor": {"enabled": true, "labels": {"release": "prometheus"}},
         "flowSchema": {"enabled": true},
+        "rotation": {"readinessGate": true},
     })
 }
 

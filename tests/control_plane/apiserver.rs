@@ -13,6 +13,7 @@ use ring::{rand::SystemRandom, signature};
 use tempfile::TempDir;
 
 const TOKEN: &str = "only-for-this-test";
+const OWN_TOKEN: &str = "mainstay-of-this-test";
 
 /// A control plane of one's own.
 pub struct ApiServer {
@@ -64,7 +65,12 @@ impl ApiServer {
         let (private, public) = (directory.path().join("sa.key"), directory.path().join("sa.pub"));
         write_keys(&private, &public);
         let tokens = directory.path().join("tokens.csv");
-        fs::write(&tokens, format!("{TOKEN},admin,admin,system:masters\n")).unwrap();
+        let own = "system:serviceaccount:mainstay-system:mainstay";
+        fs::write(
+            &tokens,
+            format!("{TOKEN},admin,admin,system:masters\n{OWN_TOKEN},{own},mainstay,system:masters\n"),
+        )
+        .unwrap();
         let apiserver = spawn(
             &assets,
             directory.path(),
@@ -85,11 +91,7 @@ impl ApiServer {
             ],
         );
         let url = format!("https://127.0.0.1:{secure_port}");
-        let mut config = Config::new(url.parse().unwrap());
-        config.accept_invalid_certs = true;
-        config.auth_info.token = Some(TOKEN.to_owned().into());
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::try_from(config).unwrap();
+        let client = connect(&url, TOKEN);
         let mut this = Self { client, url, apiserver, _etcd: etcd, directory };
         this.ready().await;
         this
@@ -115,6 +117,11 @@ impl ApiServer {
             .spawn()
             .unwrap();
         Operator(Process(child))
+    }
+
+    /// A client under the name of Mainstay's own account, which may do here whatever admission control lets it.
+    pub fn own_account(&self) -> Client {
+        connect(&self.url, OWN_TOKEN)
     }
 
     /// What the operator said so far.
@@ -143,6 +150,14 @@ impl ApiServer {
         let disk = fs::write(self.directory.path().join("room"), vec![0; 65536]);
         panic!("kube-apiserver is not ready (ended: {ended:?}; room on the disk: {disk:?})\n{}", said.join("\n"));
     }
+}
+
+fn connect(url: &str, token: &str) -> Client {
+    let mut config = Config::new(url.parse().unwrap());
+    config.accept_invalid_certs = true;
+    config.auth_info.token = Some(token.to_owned().into());
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::try_from(config).unwrap()
 }
 
 /// Starts a program of the assets, or else of the PATH; its output goes to a file.

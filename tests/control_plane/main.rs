@@ -1,7 +1,7 @@
 //! Evidence about the API that people write: definitions, refusals, and a real API server where there is one.
 //!
 //! `cargo test --test control_plane -- --include-ignored` with `KUBEBUILDER_ASSETS` set to a directory with `etcd`
-//! and `kube-apiserver` runs all of it.
+//! and `kube-apiserver`, and `HELM` to Helm, runs all of it.
 
 // A test may look at the clock.
 #![allow(clippy::disallowed_methods)]
@@ -9,7 +9,11 @@
 
 mod apiserver;
 mod crds;
+mod gate;
 mod offline;
 mod online;
 mod operator;
 mod refusals;
+#[expect(dead_code, reason = "the chart's own tests use the rest of it")]
+#[path = "../chart/render.rs"]
+mod render;

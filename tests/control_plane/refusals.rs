@@ -112,7 +112,8 @@ fn refused_steps() -> Vec<(&'static str, Value, &'static str, &'static str)> {
         ("a job of what signs", json!({"role": "Validator", "remediation": {"job": {"cronJob": "resync"}}}), "spec.remediation", "an older signing state"),
         ("a job without a name", json!({"remediation": {"job": {}}}), "spec.remediation.job.cronJob", "Required value"),
         ("a job in capitals", json!({"remediation": {"job": {"cronJob": "Resync"}}}), "spec.remediation.job.cronJob", "should match"),
-        ("a job in a hurry", json!({"remediation": {"job": {"cronJob": "resync", "within": "5s"}}}), "spec.remediation.job.within", "between 10s and 168h"),
+        ("a job in a hurry", json!({"remediation": {"job": {"cronJob": "resync", "within": "5s"}}}), "spec.remediation.job.within", "between 1m and 168h"),
+        ("a restart that may take for ever", json!({"remediation": {"restart": {"within": "999h"}}}), "spec.remediation.restart.within", "between 10s and 168h"),
         ("no attempt at a job", json!({"remediation": {"job": {"cronJob": "resync", "attempts": 0}}}), "spec.remediation.job.attempts", "should be greater than or equal to 1"),
         ("a failover of what does not sign", json!({"remediation": {"failover": {"group": "hub"}}}), "spec.remediation", "their pods are re-routed and restarted"),
         ("approvals without the mode", json!({"guard": {"approvals": {"required": 2}}}), "spec.guard", "goes with mode Approve"),
@@ -212,7 +213,7 @@ pub fn refused() -> Vec<Refusal> {
         ("evidence that lives too long", json!({"guard": {"evidenceMaxAge": "6m"}}), "spec.guard.evidenceMaxAge", "evidenceMaxAge: between 2s and 5m"),
         ("no attempt at all", json!({"remediation": {"restart": {"attempts": 0}}}), "spec.remediation.restart.attempts", "should be greater than or equal to 1"),
         // P06.
-        ("healing in a blink", json!({"remediation": {"restart": {"within": "9s"}}}), "spec.remediation.restart.within", "within: at least 10s"),
+        ("healing in a blink", json!({"remediation": {"restart": {"within": "9s"}}}), "spec.remediation.restart.within", "within: between 10s and 168h"),
         ("half a backoff", json!({"remediation": {"restart": {"backoff": {"factor": 2}}}}), "spec.remediation.restart.backoff.max", "Required value"),
         ("re-routing a validator", json!({"role": "Validator", "remediation": {"reroute": {}}}), "spec.remediation", "reroute is for the roles FullNode and Sentry"),
         ("to and fro in a blink", json!({"remediation": {"reroute": {"stay": "1s"}}}), "spec.remediation.reroute.stay", "stay: at least 5s"),
@@ -230,6 +231,7 @@ pub fn refused() -> Vec<Refusal> {
         ("no action", json!({"action": {"page": null}}), "spec.action", "exactly one of reroute, rejoin, restart, job and page"),
         ("two actions", json!({"action": {"restart": {"method": "Delete", "within": "5m", "clear": "5s"}}}), "spec.action", "exactly one of reroute, rejoin, restart, job and page"),
         ("a job without a name", json!({"action": {"page": null, "job": {"within": "1h", "clear": "5s"}}}), "spec.action.job.cronJob", "Required value"),
+        ("a pod that is a path", json!({"target": {"slot": "rpc-0", "pod": "../secrets", "uid": "u"}}), "spec.target.pod", "should match"),
         ("attempt zero", json!({"attempt": 0}), "spec.attempt", "should be greater than or equal to 1"),
     ];
     let approvals = [

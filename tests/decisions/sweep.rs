@@ -312,6 +312,31 @@ fn each_story_ends_as_it_should() {
     assert_eq!(end(deleted), is(Phase::Superseded, "Moved", 0, 0));
 }
 
+// P13: an entry that somebody has set to a later phase by hand.
+#[test]
+fn an_entry_is_a_hint_and_the_ledger_says_whether_there_is_a_seat() {
+    let end = |phase: Phase, full: bool| {
+        let mut world = World::new(PLAIN);
+        world.journal[0].phase = phase;
+        world.journal[0].deadline = Some(world.now + 60_000);
+        if full {
+            world.take(false, "another").expect("a free seat");
+        }
+        let mut performer = Performer::new(Mistake::None);
+        while !performer.done {
+            performer.unit(&mut world, Fault::No).unwrap_or_else(|why| panic!("{why}"));
+        }
+        (world.removals.len(), world.removals.iter().all(|removal| removal.seated), world.seated())
+    };
+    for phase in [Phase::Pending, Phase::AwaitingApproval, Phase::Acting] {
+        assert_eq!(end(phase, false), (1, true, false), "{phase:?}");
+        assert_eq!(end(phase, true).0, 0, "{phase:?}: the seat is another's");
+    }
+    for phase in [Phase::Verifying, Phase::Succeeded, Phase::Failed, Phase::Withdrawn, Phase::DryRun] {
+        assert_eq!(end(phase, false), (0, true, false), "{phase:?}: nothing is done");
+    }
+}
+
 #[test]
 fn what_could_not_begin_in_time_does_not_begin() {
     let end = |phase: Phase, waited: i64| {

@@ -1,7 +1,7 @@
 //! Who serves: a node that falls behind leaves its Service, and comes back, and no client sees a failed request.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     sync::{
@@ -20,23 +20,23 @@ use crate::{
 };
 
 /// A poll of the node, and what kube-proxy and the controllers of the cluster take: a second between two rounds of rules.
-const INTERVAL: i64 = 2_000;
-const PROPAGATION: i64 = 1_500;
+pub const INTERVAL: i64 = 2_000;
+pub const PROPAGATION: i64 = 1_500;
 
 const LABEL: &str = "mainstay.dev/in-rotation";
 
 /// What one client saw: when it connected (milliseconds since the epoch), and who answered.
-type Seen = (i64, Result<String, String>);
+pub type Seen = (i64, Result<String, String>);
 
 /// A client that keeps asking, each time over a new connection.
-struct Client {
+pub struct Client {
     seen: Arc<Mutex<Vec<Seen>>>,
     end: Arc<AtomicBool>,
     task: Option<JoinHandle<()>>,
 }
 
 impl Client {
-    fn of(service: SocketAddr) -> Self {
+    pub fn of(service: SocketAddr) -> Self {
         let (seen, end) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (mine, ends) = (Arc::clone(&seen), Arc::clone(&end));
         let task = thread::spawn(move || {
@@ -50,12 +50,12 @@ impl Client {
         Self { seen, end, task: Some(task) }
     }
 
-    fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().expect("a lock").clone()
     }
 
     /// When this node last answered a new connection, and when it first did after `since`.
-    fn answered(&self, node: &str, since: i64) -> (Option<i64>, Option<i64>) {
+    pub fn answered(&self, node: &str, since: i64) -> (Option<i64>, Option<i64>) {
         let seen = self.seen();
         let of = || seen.iter().filter(|(_, who)| who.as_deref() == Ok(node)).map(|(at, _)| *at);
         (of().next_back(), of().find(|at| *at > since))
@@ -70,7 +70,7 @@ impl Drop for Client {
 }
 
 /// Asks a node for its name over a connection of its own.
-fn moniker(at: SocketAddr) -> io::Result<String> {
+pub fn moniker(at: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(2))?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     write!(stream, "GET /status HTTP/1.0\r\nHost: rpc\r\n\r\n")?;
@@ -82,21 +82,22 @@ fn moniker(at: SocketAddr) -> io::Result<String> {
 }
 
 /// Cuts a node off from its peers, or lets it find them again. Its RPC answers all the while.
-fn peers(stage: &Stage, pod: &str, cut: bool) {
+pub fn peers(stage: &Stage, pod: &str, cut: bool) {
     for side in ["--dport", "--sport"] {
         block(&stage.namespace, pod, side, "26656", cut).expect("iptables");
     }
 }
 
-/// Lets the full nodes take part behind a Service that chooses by the label; its address.
-fn service(stage: &Stage) -> SocketAddr {
-    let label = json!({"spec": {"template": {"metadata": {"labels": {LABEL: "true"}}}}});
-    stage.kubectl(&["patch", "statefulset", "full", "-p", &label.to_string()]);
+/// Rolls the full nodes out anew with a change of their template, and makes a Service that chooses by these labels; its
+/// address.
+pub fn service(stage: &Stage, template: &Value, selector: &Value) -> SocketAddr {
+    let change = json!({"spec": {"template": template}});
+    stage.kubectl(&["patch", "statefulset", "full", "-p", &change.to_string()]);
     stage.kubectl(&["rollout", "status", "statefulset", "full", "--timeout=180s"]);
     let service = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "rpc", "namespace": stage.namespace},
         "spec": {
-            "selector": {"app": "cometbft", "role": "full", LABEL: "true"},
+            "selector": selector,
             "ports": [{"name": "rpc", "port": 26657, "targetPort": "rpc"}],
         },
     });
@@ -105,7 +106,7 @@ fn service(stage: &Stage) -> SocketAddr {
     format!("{}:26657", address.as_str().unwrap_or_default()).parse().expect("an address")
 }
 
-fn policy(stage: &Stage) {
+pub fn policy(stage: &Stage) {
     stage.policy_on(
         "full-nodes",
         "FullNode",
@@ -117,8 +118,17 @@ fn policy(stage: &Stage) {
     );
 }
 
+/// Waits until each of the three answers behind this address.
+pub fn all_three(address: SocketAddr) {
+    wait("all three to serve", SOON, || {
+        let who: BTreeSet<_> = (0..40).filter_map(|_| moniker(address).ok()).collect();
+        (who.len() == 3).then_some(())
+    })
+    .expect("three nodes");
+}
+
 /// Waits until a change of rotation of a pod has succeeded after `since`, and returns its remediation.
-fn turned(stage: &Stage, pod: &str, action: &str, since: i64) -> Value {
+pub fn turned(stage: &Stage, pod: &str, action: &str, since: i64) -> Value {
     wait(&format!("{action} of {pod}"), LATER, || {
         remediations(&stage.namespace).into_iter().find(|remediation| {
             remediation["spec"]["target"]["pod"] == pod
@@ -139,14 +149,12 @@ fn label(stage: &Stage, pod: &str) -> String {
 #[ignore = "needs the local cluster: make e2e"]
 fn a_node_that_falls_behind_leaves_its_service_and_comes_back_unnoticed() {
     let stage = Stage::with("reroute", &["--validators", "2", "--block-time", "500"], &[]);
-    let address = service(&stage);
+    // The pods take part behind a Service that chooses by the label.
+    let template = json!({"metadata": {"labels": {LABEL: "true"}}});
+    let address = service(&stage, &template, &json!({"app": "cometbft", "role": "full", LABEL: "true"}));
     policy(&stage);
     stage.healthy("full-nodes", 3);
-    wait("all three to serve", SOON, || {
-        let who: std::collections::BTreeSet<_> = (0..40).filter_map(|_| moniker(address).ok()).collect();
-        (who.len() == 3).then_some(())
-    })
-    .expect("three nodes");
+    all_three(address);
 
     let client = Client::of(address);
     let begun = now();

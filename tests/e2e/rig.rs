@@ -175,7 +175,7 @@ pub fn removals(system: &str) -> Vec<(String, i64)> {
 }
 
 /// When a line of the audit log was written (milliseconds since the epoch).
-fn time(line: &Value) -> i64 {
+pub fn time(line: &Value) -> i64 {
     let at: jiff::Timestamp = line["stageTimestamp"].as_str().unwrap_or_default().parse().unwrap_or_default();
     at.as_millisecond()
 }
@@ -192,7 +192,8 @@ pub fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-fn run(command: &mut Command, input: Option<&str>) -> Result<String, String> {
+/// Runs a program, with something to read, and returns what it printed; what it complained of if it failed.
+pub fn run(command: &mut Command, input: Option<&str>) -> Result<String, String> {
     let name = format!("{command:?}");
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     let mut child = command

@@ -387,7 +387,7 @@ impl Run {
                 Event::Acted { outcome, now: server.0 }
             }
             Effect::Observe { deadline } => {
-                let observation = self.world.observe(&key(), &journal.slot, &journal.uid, self.toy.mono());
+                let observation = self.world.observe(&key(), &journal.slot, &journal.uid, false, self.toy.mono());
                 let well = matches!(&observation, Observation::Healthy { lasted, .. } if *lasted >= 10_000);
                 if !well && server < Server(*deadline) {
                     return None;

@@ -2,7 +2,7 @@
 {{- define "mainstay.namespacedRules" -}}
 - apiGroups: [mainstay.dev]
   resources: [nodehealthpolicies]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 - apiGroups: [mainstay.dev]
   resources: [nodehealthpolicies/status]
   verbs: [patch]
@@ -22,6 +22,13 @@
 - apiGroups: [""]
   resources: [pods/eviction]
   verbs: [create]
+{{- if .Values.rotation.readinessGate }}
+# Pods that take part in re-routing by a readiness gate. Whoever may write the status of pods may send a Service's requests
+# anywhere; see admission.yaml.
+- apiGroups: [""]
+  resources: [pods/status]
+  verbs: [patch]
+{{- end }}
 - apiGroups: [apps]
   resources: [statefulsets]
   verbs: [get]
@@ -39,7 +46,7 @@
   verbs: [get]
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, create]
+  verbs: [get, list, create]
 {{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -12,7 +12,7 @@ use crate::api::Duration;
 pub struct Remediation {
     /// Take the pod out of the Services that serve it, and back in when it is well. Only for `FullNode` and `Sentry`,
     /// and only for pods that take part: those with the label `mainstay.dev/in-rotation: "true"` in their template, behind a
-    /// Service that selects by it.
+    /// Service that selects by it, or with a readiness gate of that name, behind any Service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reroute: Option<Reroute>,
     /// Let the pod be made anew by its workload.
@@ -53,7 +53,7 @@ pub struct Reroute {
 /// Let the pod be made anew by its workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.within) || !self.within.matches('^[0-9]{1,6}(ms|s|m|h)$') || duration(self.within) >= duration('10s')").message("within: at least 10s, and longer than the pod's own grace period").field_path(".within"))]
+#[x_kube(validation = Rule::new("!has(self.within) || !self.within.matches('^[0-9]{1,6}(ms|s|m|h)$') || (duration(self.within) >= duration('10s') && duration(self.within) <= duration('168h'))").message("within: between 10s and 168h, and longer than the pod's own grace period").field_path(".within"))]
 pub struct Restart {
     /// From the accepted removal to a healthy target. Longer than the pod's grace period. Default: the preset's.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +73,7 @@ pub struct Restart {
 /// Run a suspended `CronJob` once, when restarts are used up or would not mend what is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.within) || !self.within.matches('^[0-9]{1,6}(ms|s|m|h)$') || (duration(self.within) >= duration('10s') && duration(self.within) <= duration('168h'))").message("within: between 10s and 168h").field_path(".within"))]
+#[x_kube(validation = Rule::new("!has(self.within) || !self.within.matches('^[0-9]{1,6}(ms|s|m|h)$') || (duration(self.within) >= duration('1m') && duration(self.within) <= duration('168h'))").message("within: between 1m and 168h").field_path(".within"))]
 pub struct Job {
     /// Its name. It must be suspended: a `CronJob` that runs by itself is none of ours.
     #[schemars(length(min = 1, max = 52), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]

@@ -144,6 +144,7 @@ fn guards(page: &mut String, of: &TargetStatus) {
     let step = Step::ALL.into_iter().find(|step| step.name() == of.next);
     let _ = match (step, of.next.as_str()) {
         (Some(step), _) => writeln!(page, "  next: {}", step.name()),
+        (None, next) if next.starts_with("an answer") => writeln!(page, "  next: {next}"),
         (None, "under way") => writeln!(page, "  next: what is under way comes to its end first"),
         (None, _) if of.verdict == "Unhealthy" => writeln!(page, "  next: nothing is left to try"),
         (None, _) => Ok(()),

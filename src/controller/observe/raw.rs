@@ -55,6 +55,14 @@ pub(super) struct Spec {
     pub containers: Vec<Container>,
     #[serde(deserialize_with = "or_default")]
     pub init_containers: Vec<Container>,
+    #[serde(deserialize_with = "or_default")]
+    pub readiness_gates: Vec<ReadinessGate>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ReadinessGate {
+    pub condition_type: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -98,6 +106,10 @@ pub(super) struct Condition {
     #[serde(rename = "type")]
     pub type_: String,
     pub status: String,
+    #[serde(deserialize_with = "or_default")]
+    pub reason: String,
+    #[serde(deserialize_with = "or_default")]
+    pub message: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -135,6 +147,15 @@ pub(super) struct Terminated {
 }
 
 impl Status {
+    pub fn condition(&self, type_: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.type_ == type_)
+    }
+
+    /// Whether a condition is there and true.
+    pub fn says(&self, type_: &str) -> bool {
+        self.condition(type_).is_some_and(|condition| condition.status == "True")
+    }
+
     pub fn containers(&self) -> impl Iterator<Item = &ContainerStatus> {
         self.init_container_statuses.iter().chain(&self.container_statuses)
     }

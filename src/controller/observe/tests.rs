@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::plan::{Place, Switch};
 
 fn view(pod: Value) -> PodView {
     serde_json::from_value(pod).unwrap()
@@ -42,6 +43,71 @@ fn a_pod_that_was_just_made_is_read_too() {
     let pod = view(json!({"metadata": {"name": "a", "labels": null}, "spec": null, "status": {}}));
     assert_eq!((pod.grace, pod.started, pod.ready, pod.finished), (30, None, false, false));
     assert_eq!((pod.waiting_reason.as_str(), pod.last_exit.as_str()), ("", ""));
+}
+
+/// A pod with these gates and conditions (type, status, reason and message).
+fn gated(gates: &[&str], conditions: &[[&str; 4]]) -> Value {
+    let gates: Vec<_> = gates.iter().map(|gate| json!({"conditionType": gate})).collect();
+    let conditions: Vec<_> = conditions
+        .iter()
+        .map(|[of, status, reason, message]| {
+            json!({"type": of, "status": status, "reason": reason, "message": message, "lastProbeTime": null})
+        })
+        .collect();
+    json!({"metadata": {"name": "a"}, "spec": {"readinessGates": gates}, "status": {"conditions": conditions}})
+}
+
+#[test]
+fn a_readiness_gate_is_read_with_who_turned_it_and_when() {
+    let out = [IN_ROTATION, "False", gate::OUT, "turned by policy p1 at 1800000000000"];
+    let pod = view(gated(&["example.org/other", IN_ROTATION], &[["Ready", "False", "", ""], out]));
+    assert_eq!(pod.gate, Some(Gate::Shut));
+    assert_eq!((pod.rotated_by.as_str(), pod.rotated_at), ("p1", Some(Server(1_800_000_000_000))));
+    let rotation = pod.rotation(Server(1_800_000_030_000));
+    assert_eq!((rotation.place, rotation.by.as_str(), rotation.since), (Place::Out, "p1", 30_000));
+
+    assert_eq!(view(gated(&[], &[out])).gate, None, "nobody asks for the condition");
+    let new = view(gated(&[IN_ROTATION], &[]));
+    assert_eq!((new.gate, new.waits_at_its_gate()), (Some(Gate::Unsaid), true));
+    let theirs = view(gated(&[IN_ROTATION], &[[IN_ROTATION, "False", "Maintenance", "back at noon"]]));
+    assert_eq!((theirs.gate, theirs.rotated_by.as_str(), theirs.rotated_at), (Some(Gate::Shut), "", None));
+    assert!(!theirs.waits_at_its_gate());
+    let odd = json!({"metadata": {}, "spec": {"readinessGates": null}, "status": {"conditions": [
+        {"type": IN_ROTATION, "status": "True", "reason": null, "message": null}]}});
+    assert_eq!(view(odd).gate, None);
+}
+
+#[test]
+fn the_label_decides_where_there_is_one_and_has_annotations_beside_it() {
+    let mut pod = gated(&[IN_ROTATION], &[[IN_ROTATION, "True", gate::IN, "turned by policy p1 at 5"]]);
+    pod["metadata"]["labels"] = json!({IN_ROTATION: "false"});
+    pod["metadata"]["annotations"] = json!({ROTATED_BY: "p2", ROTATED_AT: "7"});
+    let pod = view(pod);
+    assert_eq!((pod.rotated_by.as_str(), pod.rotated_at), ("p2", Some(Server(7))));
+    assert_eq!((pod.rotation(Server(9)).place, pod.rotation(Server(9)).switch), (Place::Out, Switch::Label));
+}
+
+#[test]
+fn our_own_gate_makes_no_pod_look_ill() {
+    let ready = |gates: &[&str], conditions: &[[&str; 2]]| {
+        let conditions: Vec<_> = conditions.iter().map(|[of, status]| [*of, *status, "", ""]).collect();
+        view(gated(gates, &conditions)).ready
+    };
+    let well = ["ContainersReady", "True"];
+    assert!(ready(&[IN_ROTATION], &[["Ready", "False"], well, [IN_ROTATION, "False"]]));
+    assert!(ready(&[IN_ROTATION], &[["Ready", "False"], well]), "nor one that is not opened yet");
+    assert!(!ready(&[IN_ROTATION], &[["Ready", "False"], ["ContainersReady", "False"], [IN_ROTATION, "False"]]));
+    assert!(
+        !ready(&[IN_ROTATION], &[["Ready", "False"], well, [IN_ROTATION, "True"]]),
+        "the kubelet is not there"
+    );
+    let both = [IN_ROTATION, "example.org/other"];
+    assert!(
+        !ready(&both, &[["Ready", "False"], well, [IN_ROTATION, "False"]]),
+        "nor are the gates of others ours"
+    );
+    assert!(ready(&both, &[["Ready", "False"], well, [IN_ROTATION, "False"], ["example.org/other", "True"]]));
+    assert!(!ready(&[], &[["Ready", "False"], well]), "without the gate nothing is new");
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use super::Life;
 use crate::{
-    api::{Action, PageAction, RestartMethod},
+    api::{Action, JobAction, PageAction, RestartMethod},
     controller::report,
     effect,
     notify::{Delivery, Notice, Severity, State},
-    plan::Step,
+    plan::{Step, Switch},
     remedy::{Event, Kind, Outcome},
 };
 
@@ -27,8 +27,8 @@ impl Life<'_> {
         let Action { reroute: _, rejoin: _, restart, job, page } = &self.object.spec.action;
         let outcome = match (self.order.kind, restart, job) {
             (Kind::Restart { .. }, Some(restart), _) => self.restart(restart.method, resource_version).await,
-            (Kind::Job { .. }, _, Some(job)) => self.job(&job.cron_job).await,
-            (Kind::Reroute { .. } | Kind::Rejoin { .. }, ..) => self.rotate(resource_version).await,
+            (Kind::Job { within, .. }, _, Some(job)) => self.job(job, within).await,
+            (Kind::Reroute { .. } | Kind::Rejoin { .. }, ..) => self.rotate(resource_version, self.switch).await,
             _ => {
                 let page = page.clone().unwrap_or(PageAction { sinks: Vec::new(), text: String::new() });
                 self.page(&page.sinks, page.text).await
@@ -50,11 +50,13 @@ impl Life<'_> {
         self.answered(outcome)
     }
 
-    async fn job(&self, cron_job: &str) -> Outcome {
+    async fn job(&self, job: &JobAction, within: u64) -> Outcome {
         let spec = &self.object.spec;
         let order = effect::JobOrder {
             namespace: self.key.namespace.clone(),
-            cron_job: cron_job.to_owned(),
+            cron_job: job.cron_job.clone(),
+            revision: job.revision.clone(),
+            within,
             name: self.key.name.clone(),
             remediation: self.uid.clone(),
             target: spec.target.pod.clone(),
@@ -64,13 +66,14 @@ impl Life<'_> {
         self.answered(outcome)
     }
 
-    async fn rotate(&self, resource_version: &str) -> Outcome {
+    async fn rotate(&self, resource_version: &str, switch: Switch) -> Outcome {
         let spec = &self.object.spec;
         let order = effect::RotationOrder {
             namespace: self.key.namespace.clone(),
             pod: spec.target.pod.clone(),
             uid: spec.target.uid.clone(),
             resource_version: resource_version.to_owned(),
+            switch,
             serves: self.step() == Step::Rejoin,
             policy: spec.policy.uid.clone(),
             now: self.ctx.now().server,

@@ -16,7 +16,7 @@ pub use conditions::{Told, condition};
 pub use counters::{effect, reconcile_error, refusal};
 pub use network::{invalid_network, network};
 pub use policy::{invalid, policy, policy_status};
-pub use remediation::{journal_status, labels, proposed, reference, transition};
+pub use remediation::{ask, journal_status, labels, proposed, reference, transition};
 
 pub use unreadable::{unreadable_network, unreadable_policy};
 

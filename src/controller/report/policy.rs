@@ -76,7 +76,8 @@ fn target_status(decided: &Decided<'_>, now: Now) -> TargetStatus {
     match &decided.decision {
         Decision::Nothing => {
             if decided.acting {
-                "under way".clone_into(&mut status.next);
+                let next = if decided.asked { "an answer: it waits for approval" } else { "under way" };
+                next.clone_into(&mut status.next);
             }
         }
         Decision::Proposed(proposal) => proposal.step.name().clone_into(&mut status.next),

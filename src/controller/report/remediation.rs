@@ -1,6 +1,6 @@
 //! What a remediation shows of itself.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::PoisonError};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -42,7 +42,7 @@ pub fn journal_status(object: &NodeRemediation, entry: &Entry, now: Server) -> N
 }
 
 /// Tells of a change of phase that is written down already.
-pub async fn transition(ctx: &Context, object: &NodeRemediation, entry: &Entry, now: Now) {
+pub async fn transition(ctx: &Context, object: &NodeRemediation, before: Phase, entry: &Entry, now: Now) {
     let action = action(object);
     tracing::info!(
         remediation = object.metadata.name,
@@ -77,42 +77,76 @@ pub async fn transition(ctx: &Context, object: &NodeRemediation, entry: &Entry, 
         note: format!("{}: {} ({})", object.spec.target.pod, entry.message, entry.reason),
     };
     ctx.events.tell(&object.object_ref(&()), told).await;
-    if entry.phase.is_final() || matches!(entry.phase, Phase::Verifying | Phase::AwaitingApproval) {
+    if entry.phase.is_final() || entry.phase == Phase::Verifying {
         tell_sinks(ctx, object, entry, now);
+    }
+    if before == Phase::AwaitingApproval {
+        ctx.known.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&uid(object));
+        tell_question(ctx, object, State::Resolved { at: super::timestamp(now.wall) }, now);
     }
 }
 
-/// Sinks hear of each act, of each end, and of what people are to approve. What waits for a person is a page.
-fn tell_sinks(ctx: &Context, object: &NodeRemediation, entry: &Entry, now: Now) {
-    let spec = &object.spec;
+/// Asks people about a step that waits for them: once by each process that looks after it, under one key for each slot, so
+/// that no question is lost with the process that wrote it down.
+pub fn ask(ctx: &Context, object: &NodeRemediation, now: Now) {
+    if ctx.known.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(uid(object)) {
+        tell_question(ctx, object, State::Firing { expires_after: Notice::DAY }, now);
+    }
+}
+
+fn tell_question(ctx: &Context, object: &NodeRemediation, state: State, now: Now) {
+    let (spec, meta) = (&object.spec, &object.metadata);
+    let sinks = sinks(ctx, object, now);
+    let (name, namespace) =
+        (meta.name.as_deref().unwrap_or_default(), meta.namespace.as_deref().unwrap_or_default());
+    let notice = Notice {
+        dedupe_key: format!("{}/{}/approval", spec.policy.uid, spec.target.slot),
+        severity: Severity::Page,
+        state,
+        title: format!("{} {} waits for approval", action(object), spec.target.pod),
+        text: format!(
+            "rules: {}; look: mainstay approve {name} -n {namespace} --show; say yes: without --show",
+            spec.rules.join(", ")
+        ),
+        labels: labels(object),
+        starts_at: super::timestamp(now.wall),
+    };
+    if !sinks.is_empty() {
+        drop(ctx.notifier.send(&sinks, notice));
+    }
+}
+
+/// Who is to be told: the sinks of the policy as it is now.
+fn sinks(ctx: &Context, object: &NodeRemediation, now: Now) -> Vec<String> {
     let policy = super::super::remediation::policy_of(object)
         .and_then(|key| ctx.world().snapshot(&key, now.mono, now.server));
-    let Some(policy) = policy.map(|snapshot| snapshot.policy) else { return };
-    if policy.sinks.is_empty() || spec.action.page.is_some() {
+    policy.map(|snapshot| snapshot.policy.sinks.clone()).unwrap_or_default()
+}
+
+fn uid(object: &NodeRemediation) -> String {
+    object.metadata.uid.clone().unwrap_or_default()
+}
+
+/// Sinks hear of each act and of each end. An end that leaves a person to look is a page.
+fn tell_sinks(ctx: &Context, object: &NodeRemediation, entry: &Entry, now: Now) {
+    let spec = &object.spec;
+    let sinks = sinks(ctx, object, now);
+    if sinks.is_empty() || spec.action.page.is_some() {
         return;
     }
-    let asks = entry.phase == Phase::AwaitingApproval;
-    let loud = entry.reason == "Unverified" || asks;
-    let uid = object.metadata.uid.clone().unwrap_or_default();
+    let loud = entry.reason == "Unverified";
+    let uid = uid(object);
     let notice = Notice {
         dedupe_key: format!("{uid}/{:?}", entry.phase),
         severity: if loud { Severity::Page } else { Severity::Notify },
         state: State::Firing { expires_after: Notice::DAY },
         title: format!("{} {}: {}", action(object), spec.target.pod, entry.reason),
-        text: if asks { question(object, entry) } else { entry.message.clone() },
+        text: entry.message.clone(),
         labels: labels(object),
         starts_at: super::timestamp(now.wall),
     };
     // Nobody waits: the notifier retries on its own, off the path of any action.
-    drop(ctx.notifier.send(&policy.sinks, notice));
-}
-
-/// What people are asked, and how they answer.
-fn question(object: &NodeRemediation, entry: &Entry) -> String {
-    let meta = &object.metadata;
-    let (name, namespace) =
-        (meta.name.as_deref().unwrap_or_default(), meta.namespace.as_deref().unwrap_or_default());
-    format!("{}; rules: {}; mainstay approve {name} -n {namespace}", entry.message, object.spec.rules.join(", "))
+    drop(ctx.notifier.send(&sinks, notice));
 }
 
 /// Tells of a step that was written down and will be taken.

@@ -16,8 +16,11 @@ fn said(given: &Given, step: Step, by: &[(&str, u64)]) -> Approval {
 }
 
 fn said_of(given: &Given, asked: &Asked<'_>, by: &[(&str, u64)]) -> Approval {
-    let word =
-        |(who, ago): &(&str, u64)| super::super::Given { approver: (*who).into(), at: Server(server_ago(*ago)) };
+    let word = |(who, ago): &(&str, u64)| super::super::Given {
+        approver: (*who).into(),
+        at: Server(server_ago(*ago)),
+        yes: !who.starts_with("not "),
+    };
     approval(&given.as_facts(), asked, &by.iter().map(word).collect::<Vec<_>>())
 }
 
@@ -48,6 +51,12 @@ fn each_counts_once_and_only_for_a_while() {
         let Approval::Wanted(so_far) = said(&two, Step::Restart, few) else { panic!("{few:?}") };
         assert_eq!(so_far, "1 of 2 approvals given, by ann");
     }
+}
+
+#[test]
+fn one_no_is_a_no() {
+    let Approval::Rejected(why) = said(&asks(), Step::Restart, &[("ann", 0), ("not ben", 0)]) else { panic!() };
+    assert_eq!(why, "not ben has said no");
 }
 
 #[test]

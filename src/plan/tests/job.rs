@@ -97,12 +97,12 @@ fn what_cannot_be_run_gives_way_to_a_person() {
             given.live.cron_job = cron_job;
         })
     };
-    for cron_job in [CronJobFacts::Unread, CronJobFacts::Ready] {
+    for cron_job in [CronJobFacts::Unread, CronJobFacts::Ready("c1/1".into())] {
         assert_eq!(step(&found(cron_job)), Some(Step::Job));
     }
     for cron_job in [Absent, Busy, Forbidden, RunsByItself] {
-        assert_eq!(found(cron_job).holding(Step::Job), [Guard::CronJob]);
-        assert_eq!(step(&found(cron_job)), Some(Step::Page));
+        assert_eq!(found(cron_job.clone()).holding(Step::Job), [Guard::CronJob]);
+        assert_eq!(step(&found(cron_job.clone())), Some(Step::Page));
         let told = found(cron_job).record(|record| (record.paged, record.last_at) = (true, server_ago(MINUTE)));
         assert_eq!(told.refusal().guard, Guard::CronJob, "and it is run as soon as it can be");
     }

@@ -8,7 +8,7 @@ use crate::{
         policy::{Mode, Severity},
     },
     plan::{
-        Decision, Facts, Place, Rotation, ServiceFacts, Services, propose,
+        Decision, Facts, Place, Rotation, ServiceFacts, Services, Switch, propose,
         record::{Record, Replay, narrowed},
         testing::{Given, HOUR, MINUTE, SECOND, SLOT, facts, server_ago},
     },
@@ -81,7 +81,7 @@ prop_compose! {
         restarts in 0..3_i32, last in 0..30_u64, paged: bool,
         mode in prop_oneof![3 => Just(Mode::Enforce), 1 => Just(Mode::DryRun), 1 => Just(Mode::Observe)],
         place in prop_oneof![Just(Place::Nowhere), Just(Place::In), Just(Place::Out)],
-        since in 0..120_u64, others in 0..3_u32, read: bool, pause: bool, hand: bool,
+        since in 0..120_u64, others in 0..3_u32, read: bool, gate: bool, pause: bool, hand: bool,
         healthy in 0..3_u32, quarantine: bool, well: bool,
     ) -> Given {
         let given = facts().mode(mode).healthy_others(healthy).min_healthy(HealthyShare::Count(1));
@@ -105,7 +105,8 @@ prop_compose! {
         } else {
             Services::Unread
         };
-        let rotation = Rotation { place, by: "policy-1".into(), since: since * SECOND, services };
+        let switch = if gate { Switch::Gate } else { Switch::Label };
+        let rotation = Rotation { switch, place, by: "policy-1".into(), since: since * SECOND, services };
         given = given.pod(|pod| pod.rotation = rotation);
         if pause {
             given.policy.limits.pause = vec!["release".into()];

@@ -7,7 +7,7 @@ use crate::{
     },
     judge::VerdictKind,
     plan::{
-        Decision, Guard, Place, Rotation, ServiceFacts, Services, Step, all,
+        Decision, Guard, Place, Rotation, ServiceFacts, Services, Step, Switch, all,
         ledger::{self, Ask},
         testing::{Given, HOUR, MINUTE, SECOND, SERVER, SLOT, US, facts, remediation},
     },
@@ -26,6 +26,7 @@ fn service(name: &str, others: u32) -> ServiceFacts {
 fn serving() -> Given {
     facts().pod(|pod| {
         pod.rotation = Rotation {
+            switch: Switch::Label,
             place: Place::In,
             by: String::new(),
             since: 10 * HOUR,
@@ -100,6 +101,33 @@ fn the_last_pod_of_a_service_stays_and_is_helped_in_place() {
     assert_eq!(step(&last), Some(Step::Restart), "what cannot be re-routed can still be restarted");
     let none = serving().pod(|pod| pod.rotation.services = Services::Read(Vec::new()));
     assert_eq!(held(&none, Step::Reroute), [Guard::Rotation]);
+}
+
+/// The same, by its readiness gate.
+fn gated(given: Given) -> Given {
+    given.pod(|pod| pod.rotation.switch = Switch::Gate)
+}
+
+#[test]
+fn a_pod_with_a_readiness_gate_is_decided_about_as_one_with_the_label() {
+    assert_eq!(step(&gated(serving())), Some(Step::Reroute));
+    let last = serving().pod(|pod| pod.rotation.services = Services::Read(vec![service("rpc", 0)]));
+    assert_eq!(held(&gated(last), Step::Reroute), [Guard::Rotation]);
+    assert_eq!(gated(out(20 * SECOND)).refusal().guard, Guard::Rerouted);
+    assert_eq!(step(&gated(out(MINUTE).verdict(VerdictKind::Healthy))), Some(Step::Rejoin));
+    let theirs = out(MINUTE).verdict(VerdictKind::Healthy).pod(|pod| pod.rotation.by = String::new());
+    assert_eq!(gated(theirs).decide(), Decision::Nothing, "whoever shut the gate opens it");
+    let unnoticed = gated(serving()).pod(|pod| pod.rotation.services = Services::Read(Vec::new()));
+    let said = all(&unnoticed.as_facts(), Step::Reroute);
+    let why = said.into_iter().find_map(|said| said.held).expect("a reason").why;
+    assert!(why.contains("readiness gate"), "{why}");
+}
+
+#[test]
+fn a_decision_that_was_written_down_before_there_were_gates_is_read_as_one_about_a_label() {
+    let before = serde_json::json!({"place": "in", "by": "", "since": 5, "services": "unread"});
+    let rotation: Rotation = serde_json::from_value(before).unwrap();
+    assert_eq!((rotation.switch, rotation.place), (Switch::Label, Place::In));
 }
 
 #[test]

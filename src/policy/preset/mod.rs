@@ -76,6 +76,17 @@ mod tests {
         }
     }
 
+    // W14: two relayers at work send everything twice. Mainstay never starts one: it removes one at a time, and the workload
+    // makes it anew.
+    #[test]
+    fn of_relayers_one_is_made_anew_at_a_time() {
+        for (family, role, preset) in all().filter(|(_, role, _)| *role == Role::Relayer) {
+            let restart = preset.ladder.restart.expect("a step");
+            assert_eq!(restart.method, crate::api::RestartMethod::Eviction, "{family:?} {role:?}");
+            assert_eq!((preset.limits.max_concurrent, preset.ladder.job), (1, None), "{family:?} {role:?}");
+        }
+    }
+
     #[test]
     fn the_evidence_of_every_preset_is_fresh_enough() {
         for (family, role, preset) in all() {

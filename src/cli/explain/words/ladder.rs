@@ -75,7 +75,7 @@ impl Page {
         let written = ladder.and_then(|ladder| ladder.reroute.as_ref());
         let own = |is: fn(&Reroute) -> bool| written.is_some_and(is);
         self.line(
-            "re-route: take the pod out of the Services that choose by mainstay.dev/in-rotation",
+            "re-route: take the pod out of its Services by mainstay.dev/in-rotation, a label or a gate",
             ladder.is_some(),
         );
         self.from(
