@@ -330,6 +330,32 @@ fn the_only_way_in_is_the_health_and_metrics_port() {
 
 #[test]
 #[ignore = "needs helm"]
+fn replicas_find_and_reach_each_other() {
+    for (profile, values) in profiles() {
+        let all = manifests(&values);
+        let pod = &one(&all, "Deployment")["spec"]["template"];
+        // By these labels, on this port, and each knows which pod it is.
+        for (label, value) in [("name", "mainstay"), ("instance", "mainstay"), ("component", "operator")] {
+            assert_eq!(pod["metadata"]["labels"][format!("app.kubernetes.io/{label}")], value, "{profile}");
+        }
+        let container = &pod["spec"]["containers"][0];
+        assert_eq!(container["ports"], json!([{"name": "http", "containerPort": 8080}]), "{profile}");
+        let own = json!({"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}});
+        assert!(container["env"].as_array().unwrap().contains(&own), "{profile}");
+        let policy = one(&all, "NetworkPolicy");
+        let way = policy["spec"]["egress"].as_array().unwrap().iter().any(|rule| {
+            rule["ports"] == json!([{"protocol": "TCP", "port": 8080}])
+                && rule["to"].as_array().is_some_and(|to| {
+                    matches!(to.as_slice(), [to] if to.as_object().unwrap().keys().eq(["podSelector"])
+                        && selects(&to["podSelector"]["matchLabels"], &pod["metadata"]["labels"]))
+                })
+        });
+        assert!(way, "{profile}: {}", policy["spec"]["egress"]);
+    }
+}
+
+#[test]
+#[ignore = "needs helm"]
 fn a_value_that_means_nothing_is_refused() {
     for (values, word) in [
         (json!({"replica": 3}), "replica"),

@@ -47,6 +47,7 @@ pub fn run(args: Args) -> Result<ExitCode, CliError> {
         listen: args.listen,
         installation: args.installation,
         identity,
+        pod: args.identity,
     };
     block_on(operate(options))??;
     Ok(ExitCode::SUCCESS)

@@ -17,7 +17,7 @@ use crate::{
     plan::OwnFacts,
     serve::Metrics,
     signal::{Now, Server},
-    telemetry::Clock,
+    telemetry::{self, Clock},
     world::{PodView, PolicySnapshot, World},
 };
 
@@ -69,6 +69,8 @@ pub struct Context {
     pub queues: Queues,
     /// What this process sees.
     pub world: Mutex<World>,
+    /// The client of the probes, which asks the other replicas too.
+    pub probes: telemetry::Client,
     /// What the nodes of each network are asked for.
     pub asks: AskBoard,
     /// Who leads.
@@ -93,6 +95,8 @@ pub struct Context {
     pub namespaces: Vec<String>,
     /// The namespace of the operator.
     pub namespace: String,
+    /// The pod that this process runs in, if it does: what tells it from the other replicas.
+    pub pod: String,
     /// The emergency stop.
     pub stop: StopRef,
     /// Name of the admission policy that holds everybody who approves something to their own name.

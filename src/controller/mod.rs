@@ -18,6 +18,7 @@ mod run;
 mod running;
 mod schema;
 mod sight;
+mod vantage;
 pub mod watch;
 
 pub use run::{Options, RunError, run};

@@ -7,7 +7,10 @@ use crate::{
         LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, Phase, policy::NodeHealthPolicyStatus,
     },
     effect::{self, journal, ledger as ledgers},
-    plan::{self, CronJobFacts, Decision, Guard, Held, Hours, Place, PodFacts, Proposal, Refusal, Step, propose},
+    plan::{
+        self, CronJobFacts, Decision, Guard, Held, Hours, Live, Place, PodFacts, Proposal, Refusal, Step, Vantage,
+        propose,
+    },
     remedy::REJECTED,
     signal::{Mono, Now, Server},
     world::{PolicySnapshot, Round, TargetSnapshot},
@@ -18,6 +21,7 @@ use super::{
     entry::{entry, step_of},
     remediation::Standing,
     report,
+    vantage::Others,
     watch::Key,
 };
 
@@ -109,7 +113,7 @@ async fn decide(
         .filter(|entry| entry.phase() == Phase::AwaitingApproval)
         .map(|entry| entry.spec.target.slot.as_str())
         .collect();
-    let mut decided = Vec::new();
+    let (mut decided, mut others) = (Vec::new(), Others::default());
     let mut again = TICK;
     for target in &snapshot.targets {
         let open = open.contains(target.facts.slot.as_str());
@@ -120,7 +124,7 @@ async fn decide(
             decision = Decision::Refused(refusal);
         }
         if let Decision::Proposed(proposal) = &decision {
-            match begin(ctx, snapshot, target, proposal, journal, &round, now).await {
+            match begin(ctx, target, proposal, journal, &round, &mut others, now).await {
                 // The others of this round must see it, though no seat was taken yet.
                 Ok(Begun::Yes(seat)) => round.seat(seat),
                 Ok(Begun::No(refusal)) => decision = Decision::Refused(refusal),
@@ -155,18 +159,24 @@ enum Begun {
 /// a second operator, or this one after a crash, finds it there.
 async fn begin(
     ctx: &Context,
-    snapshot: &PolicySnapshot,
     target: &TargetSnapshot,
     proposal: &Proposal,
     journal: &[Arc<NodeRemediation>],
     round: &Round<'_>,
+    others: &mut Others,
     now: Now,
 ) -> Result<Begun, Undecided> {
+    let snapshot = round.snapshot();
     let policy = &snapshot.policy;
     let mut proposal = proposal.clone();
     let mut revision = String::new();
     if proposal.step != Step::Page {
         let job = proposal.step == Step::Job;
+        let vantage = if target.facts.verdict.is_a_silence() {
+            others.say(ctx, &policy.id.uid, &target.facts.uid).await
+        } else {
+            Vantage::Unread
+        };
         let live = effect::read_live(
             &ctx.clients.actuator,
             &policy.id.namespace,
@@ -180,6 +190,7 @@ async fn begin(
             &|pod| ctx.is_protected(pod),
         )
         .await?;
+        let live = Live { vantage, ..live };
         if let CronJobFacts::Ready(found) = &live.cron_job {
             revision.clone_from(found);
         }

@@ -15,6 +15,7 @@ use crate::{
     lead,
     notify::{DoorError, Notifier, heartbeat},
     serve::{self, Gate, ServeError, Vitals},
+    signal::Testimony,
     telemetry::{self, Clock, SystemClock, address::Reach},
 };
 
@@ -38,6 +39,8 @@ pub struct Options {
     pub installation: String,
     /// This replica, unique per process.
     pub identity: String,
+    /// The pod that it runs in, if it does.
+    pub pod: String,
 }
 
 /// Why the operator could not start, or had to end.
@@ -111,7 +114,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
             acted.wait().await;
         }
     };
-    let (lead, campaign) = lead::campaign(
+    let (lead, mut campaign) = lead::campaign(
         lead::client(cluster.clone())?,
         namespace,
         name,
@@ -142,6 +145,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         queues: Queues::default(),
         world: std::sync::Mutex::default(),
         asks: super::asks::AskBoard::default(),
+        probes: telemetry::Client::new(Reach::PodsOnly, &addresses(&cluster))?,
         lead,
         metrics,
         clock,
@@ -149,6 +153,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         installation: options.installation.clone(),
         namespaces: options.namespaces,
         namespace: namespace.to_owned(),
+        pod: options.pod,
         stop: StopRef { namespace: namespace.to_owned(), name: format!("{name}-stop") },
         left_unready: std::sync::Mutex::default(),
         known: super::context::Known::default(),
@@ -157,11 +162,10 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         clients,
     });
     measure(&ctx);
-    start(&ctx, &vitals, &addresses(&cluster), &mut essential, &acted, &stop)?;
+    start(&ctx, &vitals, &mut essential, &acted, &stop);
 
     let mut terminate = signal(SignalKind::terminate()).map_err(|_| RunError::Task("signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|_| RunError::Task("signals"))?;
-    let mut campaign = campaign;
     let result = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
@@ -202,17 +206,16 @@ fn watch_all(env: &WatchEnv, scope: &Scope, essential: &mut JoinSet<&'static str
 fn start(
     ctx: &Arc<Context>,
     vitals: &Vitals,
-    denied: &[IpAddr],
     essential: &mut JoinSet<&'static str>,
     acted: &TaskTracker,
     stop: &CancellationToken,
-) -> Result<(), RunError> {
-    let client = telemetry::Client::new(Reach::PodsOnly, denied)?;
+) {
+    show(ctx, vitals);
     let (polls, waiting) = mpsc::channel(sight::WAITING_POLLS);
     let pulse = |name| vitals.liveness.pulse(name, Duration::from_secs(120));
     essential.spawn(named(
         "sight",
-        sight::follow(Arc::clone(ctx), client, polls, SIMULTANEOUS_POLLS, pulse("sight"), stop.clone()),
+        sight::follow(Arc::clone(ctx), polls, SIMULTANEOUS_POLLS, pulse("sight"), stop.clone()),
     ));
     essential.spawn(named("file", sight::file(Arc::clone(ctx), waiting)));
     essential.spawn(named("tick", sight::tick(Arc::clone(ctx), pulse("tick"), stop.clone())));
@@ -255,7 +258,6 @@ fn start(
         };
         essential.spawn(named("heartbeat", heartbeat(notifier, config, sender, sees)));
     }
-    Ok(())
 }
 
 /// The addresses of the API server that are known without asking anybody: no probe goes there.
@@ -367,6 +369,15 @@ fn measure(ctx: &Arc<Context>) {
                 metrics.cache_age.get_or_create(&serve::CacheKind { kind }).set(seconds(age));
             }
         }
+    });
+}
+
+/// What this replica sees, for the others to ask.
+fn show(ctx: &Arc<Context>, vitals: &Vitals) {
+    let weak = Arc::downgrade(ctx);
+    vitals.outlook.opens(move |policy, pod| match weak.upgrade() {
+        Some(ctx) => ctx.world().testimony(policy, pod, ctx.clock.mono()),
+        None => Testimony::Unknown { why: "ending".into() },
     });
 }
 

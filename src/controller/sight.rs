@@ -63,7 +63,6 @@ struct Probes {
 /// Takes over what the caches say, whenever they change and every few seconds, until `stop`.
 pub async fn follow(
     ctx: Arc<Context>,
-    client: Client,
     polls: mpsc::Sender<(ProbeKey, Poll)>,
     simultaneous: usize,
     pulse: serve::Pulse,
@@ -72,7 +71,7 @@ pub async fn follow(
     let runner = Runner::new(Arc::clone(&ctx.clock), polls.clone(), simultaneous);
     let mut probes = Probes {
         runner,
-        client,
+        client: ctx.probes.clone(),
         running: Running::default(),
         references: Running::default(),
         queries: Queries::default(),

@@ -15,7 +15,10 @@ use kube::{
 use super::{Outcome, Verb, job, services};
 use crate::{
     controller::clients::{CallError, DEADLINE, deadline},
-    plan::{CronJobFacts, Live, NodeFacts, Place, PodFacts, PodPresent, Rotation, Services, Stop, WorkloadFacts},
+    plan::{
+        CronJobFacts, Live, NodeFacts, Place, PodFacts, PodPresent, Rotation, Services, Stop, Vantage,
+        WorkloadFacts,
+    },
     signal::Server,
     world::{Owner, PodView},
 };
@@ -81,7 +84,7 @@ pub async fn read_live(
         None => CronJobFacts::Unread,
     };
     let stop = read_stop(actuator, stop).await?;
-    Ok(Live { stop, pod, workload, node, cron_job })
+    Ok(Live { stop, pod, workload, node, cron_job, vantage: Vantage::Unread })
 }
 
 /// Reads where a pod stands towards its Services, and its uid; `None` if there is no such pod.

@@ -75,6 +75,12 @@ impl Verdict {
         self.findings.iter().filter(|finding| finding.firing && finding.severity >= Severity::Critical)
     }
 
+    /// Whether a silence is among what fires: the one finding that may be the fault of whoever found it.
+    #[must_use]
+    pub fn is_a_silence(&self) -> bool {
+        self.firing().any(|finding| finding.signal == Some(Signal::Reachable))
+    }
+
     /// Whether the target must be kept as it is: what is wrong with it, no restart mends.
     #[must_use]
     pub fn quarantined(&self) -> bool {

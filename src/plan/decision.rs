@@ -124,7 +124,7 @@ fn first_held(results: &[GuardResult]) -> Option<(Guard, Held)> {
     results.iter().find_map(|result| Some((result.guard, result.held.clone()?)))
 }
 
-/// Whether a person must hear that a step is held back: by a guard that will not let go by itself, for longer
+/// Whether a person must hear that a step on a pod is held back: by a guard that will not let go by itself, for longer
 /// than it may take. Once in an incident; the step stays due.
 fn held_for_too_long(facts: &Facts<'_>, step: Step, guard: Guard) -> bool {
     guard.needs_a_person() && waited_for_too_long(facts, step)

@@ -55,6 +55,8 @@ pub enum Guard {
     NetworkStalled,
     /// The target is not unhealthy on fresh evidence.
     Evidence,
+    /// It keeps silent here, and no other replica confirms that.
+    Unconfirmed,
     /// What the cluster's API told us is too old.
     StaleCache,
     /// The pod is young.
@@ -132,6 +134,7 @@ impl Guard {
             Self::Diverged => "Diverged",
             Self::NetworkStalled => "NetworkStalled",
             Self::Evidence => "Evidence",
+            Self::Unconfirmed => "Unconfirmed",
             Self::StaleCache => "StaleCache",
             Self::WarmUp => "WarmUp",
             Self::Progress => "Progress",
@@ -170,6 +173,7 @@ impl Guard {
             | Self::CronJob
             | Self::Failover
             | Self::Upgrading
+            | Self::Unconfirmed
             | Self::Budget
             | Self::Storm
             | Self::Correlated

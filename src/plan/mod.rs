@@ -21,6 +21,7 @@ mod seats;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod vantage;
 
 pub use approval::{APPROVAL_AT_MOST, Approval, Asked, Given, approval};
 pub use budget::Spending;
@@ -32,3 +33,4 @@ pub use facts::{
 pub use guard::{Guard, GuardResult, Held, all, guards_of};
 pub use ladder::{Step, current_record, is_to_rejoin, next_steps};
 pub use rotation::{ENDPOINTS, Switch};
+pub use vantage::{Said, Vantage};

@@ -1,6 +1,6 @@
 //! Which guards each step has, in the order in which they are asked.
 
-use super::{Facts, Guard, Step, guard::Held, guards, job, rotation};
+use super::{Facts, Guard, Step, guard::Held, guards, job, rotation, vantage};
 
 /// One guard's question.
 pub(super) type Question = fn(&Facts<'_>) -> Option<Held>;
@@ -35,6 +35,7 @@ const REROUTE: Questions = &[
     (Guard::Diverged, guards::diverged),
     (Guard::NetworkStalled, guards::network_stalled),
     (Guard::Evidence, guards::evidence),
+    (Guard::Unconfirmed, vantage::unconfirmed),
     (Guard::StaleCache, guards::stale_cache),
     (Guard::Rotation, rotation::may_leave),
     (Guard::Exhausted, rotation::exhausted),
@@ -77,6 +78,7 @@ const RESTART: Questions = &[
     (Guard::Diverged, guards::diverged),
     (Guard::NetworkStalled, guards::network_stalled),
     (Guard::Evidence, guards::evidence),
+    (Guard::Unconfirmed, vantage::unconfirmed),
     (Guard::StaleCache, guards::stale_cache),
     (Guard::WarmUp, guards::warm_up),
     (Guard::Progress, guards::progress),
@@ -112,6 +114,7 @@ const JOB: Questions = &[
     (Guard::Diverged, guards::diverged),
     (Guard::NetworkStalled, guards::network_stalled),
     (Guard::Evidence, guards::evidence),
+    (Guard::Unconfirmed, vantage::unconfirmed),
     (Guard::StaleCache, guards::stale_cache),
     (Guard::WarmUp, guards::warm_up),
     (Guard::Progress, guards::progress),

@@ -13,7 +13,8 @@ use crate::{
 
 use super::{
     ChainFacts, CronJobFacts, Decision, Facts, FleetFacts, Guard, Held, Hours, JoinedFacts, Live, NodeFacts,
-    OwnFacts, PodFacts, PodPresent, Refusal, Rotation, Step, Stop, TargetFacts, WorkloadFacts, all, propose,
+    OwnFacts, PodFacts, PodPresent, Refusal, Rotation, Step, Stop, TargetFacts, Vantage, WorkloadFacts, all,
+    propose,
 };
 
 pub const SECOND: u64 = 1000;
@@ -105,6 +106,7 @@ pub fn facts() -> Given {
             workload: WorkloadFacts::Settled,
             node: NodeFacts::Ready,
             cron_job: CronJobFacts::Unread,
+            vantage: Vantage::Unread,
         },
         hours: Hours::default(),
         own: OwnFacts { cache_age: SECOND, schema_current: true, approvals_guarded: true },

@@ -296,8 +296,9 @@ impl Policy {
     /// How long a step that is due may be held back before a person must hear of it (milliseconds).
     #[must_use]
     pub fn patience(&self) -> Option<u64> {
-        let Ladder { restart, job, .. } = &self.ladder;
-        restart.map(|step| step.within).or_else(|| job.as_ref().map(|step| step.within))
+        let Ladder { reroute, restart, job, .. } = &self.ladder;
+        let on_the_pod = restart.map(|step| step.within).or_else(|| job.as_ref().map(|step| step.within));
+        on_the_pod.or_else(|| reroute.map(|step| step.within))
     }
 
     /// For how long its actions limit anything (milliseconds).

@@ -1,4 +1,4 @@
-//! What Mainstay says about itself over HTTP: `/livez`, `/readyz`, `/metrics`.
+//! What Mainstay says about itself over HTTP: `/livez`, `/readyz`, `/metrics`; and to its other replicas, what it sees.
 //!
 //! Liveness means that no essential task is stuck: it asks nothing of the outside world, since a restart mends
 //! neither the API server nor the network. Readiness is data: it names each gate and what it waits for.
@@ -18,12 +18,14 @@ use tokio::{net::TcpListener, sync::Semaphore, time};
 mod health;
 mod listener;
 mod metrics;
+mod outlook;
 
 pub use health::{Gate, GateReport, GateState, Liveness, Pulse, Readiness, ReadinessReport};
 pub use metrics::{
     ActionResult, CacheKind, Controller, Effect, Guard, Metrics, NoticeResult, Poll, Stage, StageLabel, Verdict,
     WatchKind,
 };
+pub use outlook::Outlook;
 
 /// Requests answered at once; more are told to come again.
 const MAX_REQUESTS: usize = 64;
@@ -56,6 +58,8 @@ pub struct Vitals {
     pub readiness: Readiness,
     /// The numbers.
     pub metrics: Metrics,
+    /// What is seen of each target.
+    pub outlook: Outlook,
 }
 
 /// Listens on `address`, such as `0.0.0.0:8080`.
@@ -70,6 +74,7 @@ pub fn router(vitals: Vitals) -> Router {
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route(outlook::PATH, get(outlook::tell))
         .with_state(vitals)
         .layer(middleware::from_fn_with_state(seats, bounded))
 }

@@ -7,6 +7,7 @@ use tokio::{sync::oneshot, time::advance};
 use tower::ServiceExt;
 
 use super::*;
+use crate::signal::Testimony;
 
 async fn get(router: &Router, path: &str) -> (u16, String, String) {
     let request = Request::get(path).body(Body::empty()).unwrap();
@@ -137,6 +138,27 @@ async fn only_questions_are_answered() {
     let post = Request::post("/livez").body(Body::from("x")).unwrap();
     assert_eq!(router.clone().oneshot(post).await.unwrap().status(), 405);
     assert_eq!(get(&router, "/secrets").await.0, 404);
+}
+
+#[tokio::test]
+async fn other_replicas_are_told_what_is_seen_of_one_target_and_no_more() {
+    let vitals = Vitals::default();
+    let router = router(vitals.clone());
+    assert_eq!(get(&router, "/vantage/p/u").await.0, 503, "nothing is seen yet");
+    vitals.outlook.opens(|policy, pod| match (policy, pod) {
+        ("p", "u") => Testimony::Reaches { age: 812 },
+        _ => Testimony::Unknown { why: "it is not watched here".into() },
+    });
+    let seen = (200, "application/json".to_owned(), r#"{"reaches":{"age":812}}"#.to_owned());
+    assert_eq!(get(&router, "/vantage/p/u").await, seen);
+    for strange in ["/vantage/p/v", "/vantage/%00/%ff%fe", &format!("/vantage/p/{}", "u".repeat(8_000))] {
+        let (code, _, body) = get(&router, strange).await;
+        assert!((code == 200 || code == 400) && body.len() < 200, "{strange}: {code} {body}");
+        assert!(!body.contains("reaches"), "{strange}: {body}");
+    }
+    for listing in ["/vantage", "/vantage/", "/vantage/p", "/vantage/p/", "/vantage/p/u/v"] {
+        assert_eq!(get(&router, listing).await.0, 404, "{listing}: nobody is told which targets there are");
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::{
     judge::VerdictKind,
     plan::{
         CronJobFacts, Decision, Guard, Hours, Live, NodeFacts, OwnFacts, PodFacts, ServiceFacts, Services, Step,
-        Stop, WorkloadFacts, ledger, propose,
+        Stop, Vantage, WorkloadFacts, ledger, propose,
     },
     policy::{NetworkPlan, Policy, Selector},
     signal::{Mono, Now, Server, Wall},
@@ -226,6 +226,7 @@ fn live(snapshot: &PolicySnapshot, pods: &[Pod], slot: &str) -> Live {
             workload: WorkloadFacts::Settled,
             node: NodeFacts::Ready,
             cron_job: CronJobFacts::Unread,
+            vantage: Vantage::Unread,
         },
         |target| target.live.clone(),
     );

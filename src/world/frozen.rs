@@ -7,7 +7,7 @@ use crate::{
     judge::VerdictKind,
     network::{ReferenceHead, Split},
     plan::{
-        ChainFacts, CronJobFacts, JoinedFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts,
+        ChainFacts, CronJobFacts, JoinedFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts, Vantage,
         WorkloadFacts,
     },
     policy::{NetworkPlan, Policy},
@@ -233,5 +233,6 @@ fn cached(pod: &PodView, server: Server) -> Live {
         workload: WorkloadFacts::Settled,
         node: NodeFacts::Ready,
         cron_job: CronJobFacts::Unread,
+        vantage: Vantage::Unread,
     }
 }

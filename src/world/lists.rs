@@ -6,7 +6,7 @@ use super::{Key, PodView, TargetKey, World, view};
 use crate::{
     judge::VerdictKind,
     policy::{NetworkPlan, Policy},
-    signal::{Mono, Reading, Signal, Unknown},
+    signal::{Mono, Reading, Signal, Testimony, Unknown},
 };
 
 impl World {
@@ -42,6 +42,17 @@ impl World {
         })
     }
 
+    /// What this process says of a pod (uid) under a policy (uid) to whoever sees the same from elsewhere.
+    #[must_use]
+    pub fn testimony(&self, policy: &str, pod: &str, now: Mono) -> Testimony {
+        let known = self.policies.iter().find(|(_, entry)| entry.policy.id.uid == policy);
+        let Some((key, _)) = known.filter(|(_, entry)| entry.targets.contains_key(pod)) else {
+            return Testimony::Unknown { why: "it is not watched here".into() };
+        };
+        let target = TargetKey { policy: key.clone(), uid: pod.to_owned() };
+        Testimony::of(&self.read(&target, Signal::Reachable, now), now)
+    }
+
     /// The pods of a policy: their names and uids.
     #[must_use]
     pub fn pods_of(&self, policy: &Key) -> Vec<(String, String)> {
@@ -74,11 +85,71 @@ pub(super) fn selects(policy: &Policy, pod: &PodView) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{super::PodView, *};
     use crate::{
         api::{Family, Network, NodeHealthPolicy},
         policy::{validate, validate_network},
+        signal::{Poll, Value},
     };
+
+    /// Two nodes, `u1` and `u2`, of the policy `p`.
+    fn world(now: Mono) -> World {
+        let network: Network = serde_json::from_value(json!({
+            "apiVersion": "mainstay.dev/v1alpha1", "kind": "Network", "metadata": {"name": "net", "uid": "net"},
+            "spec": {"family": "CometBFT", "chainId": "x", "allowedNamespaces": ["n"]},
+        }))
+        .unwrap();
+        let policy: NodeHealthPolicy = serde_json::from_value(json!({
+            "apiVersion": "mainstay.dev/v1alpha1", "kind": "NodeHealthPolicy",
+            "metadata": {"name": "p", "namespace": "n", "uid": "p"},
+            "spec": {
+                "network": "net", "role": "FullNode", "selector": {"matchLabels": {"app": "x"}},
+                "telemetry": [{"name": "rpc", "cometbft": {"port": "rpc"}, "every": "2s", "timeout": "1s"}],
+            },
+        }))
+        .unwrap();
+        let pods = ["u1", "u2"].map(|uid| {
+            let pod: PodView = serde_json::from_value(json!({
+                "metadata": {"name": uid, "namespace": "n", "uid": uid, "labels": {"app": "x"}},
+                "spec": {"containers": []}, "status": {"phase": "Running"},
+            }))
+            .unwrap();
+            Arc::new(pod)
+        });
+        let policy = validate(&policy, Family::CometBFT).unwrap();
+        let mut world = World::default();
+        world.sync(vec![validate_network(&network).unwrap()], vec![policy], &pods, now, now);
+        world
+    }
+
+    fn polled(world: &mut World, uid: &str, reachable: u64, now: Mono) {
+        let key = TargetKey { policy: Key { namespace: "n".into(), name: "p".into() }, uid: uid.into() };
+        let values = vec![(Signal::Reachable, Ok(Value::Whole(reachable)))];
+        world.file(&key, "rpc", &Poll { asked_at: now, observed_at: now, values, ..Poll::default() }, now);
+    }
+
+    #[test]
+    fn a_silence_is_told_as_one_only_with_a_witness_and_only_while_it_is_fresh() {
+        let start = Mono(86_400_000);
+        let mut world = world(start);
+        let unknown = |said: Testimony, why: &str| {
+            assert!(
+                matches!(&said, Testimony::Unknown { why: said } if said.contains(why)),
+                "{said:?}, not {why}"
+            );
+        };
+        unknown(world.testimony("p", "u1", start), "not observed yet");
+        polled(&mut world, "u1", 0, start);
+        unknown(world.testimony("p", "u1", start), "bear witness");
+        polled(&mut world, "u2", 1, start);
+        polled(&mut world, "u1", 0, start.plus(2_000));
+        assert_eq!(world.testimony("p", "u1", start.plus(2_500)), Testimony::Silent { age: 500 });
+        assert_eq!(world.testimony("p", "u2", start.plus(2_500)), Testimony::Reaches { age: 2_500 });
+        unknown(world.testimony("p", "u1", start.plus(9_000)), "last observed");
+        for (policy, pod) in [("p", "u3"), ("q", "u1"), ("", "")] {
+            unknown(world.testimony(policy, pod, start), "not watched here");
+        }
+    }
 
     // P12: ten thousand policies.
     #[test]

@@ -51,6 +51,12 @@ impl<'a> Round<'a> {
         Self { snapshot, installation, ledger, hours, own, now, census }
     }
 
+    /// The policy and its targets.
+    #[must_use]
+    pub fn snapshot(&self) -> &'a PolicySnapshot {
+        self.snapshot
+    }
+
     /// What the decision about a target rests on.
     #[must_use]
     pub fn facts<'s>(&'s self, target: &'s TargetSnapshot, live: &'s Live) -> Facts<'s> {

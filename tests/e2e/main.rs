@@ -25,4 +25,5 @@ mod life;
 mod limits;
 mod people;
 mod reroute;
+mod vantage;
 mod workloads;

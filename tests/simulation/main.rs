@@ -203,11 +203,7 @@ fn judge(run: &Run, index: usize, truth: &Truth, wrong: &mut Vec<String>) {
         && ill_here(node.machine) == ill_anywhere
         && truth.down == 0
         && long_ill(run)
-        && !plan.cut.has(now.saturating_sub(20 * SECOND))
-        && !plan.cut.has(now)
-        // Pods that were made anew while nothing was heard of them are judged as others are, from when they are known.
-        && !plan.deaf.has(now.saturating_sub(20 * SECOND))
-        && !plan.deaf.has(now)
+        && !misled(plan, now)
     {
         broken("whatever was ill was on one machine");
     }
@@ -249,6 +245,13 @@ fn judge(run: &Run, index: usize, truth: &Truth, wrong: &mut Vec<String>) {
     if journal.is_none_or(|of| of.phase == mainstay::api::Phase::Pending) {
         broken("no journal announced it");
     }
+}
+
+/// Whether what was seen may not have been what is: everything was cut, one that is well was not seen, or pods were made
+/// anew while nothing was heard of them, which are judged as others are from when they are known.
+fn misled(plan: &toy::Plan, now: u64) -> bool {
+    let mut spans = [plan.cut, plan.blind.1, plan.deaf].into_iter();
+    spans.any(|span| span.has(now) || span.has(now.saturating_sub(20 * SECOND)))
 }
 
 /// Whether what is ill now has been so for long enough to be known.
@@ -340,9 +343,9 @@ fn one() {
 /// up (`Moved`: preconditions of the API server; `Mode`: what is not to be done is only written down; `Evidence`:
 /// little time passes between a decision and its act), and those whose cause the toy does not have (`Conflict`, `OldSchema`,
 /// `Upgrading`, `Diverged`, `CrashLoop`, `Growth`, `Dependency`, and those of re-routing).
-const GUARDS: [(Guard, u64); 18] = [
+const GUARDS: [(Guard, u64); 19] = [
     (Guard::EmergencyStop, 18),
-    (Guard::Paused, 78),
+    (Guard::Paused, 3),
     (Guard::NeverTouched, 1),
     (Guard::Rollout, 41),
     (Guard::NodeUnfit, 98),
@@ -350,11 +353,12 @@ const GUARDS: [(Guard, u64); 18] = [
     (Guard::TelemetryLost, 36),
     (Guard::Correlated, 10),
     (Guard::NetworkStalled, 3),
+    (Guard::Unconfirmed, 5),
     (Guard::StaleCache, 142),
     (Guard::WarmUp, 59),
     (Guard::Progress, 2),
-    (Guard::Exhausted, 3),
-    (Guard::Cooldown, 351),
+    (Guard::Exhausted, 55),
+    (Guard::Cooldown, 727),
     (Guard::Budget, 10),
     (Guard::Storm, 825),
     (Guard::MinHealthy, 22),

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mainstay::{
     api::{NetworkLedgerSpec, Phase},
-    plan::{CronJobFacts, Live, NodeFacts, PodFacts, PodPresent, Rotation, Stop, WorkloadFacts},
-    signal::{Mono, Now, Poll, Server, Signal, Unknown, Value, Wall},
+    plan::{CronJobFacts, Live, NodeFacts, PodFacts, PodPresent, Rotation, Said, Stop, Vantage, WorkloadFacts},
+    signal::{Mono, Now, Poll, Server, Signal, Testimony, Unknown, Value, Wall},
     world::{Owner, PodView},
 };
 
@@ -114,6 +114,8 @@ pub struct Plan {
     pub breaks: Vec<(u64, usize, Condition, u32)>,
     /// Telemetry of all is cut.
     pub cut: Span,
+    /// The way to this one node is, and another replica has a way of its own.
+    pub blind: (usize, Span),
     /// The chain stands still.
     pub halt: Span,
     /// The reference lies, or stands still.
@@ -189,6 +191,11 @@ impl Toy {
             if dice.one_in(4) {
                 *span = dice.span(longest);
             }
+        }
+        // Dice of its own: the other faults of a seed are the same with it and without.
+        let mut blind = Dice(seed ^ 0xb11d);
+        if blind.one_in(4) {
+            plan.blind = (usize::try_from(blind.below(nodes)).unwrap(), blind.span(120_000));
         }
         let all_at_once = dice.one_in(6).then(|| dice.below(FAULTS_END));
         for _ in 0..=dice.below(4) {
@@ -332,7 +339,9 @@ impl Toy {
     /// What a poll of a node tells; `None` of one whose pod is on its way out.
     pub fn poll(&self, node: &Node) -> Option<Poll> {
         node.ends.is_none().then(|| {
-            let silent = self.plan.cut.has(self.now) || node.condition == Condition::Hung;
+            let (which, blind) = self.plan.blind;
+            let blind = blind.has(self.now) && self.nodes[which].slot == node.slot;
+            let silent = self.plan.cut.has(self.now) || blind || node.condition == Condition::Hung;
             self.told(if silent { None } else { Some(node.head) }, node.condition == Condition::CatchesUp)
         })
     }
@@ -380,12 +389,18 @@ impl Toy {
         };
         let rolls = self.plan.rollout.has(self.now);
         let cordoned = self.plan.cordon.has(self.now);
+        let told = match node.condition {
+            _ if self.plan.cut.has(self.now) => Testimony::Unknown { why: "x".into() },
+            Condition::Hung => Testimony::Silent { age: 0 },
+            Condition::Well | Condition::Stuck | Condition::CatchesUp => Testimony::Reaches { age: 0 },
+        };
         Live {
             stop: if self.plan.stop.has(self.now) { Stop::Stopped("x".into()) } else { Stop::Go },
             pod: PodFacts::Present(pod),
             workload: if rolls { WorkloadFacts::RollingOut("x".into()) } else { WorkloadFacts::Settled },
             node: if cordoned { NodeFacts::Unfit("x".into()) } else { NodeFacts::Ready },
             cron_job: CronJobFacts::Unread,
+            vantage: Vantage::Asked(vec![Said { replica: "another".into(), told: Ok(told) }]),
         }
     }
 

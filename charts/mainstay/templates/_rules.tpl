@@ -95,7 +95,7 @@
   verbs: [get]
 {{- end }}
 
-{{/* Rights in the release namespace: the lease and the emergency stop. `create` knows no names. */}}
+{{/* Rights in the release namespace: the lease, the emergency stop, the other replicas. `create` and `list` know no names. */}}
 {{- define "mainstay.ownRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -108,6 +108,10 @@
   resources: [configmaps]
   resourceNames: [{{ include "mainstay.fullname" . }}-stop]
   verbs: [get]
+# A target that keeps silent is asked for from the other replicas too, before anything is done.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
 {{- end }}
 
 {{/* A role and its binding: `name`, `namespace` (none for the cluster), `rules`, `root`. */}}

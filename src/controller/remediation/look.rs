@@ -3,9 +3,12 @@
 use super::{super::entry::unlawful, Life};
 use crate::{
     api::{NodeHealthPolicy, NodeRemediation, Phase},
-    controller::report,
+    controller::{report, vantage::Others},
     effect::{self, approvals, journal, ledger as ledgers},
-    plan::{self, Approval, Asked, Facts, Guard, GuardResult, Hours, PodFacts, Step, all, ledger, ownership},
+    plan::{
+        self, Approval, Asked, Facts, Guard, GuardResult, Hours, Live, PodFacts, Step, Vantage, all, ledger,
+        ownership,
+    },
     policy::Policy,
     remedy::Event,
     world::{PolicySnapshot, Round, TargetSnapshot},
@@ -28,6 +31,12 @@ impl Life<'_> {
         // What this remediation took itself is no reason against it.
         let record = ledger::release(&record, &self.claim(), false, false);
         let protected = |pod: &crate::world::PodView| ctx.is_protected(pod);
+        // Whatever it is about: the last word on whether it is a silence comes with the snapshot below.
+        let vantage = if plan::guards_of(self.step()).contains(&Guard::Unconfirmed) {
+            Others::default().say(ctx, &spec.policy.uid, &spec.target.uid).await
+        } else {
+            Vantage::Unread
+        };
         let live = effect::read_live(
             actuator,
             &self.key.namespace,
@@ -37,7 +46,7 @@ impl Life<'_> {
             self.also(),
             &protected,
         );
-        let live = live.await.map_err(|error| error.to_string())?;
+        let live = Live { vantage, ..live.await.map_err(|error| error.to_string())? };
         if let PodFacts::Present(pod) = &live.pod {
             self.services = pod.rotation.services();
             self.switch = pod.rotation.switch;

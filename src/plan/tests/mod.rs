@@ -8,3 +8,4 @@ mod ladder;
 mod limits;
 mod record;
 mod rotation;
+mod vantage;
