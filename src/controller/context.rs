@@ -101,8 +101,6 @@ pub struct Context {
     pub stop: StopRef,
     /// Name of the admission policy that holds everybody who approves something to their own name.
     pub guard: String,
-    /// Pods whose owners were told that their readiness gate could not be opened.
-    pub left_unready: Mutex<BTreeSet<Key>>,
     /// What was found out meanwhile.
     pub known: Known,
 }
@@ -127,6 +125,8 @@ pub struct Known {
     pub schema_current: AtomicBool,
     /// Networks that belong to another installation.
     pub foreign: Mutex<BTreeSet<String>>,
+    /// Pods whose owners were told that their readiness gate could not be opened.
+    pub left_unready: Mutex<BTreeSet<Key>>,
     /// Questions that people were told of by this process (uids of remediations).
     pub asked: Mutex<BTreeSet<String>>,
     /// Whether the cluster holds everybody who approves something to their own name.

@@ -93,7 +93,7 @@ async fn open(ctx: &Context, key: &Key) -> Option<u64> {
 
 fn left_unready(ctx: &Context) -> MutexGuard<'_, BTreeSet<Key>> {
     // A set of names is whole whatever panicked elsewhere.
-    ctx.left_unready.lock().unwrap_or_else(PoisonError::into_inner)
+    ctx.known.left_unready.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// When to look again after this outcome (milliseconds).

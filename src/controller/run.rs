@@ -155,7 +155,6 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         namespace: namespace.to_owned(),
         pod: options.pod,
         stop: StopRef { namespace: namespace.to_owned(), name: format!("{name}-stop") },
-        left_unready: std::sync::Mutex::default(),
         known: super::context::Known::default(),
         // The name of everything of this release that is the cluster's, as the chart makes it.
         guard: format!("{}-approval", options.installation.replace('/', ".")),
