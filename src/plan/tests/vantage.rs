@@ -116,7 +116,8 @@ fn whatever_is_done_to_a_pod_is_held_and_a_page_is_not() {
 fn a_pod_that_others_reach_goes_on_serving() {
     let serving = silent().pod(|pod| {
         let services = Services::Read(vec![ServiceFacts { name: "rpc".into(), serves: true, others: 2 }]);
-        pod.rotation = Rotation { place: Place::In, by: String::new(), since: 10 * HOUR, services, ..Rotation::default() };
+        pod.rotation =
+            Rotation { place: Place::In, by: String::new(), since: 10 * HOUR, services, ..Rotation::default() };
     });
     let confirmed = others(serving.clone(), &[SILENT]).decide();
     assert!(matches!(confirmed, Decision::Proposed(proposal) if proposal.step == Step::Reroute));
