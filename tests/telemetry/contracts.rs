@@ -282,7 +282,7 @@ async fn a_signer_that_keeps_silent_is_told_from_a_node_that_does() {
         other => crate::hostile::healthy(other),
     })
     .await;
-    let mut source = crate::node(server.address, Duration::from_millis(700));
+    let mut source = crate::node(server.address, Duration::from_millis(1500));
     let poll = source.poll(&crate::clock(), &[]).await;
     assert_eq!((whole(&poll, Signal::Reachable), whole(&poll, Signal::SignerAnswers)), (1, 0));
 }

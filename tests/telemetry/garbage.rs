@@ -13,7 +13,7 @@ use crate::{
     of,
 };
 
-const TIMEOUT: Duration = Duration::from_millis(700);
+const TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Row of the fault table, what the server does, whether that speaks against the node.
 pub fn table() -> Vec<(&'static str, Act, bool)> {
