@@ -3,7 +3,9 @@
 use super::{
     judge::{Judge, ProposalRequest, Verdict, VoteRequest},
     key::{Key, Signature},
-    privval::{Malformed, Proposal, Reply, Request, Timestamp, Vote, canonical, request::Unfit},
+    privval::{
+        Malformed, Proposal, Reply, Request, Timestamp, Vote, canonical, canonical::Signed, request::Unfit,
+    },
 };
 
 /// Signs with one key, for one chain.
@@ -22,8 +24,8 @@ pub enum Outcome {
     Ping,
     /// A vote or a proposal was signed as it was.
     Signed,
-    /// A vote or a proposal got the time and the signature of an earlier one.
-    SignedAsOf,
+    /// A vote or a proposal got the time and the signature of an earlier one, which says the same.
+    SignedAgain,
     /// A vote or a proposal was refused by whoever decides.
     Refused,
     /// Refused before anybody was asked: nobody signs such a vote or proposal.
@@ -109,7 +111,13 @@ impl Signer {
         self.of_chain(chain)?;
         let place = vote.place()?;
         let sign_bytes = canonical::vote(&self.chain, vote);
-        judge.vote(&VoteRequest { place, vote, sign_bytes: &sign_bytes }).time(vote.time)
+        match judge.vote(&VoteRequest { place, vote, sign_bytes: &sign_bytes }) {
+            Verdict::Sign => Ok((Outcome::Signed, vote.time)),
+            Verdict::SignAgain(earlier) => {
+                again(&earlier, |time| canonical::vote(&self.chain, &Vote { time, ..vote.clone() }))
+            }
+            Verdict::Refuse(why) => Err(Refusal { outcome: Outcome::Refused, why }),
+        }
     }
 
     /// Whether a proposal is signed, and with which time.
@@ -122,7 +130,13 @@ impl Signer {
         self.of_chain(chain)?;
         let place = proposal.place()?;
         let sign_bytes = canonical::proposal(&self.chain, proposal);
-        judge.proposal(&ProposalRequest { place, proposal, sign_bytes: &sign_bytes }).time(proposal.time)
+        match judge.proposal(&ProposalRequest { place, proposal, sign_bytes: &sign_bytes }) {
+            Verdict::Sign => Ok((Outcome::Signed, proposal.time)),
+            Verdict::SignAgain(earlier) => {
+                again(&earlier, |time| canonical::proposal(&self.chain, &Proposal { time, ..proposal.clone() }))
+            }
+            Verdict::Refuse(why) => Err(Refusal { outcome: Outcome::Refused, why }),
+        }
     }
 
     /// The signature of a vote's extension, if it has one to sign. It is made anew each time: the application may have made
@@ -139,15 +153,12 @@ impl Signer {
     }
 }
 
-// === impl Verdict ===
-
-impl Verdict {
-    fn time(self, asked: Timestamp) -> Result<(Outcome, Timestamp), Refusal> {
-        match self {
-            Self::Sign => Ok((Outcome::Signed, asked)),
-            Self::SignAsOf(time) => Ok((Outcome::SignedAsOf, time)),
-            Self::Refuse(why) => Err(Refusal { outcome: Outcome::Refused, why }),
-        }
+/// The time of `earlier` sign-bytes, if what is asked now would have the very same ones at that time. Whoever decides has
+/// looked already; this is the last moment at which a mistake costs a signature and not a key.
+fn again(earlier: &[u8], at: impl FnOnce(Timestamp) -> Vec<u8>) -> Result<(Outcome, Timestamp), Refusal> {
+    match Signed::read(earlier) {
+        Ok(Signed { time, .. }) if at(time) == earlier => Ok((Outcome::SignedAgain, time)),
+        _ => Err(Refusal { outcome: Outcome::Refused, why: "something else was signed here before".into() }),
     }
 }
 
@@ -167,7 +178,7 @@ impl Outcome {
             Self::PubKey => "pub_key",
             Self::Ping => "ping",
             Self::Signed => "signed",
-            Self::SignedAsOf => "signed_as_of",
+            Self::SignedAgain => "signed_again",
             Self::Refused => "refused",
             Self::Unfit => "unfit",
             Self::OtherChain => "other_chain",

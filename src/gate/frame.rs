@@ -37,8 +37,8 @@ pub enum Broken {
 /// Waits for a message and reads it into `message`, in place of what was there. `false` when there is none any more.
 ///
 /// For its first byte it waits for ever. There is nothing between us and the node but the kernel: when the node dies the
-/// connection ends, and as long as it does not it may be asleep. Who gives up a quiet connection and dials again leaves a dead
-/// one in the node's queue; a node that wakes takes it for us, and needs a ping of its own, up to 3.3 s, to find out.
+/// connection ends, and as long as it does not the node may be asleep. Who gives up a quiet connection and dials again leaves
+/// a dead one in the node's queue, and a node that wakes spends one of its attempts on each of them.
 pub async fn read<R: AsyncBufRead + Unpin>(reader: &mut R, message: &mut Vec<u8>) -> Result<bool, Broken> {
     if reader.fill_buf().await?.is_empty() {
         return Ok(false);

@@ -1,7 +1,7 @@
 //! PURE. The seam between what a node asks and who decides whether it is signed. Here is neither a height that was
 //! signed before nor a window; there, neither a socket nor a key.
 
-use super::privval::{Place, Proposal, Timestamp, Vote};
+use super::privval::{Place, Proposal, Vote};
 
 /// A vote that a node of our chain wants signed, and that is fit to be.
 #[derive(Clone, Copy, Debug)]
@@ -28,15 +28,14 @@ pub struct ProposalRequest<'a> {
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is signed as it is. Whoever says so has already made durable that it was: the signature leaves at once.
+    /// It is signed as it is. Whoever says so has made durable that it was: the signature leaves at once.
     ///
-    /// The same sign-bytes give the same signature, as often as one asks (RFC 8032): so a repeated request is
-    /// answered with this, too, and no signature needs to be kept.
+    /// The same sign-bytes give the same signature as often as one asks (RFC 8032). So this is the answer to a request
+    /// that is repeated, too, and no signature has to be kept.
     Sign,
-    /// It is signed with the time of an earlier one, which says the same otherwise
-    /// ([`Signed::says_the_same`](super::privval::canonical::Signed::says_the_same)) and was signed. So the signature is
-    /// that of the earlier one, and the answer carries its time.
-    SignAsOf(Timestamp),
+    /// It is what was signed here before, but for its time: these are the sign-bytes of then. The answer has their time and
+    /// their signature. Whether they say the same is looked at once more, and if they do not the request is refused.
+    SignAgain(Vec<u8>),
     /// It is not signed. The reason goes to the node, which logs it.
     Refuse(String),
 }

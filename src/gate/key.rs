@@ -14,7 +14,7 @@ use std::{
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::encoding::{base64, to_hex};
 
@@ -161,7 +161,9 @@ impl Key {
         }
         let (seed, half) = bytes.split_at(32);
         // CometBFT signs with the second half as it stands: if it is wrong, so is every signature, and worse than useless.
-        let pair = Ed25519KeyPair::from_seed_and_public_key(seed, half).map_err(|_| NotAKey::Halves)?;
+        let pair = Ed25519KeyPair::from_seed_and_public_key(seed, half);
+        wipe_stack();
+        let pair = pair.map_err(|_| NotAKey::Halves)?;
         let mut public = [0; 32];
         public.copy_from_slice(pair.public_key().as_ref());
         let key = Self { pair, public };
@@ -197,6 +199,14 @@ impl Key {
         signature.copy_from_slice(self.pair.sign(message).as_ref());
         signature
     }
+}
+
+/// Writes over what functions that have returned left on the stack: `ring` hashes the seed there, and does not wipe it.
+#[inline(never)]
+fn wipe_stack() {
+    let mut left = [0_u8; 16 * 1024];
+    left.zeroize();
+    std::hint::black_box(&left);
 }
 
 impl fmt::Debug for Key {

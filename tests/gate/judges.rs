@@ -22,17 +22,33 @@ impl Judge for Yes {
 #[derive(Default)]
 pub struct No {
     pub asked: Vec<Place>,
+    pub sign_bytes: Vec<Vec<u8>>,
 }
 
 impl Judge for No {
     fn vote(&mut self, request: &VoteRequest<'_>) -> Verdict {
         self.asked.push(request.place);
+        self.sign_bytes.push(request.sign_bytes.to_vec());
         Verdict::Refuse("no".into())
     }
 
     fn proposal(&mut self, request: &ProposalRequest<'_>) -> Verdict {
         self.asked.push(request.place);
+        self.sign_bytes.push(request.sign_bytes.to_vec());
         Verdict::Refuse("no".into())
+    }
+}
+
+/// Takes everything for what these sign-bytes were about.
+pub struct Confused(pub Vec<u8>);
+
+impl Judge for Confused {
+    fn vote(&mut self, _: &VoteRequest<'_>) -> Verdict {
+        Verdict::SignAgain(self.0.clone())
+    }
+
+    fn proposal(&mut self, _: &ProposalRequest<'_>) -> Verdict {
+        Verdict::SignAgain(self.0.clone())
     }
 }
 
@@ -50,7 +66,7 @@ impl LikeCometBft {
                 let (then, now) = (Signed::read(content).unwrap(), Signed::read(sign_bytes).unwrap());
                 return match then.says_the_same(&now) {
                     true if then.time == now.time => Verdict::Sign,
-                    true => Verdict::SignAsOf(then.time),
+                    true => Verdict::SignAgain(content.clone()),
                     false => Verdict::Refuse(self.words.clone()),
                 };
             }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     CHAIN,
-    judges::{LikeCometBft, Yes},
+    judges::{Confused, LikeCometBft, No, Yes},
     key, signer, unhex,
 };
 
@@ -172,17 +172,49 @@ fn a_life_of_repeated_requests_is_that_of_cometbfts_signer() {
     let expected = [
         "signed",
         "signed",
-        "signed_as_of",
-        "signed_as_of",
+        "signed_again",
+        "signed_again",
         "refused",
         "refused",
         "signed",
-        "signed_as_of",
+        "signed_again",
         "refused",
         "refused",
         "signed",
     ];
     assert_eq!(outcomes, expected);
+}
+
+/// Each vote and proposal, taken for each other one: it is refused unless nothing but its time is different.
+#[test]
+fn nothing_is_signed_again_that_says_something_else() {
+    let canonical = include_str!("vectors/canonical.json");
+    let earlier: Vec<_> = ["votes", "proposals"]
+        .iter()
+        .flat_map(|kind| read(canonical, kind))
+        .filter(|case| string(case, "chain") == CHAIN)
+        .map(|case| bytes(&case, "sign_bytes"))
+        .collect();
+    let requests = exchanges().iter().take_while(|exchange| !exchange.name.is_empty());
+    let (mut again, mut refused) = (0, 0);
+    for Exchange { name, request, .. } in requests {
+        let request = crate::messages(request)[0];
+        let mut asked = No::default();
+        signer().answer(request, &mut asked, &mut Vec::new()).unwrap();
+        let pairs = asked.sign_bytes.iter().flat_map(|asked| earlier.iter().map(move |earlier| (asked, earlier)));
+        for (asked, earlier) in pairs {
+            let same =
+                Signed::read(earlier).is_ok_and(|earlier| earlier.says_the_same(&Signed::read(asked).unwrap()));
+            let outcome = signer().answer(request, &mut Confused(earlier.clone()), &mut Vec::new()).unwrap();
+            let expected = if same { Outcome::SignedAgain } else { Outcome::Refused };
+            assert_eq!(outcome, expected, "{name}");
+            again += usize::from(same);
+            refused += usize::from(!same);
+        }
+        let broken = signer().answer(request, &mut Confused(vec![]), &mut Vec::new()).unwrap();
+        assert!(!matches!(broken, Outcome::Signed | Outcome::SignedAgain));
+    }
+    assert!(again > 50 && refused > 500, "{again} {refused}");
 }
 
 /// We may refuse more than `CometBFT` does: what occurs twice, and numbers that it would cut to size. What both take they sign

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// The longest message that a node reads, `maxRemoteSignerMsgSize` of `privval/signer_endpoint.go`. A node that gets more
-/// takes no further answer from this connection.
+/// halts. An answer to what is fit to be signed ([`Unfit`](super::request::Unfit)) has a few hundred.
 pub const LONGEST: usize = 10_240;
 
 /// How many characters of a reason a node is told.

@@ -1,7 +1,6 @@
 //! PURE. What the node asks, and what a vote or a proposal must be to be signed at all.
 
 use super::{
-    canonical,
     message::{PRECOMMIT, PREVOTE, PROPOSAL, Proposal, Vote},
     wire::{Fields, Malformed, once},
 };
@@ -170,12 +169,6 @@ impl Vote<'_> {
     pub fn is_extended(&self) -> bool {
         self.kind == PRECOMMIT && !self.block.is_nil()
     }
-
-    /// The canonical bytes of it, [`canonical::vote`].
-    #[must_use]
-    pub fn sign_bytes(&self, chain: &str) -> Vec<u8> {
-        canonical::vote(chain, self)
-    }
 }
 
 impl Proposal<'_> {
@@ -191,12 +184,6 @@ impl Proposal<'_> {
             return Err(Unfit::Block);
         }
         place(self.height, self.round, Step::Propose)
-    }
-
-    /// The canonical bytes of it, [`canonical::proposal`].
-    #[must_use]
-    pub fn sign_bytes(&self, chain: &str) -> Vec<u8> {
-        canonical::proposal(chain, self)
     }
 }
 
