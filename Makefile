@@ -69,8 +69,9 @@ e2e-full: ready ## The same, with the operator killed at every step: a good half
 bench: ready ## From a hung node to its removal, twenty times, with the distribution.
 	$(CARGO) run --quiet --example healing
 
-parity: launcher ## Our parser of metrics against Prometheus' own, on its own test inputs.
+parity: launcher ## Our parser of metrics against Prometheus' own, our signer against CometBFT's half of the socket.
 	PROMPARSE=$$($(CLUSTER) tool promparse | tail -n 1) PAGES=$(PROMPAGES) $(CARGO) test --quiet --test telemetry -- --include-ignored parity
+	$(CARGO) test --quiet --test gate -- --ignored
 
 chains: launcher programs ## Real nodes of every kind that is quick to have: geth, anvil, EthereumJS, Prometheus.
 	PROGRAM_GETH=$$($(CLUSTER) tool geth | tail -n 1) PROGRAM_ANVIL=$(ANVIL) PROGRAM_ETHEREUMJS=$(PROGRAMS)/.bin/ethereumjs \

@@ -27,6 +27,8 @@ pub mod config;
 pub mod controller;
 #[allow(clippy::disallowed_methods)]
 pub mod effect;
+#[allow(clippy::disallowed_methods)]
+pub mod gate;
 pub mod judge;
 #[allow(clippy::disallowed_methods)]
 pub mod lead;

@@ -16,6 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("plan", &["api", "policy", "signal", "judge", "network"]),
     ("remedy", &["api", "plan"]),
     ("config", &["api"]),
+    ("gate", &[]),
     ("telemetry", &["api", "policy", "signal"]),
     ("lead", &["signal"]),
     ("notify", &["config", "serve", "signal"]),
@@ -64,6 +65,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 const PURE: &[&str] = &["policy", "signal", "judge", "network", "plan", "remedy", "world", "sim"];
 
+/// Parts of rooms with I/O that are pure nevertheless: what is signed is decided without a socket, a file or a clock.
+const PURE_PARTS: &[&str] = &["gate/privval/", "gate/answer.rs", "gate/encoding.rs", "gate/judge.rs"];
+
 /// What a pure room may not mention outside its tests, and why.
 const FORBIDDEN: &[(&str, &str)] = &[
     ("tokio::", "a pure room does no I/O"),
@@ -111,7 +115,9 @@ fn no_room_imports_what_its_wall_forbids() {
 fn the_brain_is_pure() {
     let mut wrong = Vec::new();
     for (room, file, text) in rooms() {
-        if !PURE.contains(&room.as_str()) {
+        let inside = file.to_string_lossy();
+        let part = PURE_PARTS.iter().any(|part| inside.contains(&format!("/src/{part}")));
+        if !part && !PURE.contains(&room.as_str()) {
             continue;
         }
         for (number, line) in code(&text) {

@@ -1,0 +1,216 @@
+//! The key: `priv_validator_key.json` of `CometBFT` 0.38 (`privval/file.go`, `crypto/ed25519`), and its signatures.
+//!
+//! The file's text and the bytes decoded from it are wiped before they are given back. The key that `ring` keeps of them lives as
+//! long as the process, in one place; `ring` does not wipe it. It is in no error and in no `Debug`.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::encoding::{base64, to_hex};
+
+/// A signature.
+pub type Signature = [u8; 64];
+
+/// Such a file has about 350 bytes.
+const MOST: usize = 4096;
+
+/// A consensus key.
+pub struct Key {
+    pair: Ed25519KeyPair,
+    public: [u8; 32],
+}
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file cannot be read.
+    #[error("failed to read the key {}: {error}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Others than its owner can read the file.
+    #[error(
+        "refused to use the key {}: its mode is {mode:04o}, so others than its owner can read or change it; \
+         run `chmod 600` on it. A file of a Secret volume is such a one where the pod has an fsGroup: copy it in an init \
+         container to a volume of medium Memory, with mode 0600",
+        path.display()
+    )]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// What is in the file is no key.
+    #[error("failed to use the key {}: {why}", path.display())]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        why: NotAKey,
+    },
+}
+
+/// Why a text is no key. Nothing of the text is ever in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAKey {
+    /// Too large, or a folder or a device.
+    #[error("it is no file of at most {MOST} bytes")]
+    File,
+    /// Not the JSON that it should be.
+    #[error("line {line}, column {column}: not the JSON of a priv_validator_key.json")]
+    Json {
+        /// Line.
+        line: usize,
+        /// Column.
+        column: usize,
+    },
+    /// A key of another kind.
+    #[error("the key is of another kind than ed25519 (tendermint/PrivKeyEd25519)")]
+    Kind,
+    /// Not base 64 of as many bytes as such a key has.
+    #[error("the private key is not 64 bytes in base 64")]
+    Encoding,
+    /// The second half of the private key is not the public key that belongs to the first.
+    #[error("the halves of the private key do not belong together")]
+    Halves,
+    /// The file names another public key.
+    #[error("pub_key is not that of priv_key")]
+    PubKey,
+    /// The file names another address.
+    #[error("address is not that of priv_key")]
+    Address,
+}
+
+#[derive(Deserialize)]
+struct Stored<'a> {
+    #[serde(borrow)]
+    address: Option<&'a str>,
+    #[serde(borrow)]
+    pub_key: Option<Typed<'a>>,
+    #[serde(borrow)]
+    priv_key: Typed<'a>,
+}
+
+// Borrowed, so that no copy of the text is made on the way. Go escapes nothing in base 64.
+#[derive(Deserialize)]
+struct Typed<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    value: &'a str,
+}
+
+// === impl Key ===
+
+impl Key {
+    /// Reads the key file at `path`, if nobody but its owner can.
+    pub fn read(path: &Path) -> Result<Self, KeyError> {
+        let failed = |error| KeyError::Read { path: path.to_owned(), error };
+        let invalid = |why| KeyError::Invalid { path: path.to_owned(), why };
+        let mut file = File::open(path).map_err(failed)?;
+        // Of the open file and not of the path: it is the one that will be read.
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(invalid(NotAKey::File));
+        }
+        let permissions = metadata.mode() & 0o7777;
+        if permissions & 0o077 != 0 {
+            return Err(KeyError::Exposed { path: path.to_owned(), mode: permissions });
+        }
+        // As large as it will ever be: a buffer that grows leaves copies behind.
+        let mut text = Zeroizing::new([0; MOST + 1]);
+        let mut length = 0;
+        loop {
+            match file.read(&mut text[length..]) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        if length > MOST {
+            return Err(invalid(NotAKey::File));
+        }
+        Self::parse(&text[..length]).map_err(invalid)
+    }
+
+    /// Reads the text of a key file.
+    pub fn parse(text: &[u8]) -> Result<Self, NotAKey> {
+        // The reader's own words may quote the text.
+        let stored: Stored<'_> = serde_json::from_slice(text)
+            .map_err(|error| NotAKey::Json { line: error.line(), column: error.column() })?;
+        if stored.priv_key.kind != "tendermint/PrivKeyEd25519" {
+            return Err(NotAKey::Kind);
+        }
+        let mut bytes = Zeroizing::new([0; 64]);
+        if !base64(stored.priv_key.value, &mut bytes) {
+            return Err(NotAKey::Encoding);
+        }
+        let (seed, half) = bytes.split_at(32);
+        // CometBFT signs with the second half as it stands: if it is wrong, so is every signature, and worse than useless.
+        let pair = Ed25519KeyPair::from_seed_and_public_key(seed, half);
+        wipe_stack();
+        let pair = pair.map_err(|_| NotAKey::Halves)?;
+        let mut public = [0; 32];
+        public.copy_from_slice(pair.public_key().as_ref());
+        let key = Self { pair, public };
+        // CometBFT overlooks these two. Whoever changed one of three by hand has to say what was meant.
+        if let Some(Typed { kind, value }) = stored.pub_key {
+            let mut named = [0; 32];
+            if kind != "tendermint/PubKeyEd25519" || !base64(value, &mut named) || named != key.public {
+                return Err(NotAKey::PubKey);
+            }
+        }
+        if stored.address.is_some_and(|address| !address.eq_ignore_ascii_case(&key.address())) {
+            return Err(NotAKey::Address);
+        }
+        Ok(key)
+    }
+
+    /// The public half.
+    #[must_use]
+    pub const fn public(&self) -> &[u8; 32] {
+        &self.public
+    }
+
+    /// The validator's address: the beginning of the SHA-256 of the public half, in upper-case hexadecimal digits.
+    #[must_use]
+    pub fn address(&self) -> String {
+        to_hex(&Sha256::digest(self.public)[..20])
+    }
+
+    /// The signature of `message`: one key and one message have one signature, RFC 8032.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        let mut signature = [0; 64];
+        signature.copy_from_slice(self.pair.sign(message).as_ref());
+        signature
+    }
+}
+
+/// Writes over what functions that have returned left on the stack: `ring` hashes the seed there, and does not wipe it.
+#[inline(never)]
+fn wipe_stack() {
+    let mut left = [0_u8; 16 * 1024];
+    left.zeroize();
+    std::hint::black_box(&left);
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", to_hex(&self.public))
+    }
+}
