@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("network", &["api", "policy", "signal"]),
     ("plan", &["api", "policy", "signal", "judge", "network"]),
     ("remedy", &["api", "plan"]),
+    ("failover", &[]),
     ("config", &["api"]),
     ("telemetry", &["api", "policy", "signal"]),
     ("lead", &["signal"]),
@@ -62,7 +63,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
 ];
 
-const PURE: &[&str] = &["policy", "signal", "judge", "network", "plan", "remedy", "world", "sim"];
+const PURE: &[&str] = &["policy", "signal", "judge", "network", "plan", "remedy", "failover", "world", "sim"];
 
 /// What a pure room may not mention outside its tests, and why.
 const FORBIDDEN: &[(&str, &str)] = &[
