@@ -23,7 +23,7 @@ IMAGE     := mainstay:dev
 IMAGE_TAR := $(CACHE)/images/mainstay-dev.tar
 
 .PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full bench ready crds image launcher fmt \
-  parity chains chains-full programs bench-signals bench-planning fuzz model simulate
+  parity chains chains-full programs bench-signals bench-planning fuzz model model-failover simulate
 
 help: ## What there is.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -106,6 +106,9 @@ simulate: ## Thousands of seeded runs of a toy chain and cluster round the rooms
 
 model: ## The ledger protocol under a model checker, wide: minutes, and gigabytes.
 	MODEL=wide $(CARGO) test --release --test model two_operators -- --nocapture
+
+model-failover: ## The failover protocol under a model checker, wide: millions of states, minutes, and gigabytes.
+	MODEL=wide $(CARGO) test --release --test failover -- --nocapture --test-threads 1
 
 ready: image
 	$(CLUSTER) up

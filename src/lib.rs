@@ -4,8 +4,8 @@
 //! restarts pods or calls a person, and never makes things worse. `ARCHITECTURE.md` is the map of the house; these
 //! are its invariants, each held by a test in `tests/architecture.rs`:
 //!
-//! 1. The brain is pure: the rooms `policy`, `signal`, `judge`, `network`, `plan`, `remedy`, `world` and `sim` do no I/O, read no
-//!    clock and iterate no `HashMap`. Time is an argument.
+//! 1. The brain is pure: the rooms `policy`, `signal`, `judge`, `network`, `plan`, `remedy`, `failover`, `world` and
+//!    `sim` do no I/O, read no clock and iterate no `HashMap`. Time is an argument.
 //! 2. One brain, many bodies: whoever runs a decision calls the same functions.
 //! 3. Unknown is not unhealthy, and never leads to an action.
 //! 4. Nothing without a journal: a `NodeRemediation` exists before the first side effect.
@@ -27,6 +27,7 @@ pub mod config;
 pub mod controller;
 #[allow(clippy::disallowed_methods)]
 pub mod effect;
+pub mod failover;
 #[allow(clippy::disallowed_methods)]
 pub mod gate;
 pub mod judge;

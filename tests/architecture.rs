@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("network", &["api", "policy", "signal"]),
     ("plan", &["api", "policy", "signal", "judge", "network"]),
     ("remedy", &["api", "plan"]),
+    ("failover", &[]),
     ("config", &["api"]),
     ("gate", &[]),
     ("telemetry", &["api", "policy", "signal"]),
@@ -63,7 +64,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
 ];
 
-const PURE: &[&str] = &["policy", "signal", "judge", "network", "plan", "remedy", "world", "sim"];
+const PURE: &[&str] = &["policy", "signal", "judge", "network", "plan", "remedy", "failover", "world", "sim"];
 
 /// Parts of rooms with I/O that are pure nevertheless: what is signed is decided without a socket, a file or a clock.
 const PURE_PARTS: &[&str] = &["gate/privval/", "gate/answer.rs", "gate/encoding.rs", "gate/judge.rs"];

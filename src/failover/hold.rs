@@ -1,0 +1,47 @@
+//! Time, which only a launcher needs: its signer has no window, so its hold must end by itself.
+
+/// How long a launcher may hold, and how sure of the clocks we are. Milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Timing {
+    /// For so long after it *sent* the question whose answer showed it as the holder.
+    pub hold: u64,
+    /// How much two clocks may differ in a thousand of their units.
+    pub drift: u16,
+    /// For what takes time after the hold has ended: the kill, and the clocks' own steps.
+    pub margin: u64,
+}
+
+impl Timing {
+    /// When a hold ends. Both instants are of the launcher's own monotonic clock, and `sent` is the one before the
+    /// question: whoever counts from the answer counts the time that it was under way as well.
+    #[must_use]
+    pub const fn ends(&self, sent: u64) -> u64 {
+        sent.saturating_add(self.hold)
+    }
+
+    /// For how long an operator waits after it has itself seen `Revoking`, by its own monotonic clock. It begins anew
+    /// after every restart.
+    #[must_use]
+    pub fn wait(&self) -> u64 {
+        let drift = u64::from(self.drift.min(500));
+        let hold = self.hold.saturating_mul(1000 + drift).div_ceil(1000 - drift);
+        hold.saturating_add(self.margin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_covers_a_slow_launcher_and_a_fast_operator() {
+        assert_eq!(Timing { hold: 10_000, drift: 0, margin: 0 }.wait(), 10_000);
+        assert_eq!(Timing { hold: 10_000, drift: 10, margin: 500 }.wait(), 10_703);
+        assert_eq!(Timing { hold: u64::MAX, drift: 10, margin: 500 }.wait(), u64::MAX);
+    }
+
+    #[test]
+    fn a_hold_is_counted_from_the_question() {
+        assert_eq!(Timing { hold: 10_000, drift: 0, margin: 0 }.ends(5), 10_005);
+    }
+}

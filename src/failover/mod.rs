@@ -1,0 +1,22 @@
+//! PURE. Failing over a signer: the life of one signing identity, and what its gate signs.
+//!
+//! For one consensus key, every signature at a height is made by the one epoch that owns the height. The [`Record`] says
+//! which epoch owns what, and is only ever written with the resourceVersion that its writer read. [`step`] moves it from
+//! holder to holder; [`gate`] is the signer's side of it. Two processes may be alive, paused, cut off or restored from
+//! a backup: they cannot own the same height.
+//!
+//! What is missing is waited for. Waiting costs little and late, a second signature costs the key.
+//!
+//! `tests/failover` has a model checker try every order of what can happen over these very functions, and shows for
+//! each sentence here that begins with "only", "never" or "first" what happens without it.
+
+pub mod gate;
+mod hold;
+mod machine;
+mod record;
+
+pub use hold::Timing;
+pub use machine::{Effect, Event, Share, step};
+pub use record::{
+    Activation, Boot, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Progress, Proof, Record, Tenure,
+};

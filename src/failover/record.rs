@@ -1,0 +1,209 @@
+//! The record of one signing identity: who owns which heights. Every legal write of it is a compare-and-swap.
+
+use std::sync::Arc;
+
+use super::hold::Timing;
+
+/// A height of the chain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Height(pub u64);
+
+impl Height {
+    /// So many heights further up.
+    #[must_use]
+    pub const fn plus(self, heights: u64) -> Self {
+        Self(self.0.saturating_add(heights))
+    }
+}
+
+/// Counts the holders of an identity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+/// Drawn for every activation: tells two epochs apart that have one number, as they have after a restored backup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Activation(pub u128);
+
+/// Drawn by every process of a gate when it starts: two processes of one pod are two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Boot(pub u128);
+
+/// One activation of one epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tenure {
+    /// Which epoch.
+    pub epoch: Epoch,
+    /// Which activation of it.
+    pub activation: Activation,
+}
+
+/// A pod of a member. Its uid is who it is: the twin of a pod that was deleted by force is another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pod {
+    /// The member of the group.
+    pub member: String,
+    /// The pod's uid.
+    pub uid: String,
+    /// The node that it runs on.
+    pub node: String,
+}
+
+/// Who may sign.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Holder {
+    /// The pod.
+    pub pod: Arc<Pod>,
+    /// The process in it that has claimed the place, once one has.
+    pub boot: Option<Boot>,
+}
+
+/// How the place changes hands; fixed for an epoch when it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HandOver {
+    /// The key is behind a gate, which signs inside its window only.
+    Gate,
+    /// A launcher starts the signer, and kills it when its hold ends.
+    Launcher(Timing),
+}
+
+/// Where an epoch stands. The way is one way: Active, Revoking, Fenced, and then the next epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// The holder may sign inside the window that it raises.
+    Active(Holder),
+    /// The window is frozen; proof is wanted that the holder cannot sign above it. Never cancelled.
+    Revoking {
+        /// Who has held it.
+        holder: Holder,
+        /// What is missing, when a person has to know.
+        blocked: Option<Missing>,
+    },
+    /// Nobody can sign any more in this epoch above its bound.
+    Fenced(Proof),
+}
+
+/// Why it is known that an epoch signs nothing above its bound.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// The signer itself refuses: its gate sealed the epoch or stopped in good order, or nobody ever claimed it.
+    SignerRefuses,
+    /// The window protocol: no gate signs above the frozen ceiling, whatever becomes of it.
+    WindowFrozen,
+    /// The kubelet saw every container of the pod end.
+    KubeletConfirmed(Arc<Pod>),
+    /// The platform says that the node is off.
+    NodeOff(Arc<Pod>),
+    /// A person says so, and is logged.
+    Asserted,
+}
+
+/// What holds a failover up until a person helps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Missing {
+    /// Nothing proves that the former holder has stopped.
+    Proof,
+    /// No block passes the frozen ceiling without this key, or nobody knows whether one would: only a seal helps.
+    ChainNeedsUs,
+}
+
+/// The record.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Record {
+    /// Which epoch, and which activation of it.
+    pub tenure: Tenure,
+    /// The last epoch that a person began: every gate that latched before it may look again.
+    pub adopted: Epoch,
+    /// How this epoch ends.
+    pub hand_over: HandOver,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The epoch signs above this height only.
+    pub floor: Height,
+    /// And at this height at most.
+    pub ceiling: Height,
+    /// How many processes have claimed the place in this epoch.
+    pub claims: u32,
+    /// Whether the last of them stopped in good order, and lowered the ceiling to what was signed.
+    pub lowered: bool,
+    /// The highest height that the epoch can have signed, once its gate is silent in it. Binds every process.
+    pub sealed: Option<Height>,
+    /// Whether the chain has punished the key. Nobody signs any more.
+    pub slashed: bool,
+}
+
+/// How far a record has come. Each legal write makes it greater, so that a record that was restored from a backup knows
+/// less than it did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Progress {
+    epoch: Epoch,
+    phase: u8,
+    sealed: bool,
+    claims: u32,
+    lowered: bool,
+    ceiling: Height,
+    slashed: bool,
+    blocked: Option<Missing>,
+}
+
+impl Record {
+    /// An identity that nobody holds yet, from a person's hand: `floor` is above all that the key has ever signed.
+    #[must_use]
+    pub const fn adopted(epoch: Epoch, activation: Activation, floor: Height) -> Self {
+        Self {
+            tenure: Tenure { epoch, activation },
+            adopted: epoch,
+            hand_over: HandOver::Gate,
+            phase: Phase::Fenced(Proof::Asserted),
+            floor,
+            ceiling: floor,
+            claims: 0,
+            lowered: false,
+            sealed: None,
+            slashed: false,
+        }
+    }
+
+    /// The highest height that this epoch can have signed, or can sign without another raise.
+    #[must_use]
+    pub fn bound(&self) -> Height {
+        self.sealed.unwrap_or(self.ceiling).max(self.floor)
+    }
+
+    /// Who holds the place, or has held it until now.
+    #[must_use]
+    pub const fn holder(&self) -> Option<&Holder> {
+        match &self.phase {
+            Phase::Active(holder) | Phase::Revoking { holder, .. } => Some(holder),
+            Phase::Fenced(_) => None,
+        }
+    }
+
+    /// Whether its bound is what was signed, and not only what may have been: the next epoch then waits for nothing.
+    #[must_use]
+    pub const fn is_tight(&self) -> bool {
+        self.sealed.is_some() || self.lowered || self.claims == 0
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        // Without `..`: a field that is forgotten here may go back without anybody noticing.
+        let Self { tenure, adopted: _, hand_over: _, phase, floor: _, ceiling, claims, lowered, sealed, slashed } =
+            self;
+        let (rank, blocked) = match phase {
+            Phase::Active(_) => (0, None),
+            Phase::Revoking { blocked, .. } => (1, *blocked),
+            Phase::Fenced(_) => (2, None),
+        };
+        Progress {
+            epoch: tenure.epoch,
+            phase: rank,
+            sealed: sealed.is_some(),
+            claims: *claims,
+            lowered: *lowered,
+            ceiling: *ceiling,
+            slashed: *slashed,
+            blocked,
+        }
+    }
+}

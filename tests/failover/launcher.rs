@@ -1,0 +1,336 @@
+//! Launchers, which keep signers apart by time and proof: clocks that tick and may skip, machines that pause, orphans
+//! that the kubelet takes for dead.
+
+use std::sync::Arc;
+
+use mainstay::failover::{
+    Activation, Boot, Epoch, Event, HandOver, Height, Holder, Phase, Pod, Proof, Record, Share, Timing,
+    gate::{Launcher, Me},
+    step,
+};
+use stateright::{Checker, HasDiscoveries, Model, Property};
+
+use crate::world::pod;
+
+const ALONE: &str = "never two commands run at once";
+const TAKES_OVER: &str = "the second member's command runs";
+/// What every clock shows: remaining times are kept, and not instants, so that there are few states.
+const NOW: u64 = 100;
+const HOLD: u64 = 2;
+
+/// A deliberate mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mistake {
+    None,
+    WaitsOneLess,
+    CountsFromTheReply,
+    TakesForceDeleteForProof,
+    HolderByMember,
+}
+
+/// Launchers of `a`, `b`, and of a twin of `a`'s pod.
+#[derive(Clone, Copy, Debug)]
+struct Launchers {
+    mistake: Mistake,
+    /// How many ticks a launcher's clock may lose.
+    drift: u64,
+    /// How many processes there may be: the first member's, the second's, and that of a twin of the first one's pod.
+    processes: usize,
+    /// How many operators there are.
+    operators: usize,
+}
+
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Process {
+    launcher: Launcher,
+    /// Whether the command runs.
+    runs: bool,
+    /// Whether the machine stands still.
+    paused: bool,
+    /// Whether the container runtime has forgotten it: the kubelet takes it for dead.
+    orphan: bool,
+    dead: bool,
+    /// How many ticks its clock has lost.
+    lost: u64,
+    /// A question on its way: its age by the launcher's clock, and what the API server answered.
+    question: Option<(u64, Option<Record>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct World {
+    record: Record,
+    processes: Vec<Process>,
+    /// For how long each operator has known of `Revoking`.
+    waited: Vec<Option<u64>>,
+    /// Whether the kubelet has confirmed the end of each pod.
+    confirmed: Vec<bool>,
+    pauses: u8,
+    twin: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Happening {
+    /// A tick passes; this launcher's clock misses it.
+    Tick(Option<usize>),
+    Asks(usize),
+    Served(usize),
+    Answered(usize),
+    Pauses(usize),
+    Resumes(usize),
+    /// The container runtime dies, the process runs on, and the kubelet says that it has ended.
+    Orphaned(usize),
+    /// The kubelet kills it, and says so.
+    Killed(usize),
+    /// The first pod is deleted by force, and a twin is made.
+    Forced,
+    Wanted,
+    Observes(usize),
+    Finds(usize),
+    Offers,
+}
+
+fn place(which: usize) -> Arc<Pod> {
+    Arc::new(if which == 2 { pod(0, 1) } else { pod(which, 0) })
+}
+
+impl Launchers {
+    fn timing(self) -> Timing {
+        Timing { hold: HOLD, drift: 0, margin: self.drift }
+    }
+
+    fn answered(self, world: &mut World, which: usize) -> Option<()> {
+        let (age, record) = world.processes[which].question.take()?;
+        let (record, mut shown) = (record.clone()?, record?);
+        let process = &mut world.processes[which];
+        if let Phase::Active(holder) = &shown.phase
+            && self.mistake == Mistake::HolderByMember
+            && holder.pod.member == process.launcher.me.pod.member
+        {
+            let Me { pod, boot } = process.launcher.me.clone();
+            shown.phase = Phase::Active(Holder { pod, boot: Some(boot) });
+        }
+        let sent = if self.mistake == Mistake::CountsFromTheReply { NOW } else { NOW - age };
+        let (launcher, claim) = process.launcher.seen(&shown, sent);
+        process.launcher = launcher;
+        process.runs = process.launcher.may_run(NOW);
+        // A compare-and-swap: the record has not changed since it was served.
+        if let Some(claim) = claim
+            && world.record == record
+        {
+            world.record = claim;
+        }
+        Some(())
+    }
+
+    fn finds(self, world: &World, operator: usize) -> Option<Record> {
+        let holder = world.record.holder()?.pod.clone();
+        let which = (0..self.processes).find(|which| place(*which) == holder)?;
+        let proof = world.confirmed[which].then_some(Proof::KubeletConfirmed(holder));
+        let more = u64::from(self.mistake == Mistake::WaitsOneLess);
+        let waited = world.waited[operator]? + more;
+        Some(step(&world.record, Event::Found { proof, share: Share::Unknown, waited }).0)
+    }
+
+    fn ticks(world: &mut World, missed: Option<usize>) {
+        for (which, process) in world.processes.iter_mut().enumerate() {
+            // A machine that stands still kills nothing.
+            if process.paused || process.dead {
+                continue;
+            }
+            if missed == Some(which) {
+                process.lost += 1;
+                continue;
+            }
+            process.launcher.until = process.launcher.until.map(|until| until - 1).filter(|until| *until > NOW);
+            process.runs &= process.launcher.may_run(NOW);
+            if let Some((age, _)) = &mut process.question {
+                *age += 1;
+            }
+            // Whoever waits longer than a hold learns nothing.
+            process.question = process.question.take().filter(|(age, _)| *age <= HOLD);
+        }
+        for waited in world.waited.iter_mut().flatten() {
+            *waited = (*waited + 1).min(HOLD + 1);
+        }
+    }
+}
+
+impl Model for Launchers {
+    type State = World;
+    type Action = Happening;
+
+    fn init_states(&self) -> Vec<World> {
+        let fresh = Record::adopted(Epoch(0), Activation(0), Height(0));
+        let hand_over = HandOver::Launcher(self.timing());
+        let first = Event::Offered { pod: place(0), activation: Activation(1), hand_over };
+        let process = |which: usize| Process {
+            launcher: Launcher::new(Me { pod: place(which), boot: Boot(u128::try_from(which).expect("few")) }),
+            runs: false,
+            paused: false,
+            orphan: false,
+            dead: false,
+            lost: 0,
+            question: None,
+        };
+        vec![World {
+            record: step(&fresh, first).0,
+            processes: (0..self.processes).map(process).collect(),
+            waited: vec![None; self.operators],
+            confirmed: vec![false; self.processes],
+            pauses: 0,
+            twin: false,
+        }]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Happening>) {
+        actions.extend([Happening::Tick(None), Happening::Wanted, Happening::Offers]);
+        actions.extend((0..self.operators).flat_map(|who| [Happening::Observes(who), Happening::Finds(who)]));
+        if !world.twin {
+            actions.push(Happening::Forced);
+        }
+        for (which, process) in world.processes.iter().enumerate() {
+            if process.dead || which == 2 && !world.twin {
+                continue;
+            }
+            if process.paused {
+                actions.push(Happening::Resumes(which));
+                continue;
+            }
+            if process.lost < self.drift {
+                actions.push(Happening::Tick(Some(which)));
+            }
+            actions.push(match process.question {
+                None => Happening::Asks(which),
+                Some((_, None)) => Happening::Served(which),
+                Some((_, Some(_))) => Happening::Answered(which),
+            });
+            // Time does not cover a machine that stands still, nor the kubelet an orphan: never both, that is assumed.
+            if !process.orphan && which == 0 {
+                actions.push(Happening::Killed(which));
+                if world.pauses == 0 {
+                    actions.extend([Happening::Orphaned(which), Happening::Pauses(which)]);
+                }
+            }
+        }
+    }
+
+    fn next_state(&self, last: &World, happening: Happening) -> Option<World> {
+        let mut world = last.clone();
+        match happening {
+            Happening::Tick(missed) => Self::ticks(&mut world, missed),
+            Happening::Asks(which) => world.processes[which].question = Some((0, None)),
+            Happening::Served(which) => {
+                let record = world.record.clone();
+                world.processes[which].question.as_mut()?.1 = Some(record);
+            }
+            Happening::Answered(which) => self.answered(&mut world, which)?,
+            Happening::Pauses(which) => {
+                world.pauses += 1;
+                world.processes[which].paused = true;
+            }
+            Happening::Resumes(which) => world.processes[which].paused = false,
+            Happening::Orphaned(which) => {
+                world.processes[which].orphan = true;
+                world.confirmed[which] = true;
+            }
+            Happening::Killed(which) => {
+                (world.processes[which].dead, world.processes[which].runs) = (true, false);
+                world.confirmed[which] = true;
+            }
+            Happening::Forced => {
+                world.twin = true;
+                world.confirmed[0] |= self.mistake == Mistake::TakesForceDeleteForProof;
+            }
+            Happening::Wanted => {
+                world.record = step(&world.record, Event::Wanted { epoch: Epoch(1) }).0;
+            }
+            Happening::Observes(operator) => {
+                let revoking = matches!(world.record.phase, Phase::Revoking { .. });
+                world.waited[operator] = world.waited[operator].or(revoking.then_some(0));
+            }
+            Happening::Finds(operator) => world.record = self.finds(&world, operator)?,
+            Happening::Offers => {
+                let hand_over = HandOver::Launcher(self.timing());
+                let offer = Event::Offered { pod: place(1), activation: Activation(2), hand_over };
+                world.record = step(&world.record, offer).0;
+            }
+        }
+        if !matches!(world.record.phase, Phase::Revoking { .. }) {
+            world.waited.fill(None);
+        }
+        // Operators are alike.
+        world.waited.sort_unstable();
+        (world != *last).then_some(world)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(ALONE, |_: &Self, world: &World| {
+                let running = |process: &&Process| process.runs && !process.paused;
+                world.processes.iter().filter(running).count() <= 1
+            }),
+            Property::sometimes(TAKES_OVER, |_: &Self, world: &World| world.processes[1].runs),
+        ]
+    }
+}
+
+fn check(system: Launchers) -> bool {
+    let until = if system.mistake == Mistake::None { HasDiscoveries::All } else { HasDiscoveries::AnyFailures };
+    let began = std::time::Instant::now();
+    let checker = system.checker().threads(2).finish_when(until).spawn_bfs().join();
+    println!(
+        "{system:?}: {} states, {} of them unique, {:.1} s",
+        checker.state_count(),
+        checker.unique_state_count(),
+        began.elapsed().as_secs_f64()
+    );
+    let found = checker.discovery(ALONE);
+    let alone = found.is_none();
+    if let Some(path) = found.filter(|_| system.mistake == Mistake::None) {
+        println!("{ALONE} is broken by {:#?}", path.into_actions());
+    }
+    assert!(!alone || checker.discovery(TAKES_OVER).is_some(), "nobody ever takes over");
+    alone
+}
+
+const TWO: Launchers = Launchers { mistake: Mistake::None, drift: 0, processes: 2, operators: 1 };
+
+#[test]
+fn commands_never_run_side_by_side() {
+    assert!(check(TWO));
+    if crate::wide() {
+        assert!(check(Launchers { operators: 2, ..TWO }));
+        assert!(check(Launchers { drift: 1, ..TWO }));
+        assert!(check(Launchers { processes: 3, ..TWO }));
+    }
+}
+
+fn breaks(system: Launchers, mistake: Mistake) {
+    assert!(!check(Launchers { mistake, ..system }), "{mistake:?} breaks nothing");
+}
+
+#[test]
+fn mutation_a_wait_one_shorter_than_the_hold() {
+    breaks(TWO, Mistake::WaitsOneLess);
+}
+
+#[test]
+fn mutation_a_wait_one_shorter_than_the_hold_and_the_drift() {
+    breaks(Launchers { drift: 1, ..TWO }, Mistake::WaitsOneLess);
+}
+
+#[test]
+fn mutation_a_deadline_counted_from_the_reply() {
+    breaks(TWO, Mistake::CountsFromTheReply);
+}
+
+#[test]
+fn mutation_a_force_delete_taken_for_proof() {
+    breaks(TWO, Mistake::TakesForceDeleteForProof);
+}
+
+#[test]
+fn mutation_a_holder_that_is_a_member_instead_of_a_pod() {
+    breaks(Launchers { processes: 3, ..TWO }, Mistake::HolderByMember);
+}

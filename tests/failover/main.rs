@@ -1,0 +1,219 @@
+//! Failing a signer over, under a model checker: two members, two operators that nobody leads, over the very functions
+//! that production runs. Every order of their steps is tried, with processes killed and paused at any moment, writes lost
+//! and late, volumes lost and rolled back, orphans, twins, and telemetry that lies.
+//!
+//! Each way to break the protocol is a test that expects a counterexample: a model that finds nothing wrong with a floor
+//! taken from the chain's head would prove nothing.
+
+// A test may look at the clock.
+#![allow(clippy::disallowed_methods)]
+
+mod launcher;
+mod mistakes;
+mod recovery;
+mod system;
+mod world;
+
+use mistakes::Mistake;
+use stateright::{Checker, HasDiscoveries, Model};
+use system::System;
+use world::{Restores, Scope};
+
+/// Whether there is time for millions of states.
+fn wide() -> bool {
+    std::env::var("MODEL").is_ok_and(|how| how == "wide")
+}
+
+/// Checks a system to its end, and returns the names of the promises that it breaks.
+fn broken(system: System, until: &HasDiscoveries) -> Vec<&'static str> {
+    let (name, began) = (system.to_string(), std::time::Instant::now());
+    let checker = system.checker().threads(2).finish_when(until.clone()).spawn_bfs().join();
+    println!(
+        "{name}: {} states, {} of them unique, {} deep, {:.1} s",
+        checker.state_count(),
+        checker.unique_state_count(),
+        checker.max_depth(),
+        began.elapsed().as_secs_f64()
+    );
+    if matches!(until, HasDiscoveries::All) {
+        for (name, path) in checker.discoveries().into_iter().filter(|(name, _)| *name != system::HANDS_OVER) {
+            println!("{name} is broken by {:#?}", path.into_actions());
+        }
+    }
+    let mut found: Vec<_> = checker.discoveries().into_keys().collect();
+    let moved = found.iter().position(|name| *name == system::HANDS_OVER).map(|index| found.remove(index));
+    assert!(moved.is_some() || !found.is_empty(), "nobody ever takes over: the model stands still");
+    found.sort_unstable();
+    found
+}
+
+/// Every state that can be reached keeps every promise.
+fn holds(scope: Scope) {
+    assert_eq!(broken(System::of(scope), &HasDiscoveries::All), Vec::<&str>::new());
+}
+
+/// A mistake, and which promise it breaks.
+fn breaks(scope: Scope, mistake: Mistake, promise: &'static str) {
+    let broken = broken(System { mistake, ..System::of(scope) }, &HasDiscoveries::AllOf([promise].into()));
+    assert!(broken.contains(&promise), "{mistake:?} breaks {broken:?}");
+}
+
+/// The write that a mistake is about takes its time.
+const LATE: Scope = Scope { writes: 1, ..Scope::SMALL };
+/// One process after the other in one pod.
+const RESTARTS: Scope = Scope { boots: 3, ..Scope::SMALL };
+/// The state volume comes back, as it was or as it once was.
+const DISKS: Scope = Scope { disks: true, losses: 1, ..Scope::SMALL };
+/// A process is told to stop.
+const STOPS: Scope = Scope { stops: 1, boots: 3, writes: 1, ..Scope::SMALL };
+/// A gate is shown a signature that it did not make.
+const FOREIGN: Scope = Scope { foreign: 1, ..Scope::SMALL };
+
+/// The record, or a process, comes back from a backup; gates remember what they saw.
+const RESTORED: Scope = Scope { disks: true, memory: true, restores: Restores::RecordThatAllKnow, ..Scope::SMALL };
+
+// C01, C03, C05, W03 to W05, W09, W10: two that act, killed, late, paused, a twin, a lagging standby, a lost volume.
+#[test]
+fn nothing_is_signed_twice() {
+    let mut scopes = vec![
+        Scope::SMALL,
+        Scope { writes: 2, slow_operators: true, shares: true, ..Scope::SMALL },
+        Scope { twins: 1, ..Scope::SMALL },
+        Scope { steps: 2, ..Scope::SMALL },
+        Scope { memory: true, ..Scope::SMALL },
+        Scope { slashes: true, foreign: 1, ..Scope::SMALL },
+        Scope { disks: true, ..Scope::SMALL },
+        Scope { stops: 1, ..Scope::SMALL },
+    ];
+    if wide() {
+        scopes.extend([
+            DISKS,
+            STOPS,
+            Scope { boots: 3, writes: 2, slow_operators: true, ..Scope::SMALL },
+            Scope { epochs: 3, boots: 3, ..Scope::SMALL },
+            Scope { epochs: 3, heights: 3, boots: 3, twins: 1, stops: 1, ..Scope::SMALL },
+            Scope { heights: 4, window: 2, boots: 3, ..Scope::SMALL },
+        ]);
+    }
+    for scope in scopes {
+        holds(scope);
+    }
+}
+
+#[test]
+fn from_every_state_somebody_can_sign_again() {
+    let scopes = [Scope::SMALL, Scope { foreign: 1, stops: 1, ..Scope::SMALL }];
+    for scope in scopes {
+        let system = System { recovers: true, ..System::of(scope) };
+        assert_eq!(broken(system, &HasDiscoveries::All), Vec::<&str>::new());
+    }
+}
+
+// Not survived, and what makes it less likely: the latch helps where whoever knows more is within reach.
+#[test]
+fn not_survived_a_record_restored_while_somebody_does_not_know_better() {
+    let scope = Scope { restores: Restores::Record, ..RESTORED };
+    breaks(scope, Mistake::None, system::ONCE);
+}
+
+#[test]
+fn a_record_restored_before_gates_that_all_know_better_is_latched() {
+    if wide() {
+        holds(RESTORED);
+    }
+}
+
+#[test]
+fn mutation_a_gate_that_never_latches() {
+    breaks(RESTORED, Mistake::NeverLatches, system::ONCE);
+}
+
+// Nothing that a process can look at says that it is a copy.
+#[test]
+fn not_survived_a_process_restored_with_its_memory() {
+    breaks(Scope { restores: Restores::Process, ..RESTORED }, Mistake::None, system::ONCE);
+}
+
+#[test]
+fn a_restored_record_that_is_adopted_above_all_that_gates_remember_is_safe() {
+    if wide() {
+        let scope = Scope { epochs: 4, restores: Restores::RecordThenAdopted, ..RESTORED };
+        holds(scope);
+    }
+}
+
+#[test]
+fn mutation_a_floor_taken_from_the_head_of_the_chain() {
+    breaks(Scope::SMALL, Mistake::FloorFromTheHead, system::ONCE);
+}
+
+#[test]
+fn mutation_signing_up_to_a_ceiling_that_is_not_confirmed() {
+    breaks(LATE, Mistake::SignsUnconfirmed, system::ONCE);
+}
+
+#[test]
+fn mutation_raising_without_the_precondition() {
+    breaks(LATE, Mistake::RaisesBlindly, system::ONCE);
+}
+
+#[test]
+fn mutation_a_floor_taken_with_revoking_while_a_raise_is_still_allowed() {
+    breaks(Scope::SMALL, Mistake::FloorWithRevoking, system::ONCE);
+}
+
+#[test]
+fn mutation_raising_while_fenced() {
+    breaks(Scope::SMALL, Mistake::RaisesWhileFenced, system::ONCE);
+}
+
+#[test]
+fn mutation_lost_state_that_starts_at_the_floor() {
+    breaks(Scope::SMALL, Mistake::StartsAtTheFloor, system::ONCE);
+}
+
+#[test]
+fn mutation_rolled_back_state_that_is_trusted() {
+    breaks(DISKS, Mistake::TrustsTheDisk, system::ONCE);
+}
+
+#[test]
+fn mutation_no_boot_id() {
+    breaks(Scope::SMALL, Mistake::NoBootId, system::ONCE);
+}
+
+#[test]
+fn mutation_a_seal_written_before_it_is_durable() {
+    breaks(LATE, Mistake::SealsBeforeItIsSilent, system::ONCE);
+}
+
+#[test]
+fn mutation_a_seal_below_the_floor() {
+    breaks(RESTARTS, Mistake::SealsBelowTheFloor, system::ONCE);
+    breaks(RESTARTS, Mistake::SealsBelowTheStart, system::ONCE);
+}
+
+#[test]
+fn mutation_a_seal_ignored_after_lost_state() {
+    breaks(FOREIGN, Mistake::IgnoresTheSeal, system::ONCE);
+}
+
+#[test]
+fn mutation_another_content_at_the_same_height() {
+    breaks(Scope::SMALL, Mistake::SignsAnotherContent, system::ONCE);
+}
+
+#[test]
+fn mutation_a_ceiling_lowered_before_the_gate_is_silent() {
+    breaks(STOPS, Mistake::LowersBeforeItIsSilent, system::ONCE);
+}
+
+#[test]
+fn mutation_a_ceiling_lowered_below_the_start() {
+    breaks(STOPS, Mistake::LowersBelowItsStart, system::ONCE);
+}
+
+#[test]
+fn mutation_a_ceiling_lowered_without_the_precondition() {
+    breaks(STOPS, Mistake::LowersBlindly, system::ONCE);
+}

@@ -1,0 +1,385 @@
+//! All that can happen in the toy cluster, in every order.
+
+use std::sync::Arc;
+
+use mainstay::failover::{
+    Boot, Epoch, Event, Height, Record, Share,
+    gate::{self, Act, Ask, Content, Disk, Gate, Hrs, Me, Step},
+    step,
+};
+use stateright::{Model, Property};
+
+use crate::{
+    mistakes::Mistake,
+    recovery,
+    world::{Process, Restores, Scope, Signature, World, Write, Wrongs, pod},
+};
+
+/// Never one height, round and step with two contents.
+pub const ONCE: &str = "nothing is signed twice";
+/// Every height is signed by one process of one epoch.
+pub const APART: &str = "every height has one owner";
+/// A record that knows less is a restored one.
+pub const FORWARD: &str = "every write makes the record know more";
+/// Nothing that happens by itself shuts a gate.
+pub const OPEN: &str = "a gate latches only on a record that was restored";
+/// Whatever happened, there is a way on.
+pub const RECOVERS: &str = "somebody can sign again";
+/// The model gets anywhere.
+pub const HANDS_OVER: &str = "a second epoch signs";
+
+#[derive(Clone, Debug)]
+pub struct System {
+    pub scope: Scope,
+    pub mistake: Mistake,
+    /// Whether every state is asked for a way on.
+    pub recovers: bool,
+}
+
+impl std::fmt::Display for System {
+    /// The mistake, and what is other than in the smallest scope.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let words = |scope: &Scope| -> Vec<String> {
+            let all = format!("{scope:?}");
+            all.trim_start_matches("Scope { ").trim_end_matches(" }").split(", ").map(str::to_owned).collect()
+        };
+        let (here, small) = (words(&self.scope), words(&Scope::SMALL));
+        let other: Vec<_> = here.iter().filter(|word| !small.contains(word)).map(String::as_str).collect();
+        write!(out, "{:?} {{{}}}", self.mistake, other.join(", "))
+    }
+}
+
+/// What happens next.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Happening {
+    /// A process starts in the pod that the record names, and sees the record.
+    Boot,
+    /// A process sees the record, and its node has asked for so much.
+    Sees(usize, Height),
+    /// A node asks for a signature.
+    Asks(usize, Height, Step, u8),
+    /// A process is told to stop in good order.
+    Stop(usize),
+    /// A process is shown a foreign signature, true or not.
+    Foreign(usize),
+    /// An operator acts on what it believes, true or not.
+    Operator(Event),
+    /// A request arrives.
+    Arrives(usize),
+    /// A pod is deleted by force, and its processes run on.
+    Twin(usize),
+    /// A volume is lost.
+    Lost(usize),
+    /// A copy is made of a volume.
+    Kept(usize),
+    /// And comes back.
+    RolledBack,
+    /// A copy is made of the record.
+    KeptRecord,
+    /// Or of a process.
+    KeptProcess(usize),
+    /// And comes back.
+    Restored,
+}
+
+impl System {
+    pub fn of(scope: Scope) -> Self {
+        Self { scope, mistake: Mistake::None, recovers: false }
+    }
+
+    /// A process sees the record. Nothing if it could not send what it wants to.
+    pub fn sees(&self, world: &mut World, which: usize, asked: Height) -> Option<()> {
+        let process = world.processes[which].clone();
+        let seen = self.mistake.sees(&process.gate, &world.record, asked, &self.scope.limits());
+        world.processes[which].gate = seen.gate;
+        for act in seen.acts {
+            match act {
+                Act::Persist if !self.scope.disks => {}
+                Act::Persist => world.disks[process.member] = world.processes[which].gate.disk.clone(),
+                Act::Page(_) => {}
+                Act::Put(next) => self.send(world, Some(process.gate.me.boot), next, seen.blind)?,
+            }
+        }
+        Some(())
+    }
+
+    fn send(&self, world: &mut World, by: Option<Boot>, next: Record, blind: bool) -> Option<()> {
+        let write = Write { by, next, blind };
+        let slow = if by.is_some() { self.scope.writes > 0 } else { self.scope.slow_operators };
+        if world.writes.contains(&write) {
+            return Some(());
+        }
+        if slow && !blind && world.writes.iter().filter(|write| !write.blind).count() >= self.scope.writes {
+            return None;
+        }
+        world.writes.push(write);
+        if !slow {
+            Self::arrives(world, world.writes.len() - 1);
+        }
+        Some(())
+    }
+
+    fn asks(&self, world: &mut World, which: usize, ask: &Ask) {
+        let process = world.processes[which].clone();
+        let (gate, signs) = self.mistake.decides(&process.gate, ask, &self.scope.limits());
+        if !signs {
+            return;
+        }
+        let key = gate.disk.last.as_ref().expect("what it signed").key;
+        if self.scope.disks {
+            world.disks[process.member] = gate.disk.clone();
+        }
+        world.processes[which].gate = gate;
+        let signature = Signature { key, content: ask.content.what[0] };
+        let place = self.place(ask.at);
+        match &world.signed[place] {
+            Some(first) => {
+                world.wrongs.doubled |= first.content != signature.content;
+            }
+            None => world.signed[place] = Some(signature),
+        }
+        let steps = self.scope.steps;
+        let height = place / steps * steps..place / steps * steps + steps;
+        world.wrongs.shared |= world.signed[height].iter().flatten().any(|other| other.key != key);
+    }
+
+    fn place(&self, at: Hrs) -> usize {
+        let height = usize::try_from(at.height.0 - 1).expect("few");
+        height * self.scope.steps + usize::from(at.step == Step::Precommit)
+    }
+
+    /// A request arrives at the API server, which holds it against the version that its sender read.
+    pub fn arrives(world: &mut World, which: usize) {
+        let write = world.writes.remove(which);
+        if !write.blind {
+            world.wrongs.backwards |= write.next.progress() <= world.record.progress();
+        }
+        world.record = write.next;
+        // All others were made of the version before: they fail, and whoever sent them reads again. A blind one is
+        // taken whenever it comes.
+        world.writes.retain(|write| write.blind);
+    }
+
+    /// What operators may believe.
+    fn beliefs(&self, world: &World) -> Vec<Event> {
+        let epoch = world.tenure().epoch;
+        let mut all =
+            vec![Event::Wanted { epoch }, Event::Found { proof: None, share: Share::Small, waited: u64::MAX }];
+        if self.scope.shares {
+            all.push(Event::Found { proof: None, share: Share::Unknown, waited: u64::MAX });
+        }
+        if epoch < Epoch(self.scope.epochs) {
+            // The two are alike: whoever is first is the first one.
+            let members = if epoch == Epoch(0) { 0..1 } else { 0..2 };
+            all.extend(members.map(|member| Event::Offered {
+                pod: world.pods[member].clone(),
+                activation: world.draw(member),
+                hand_over: World::hand_over(),
+            }));
+        }
+        if self.scope.slashes {
+            all.push(Event::Slashed);
+        }
+        all
+    }
+
+    fn restore(&self, world: &mut World) -> Option<()> {
+        world.restored = true;
+        match self.scope.restores {
+            Restores::Never => return None,
+            Restores::Process => {
+                let process = world.kept_process.take()?;
+                world.processes.push(process);
+            }
+            Restores::Record | Restores::RecordThatAllKnow => {
+                world.record = world.kept_record.take()?;
+                world.writes.clear();
+            }
+            Restores::RecordThenAdopted => {
+                let above = world.record.tenure.epoch;
+                // What every gate remembers, and what the chain shows.
+                let confirmed = world.processes.iter().filter_map(|process| process.gate.hold());
+                let floor = confirmed.map(|hold| hold.ceiling).fold(world.head(&self.scope), Height::max);
+                let restored = world.kept_record.take()?;
+                let adopted = Event::Adopted { above, floor, activation: world.draw(0) };
+                (world.record, _) = step(&restored, adopted);
+                world.writes.clear();
+            }
+        }
+        Some(())
+    }
+
+    fn may_restore(&self, world: &World) -> bool {
+        match self.scope.restores {
+            Restores::Never => false,
+            Restores::Record | Restores::RecordThenAdopted => world.kept_record.is_some(),
+            Restores::Process => world.kept_process.is_some(),
+            Restores::RecordThatAllKnow => {
+                let knows =
+                    |disk: &Disk| disk.known.is_some_and(|known| known.progress == world.record.progress());
+                world.kept_record.is_some()
+                    && world.processes.iter().all(|process| knows(&process.gate.disk))
+                    && world.disks.iter().all(knows)
+            }
+        }
+    }
+
+    /// A process starts, and sees the record.
+    pub fn boot(&self, world: &mut World) -> Option<()> {
+        let (member, pod) = world.wanted()?;
+        let me = Me { pod, boot: Boot(u128::from(world.next_boot)) };
+        world.next_boot += 1;
+        let disk = if self.scope.disks { world.disks[member].clone() } else { Disk::default() };
+        let mut gate = Gate::new(me, disk);
+        self.mistake.starts(&mut gate, &world.record);
+        world.processes.push(Process { member, gate });
+        self.sees(world, world.processes.len() - 1, Height(0))
+    }
+
+    fn happens(&self, world: &mut World, happening: Happening) -> Option<()> {
+        match happening {
+            Happening::Boot => self.boot(world)?,
+            Happening::Sees(which, asked) => self.sees(world, which, asked)?,
+            Happening::Asks(which, height, step, content) => {
+                let at = Hrs { height, round: 0, step };
+                self.asks(world, which, &Ask { at, content: Content { what: [content; 32], when: 0 } });
+            }
+            Happening::Stop(which) => {
+                let (gate, _) = gate::step(&world.processes[which].gate, &gate::Event::Stop, &self.scope.limits());
+                world.stops += 1;
+                world.processes[which].gate = gate;
+            }
+            Happening::Foreign(which) => {
+                let event = gate::Event::ForeignSignature;
+                let (gate, _) = gate::step(&world.processes[which].gate, &event, &self.scope.limits());
+                world.foreign += 1;
+                if self.scope.disks {
+                    world.disks[world.processes[which].member] = gate.disk.clone();
+                }
+                world.processes[which].gate = gate;
+            }
+            Happening::Operator(event) => {
+                let next = self.mistake.steps(&world.record, event, world.head(&self.scope));
+                if next == world.record {
+                    return None;
+                }
+                self.send(world, None, next, false)?;
+            }
+            Happening::Arrives(which) => Self::arrives(world, which),
+            Happening::Twin(member) => {
+                world.twins += 1;
+                world.pods[member] = Arc::new(pod(member, world.twins));
+            }
+            Happening::Lost(member) => {
+                world.losses += 1;
+                world.disks[member] = Disk::default();
+            }
+            Happening::Kept(member) => world.kept = Some((member, world.disks[member].clone())),
+            Happening::RolledBack => {
+                let (member, disk) = world.kept.take()?;
+                world.losses += 1;
+                world.disks[member] = disk;
+            }
+            Happening::KeptRecord => world.kept_record = Some(world.record.clone()),
+            Happening::KeptProcess(which) => world.kept_process = Some(world.processes[which].clone()),
+            Happening::Restored => self.restore(world)?,
+        }
+        Some(())
+    }
+}
+
+impl Model for System {
+    type State = World;
+    type Action = Happening;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World::new(&self.scope)]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Happening>) {
+        if world.wrongs != Wrongs::default() {
+            return;
+        }
+        let scope = &self.scope;
+        for (which, process) in world.processes.iter().enumerate() {
+            let highest = process.gate.hold().map_or(0, |_| scope.heights.saturating_sub(scope.window));
+            actions.extend((0..=highest).map(|asked| Happening::Sees(which, Height(asked))));
+            for height in (1..=scope.heights).filter(|_| process.gate.hold().is_some()) {
+                for step in [Step::Prevote, Step::Precommit].into_iter().take(scope.steps) {
+                    let at = Hrs { height: Height(height), round: 0, step };
+                    // The first content is as good as any other.
+                    let contents = if world.signed[self.place(at)].is_some() { 0..2 } else { 0..1 };
+                    actions.extend(contents.map(|content| Happening::Asks(which, Height(height), step, content)));
+                }
+            }
+            if world.stops < scope.stops && !process.gate.stopping {
+                actions.push(Happening::Stop(which));
+            }
+            if world.foreign < scope.foreign {
+                actions.push(Happening::Foreign(which));
+            }
+        }
+        if world.next_boot < scope.boots && world.wanted().is_some() {
+            actions.push(Happening::Boot);
+        }
+        for member in 0..2 {
+            if world.twins < scope.twins {
+                actions.push(Happening::Twin(member));
+            }
+            if world.losses < scope.losses {
+                actions.push(Happening::Lost(member));
+                if world.kept.is_none() {
+                    actions.push(Happening::Kept(member));
+                }
+            }
+        }
+        if world.kept.is_some() && world.losses < scope.losses {
+            actions.push(Happening::RolledBack);
+        }
+        match scope.restores {
+            Restores::Never => {}
+            _ if world.restored => {}
+            Restores::Process if world.kept_process.is_none() => {
+                actions.extend((0..world.processes.len()).map(Happening::KeptProcess));
+            }
+            Restores::Record | Restores::RecordThatAllKnow | Restores::RecordThenAdopted
+                if world.kept_record.is_none() =>
+            {
+                actions.push(Happening::KeptRecord);
+            }
+            _ if self.may_restore(world) => actions.push(Happening::Restored),
+            _ => {}
+        }
+        actions.extend((0..world.writes.len()).map(Happening::Arrives));
+        actions.extend(self.beliefs(world).into_iter().map(Happening::Operator));
+    }
+
+    fn next_state(&self, last: &World, happening: Happening) -> Option<World> {
+        let mut world = last.clone();
+        self.happens(&mut world, happening)?;
+        world.processes.sort_unstable();
+        world.forget(&self.scope);
+        (world != *last).then_some(world)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(ONCE, |_: &Self, world: &World| !world.wrongs.doubled),
+            Property::always(APART, |_: &Self, world: &World| !world.wrongs.shared),
+            Property::always(FORWARD, |_: &Self, world: &World| !world.wrongs.backwards),
+            Property::always(OPEN, |system: &Self, world: &World| {
+                system.scope.restores != Restores::Never
+                    || world
+                        .processes
+                        .iter()
+                        .all(|process| process.gate.disk.latched != Some(gate::Latch::Restored))
+            }),
+            Property::always(RECOVERS, |system: &Self, world: &World| {
+                !system.recovers || recovery::somebody_signs_again(system, world)
+            }),
+            Property::sometimes(HANDS_OVER, |_: &Self, world: &World| {
+                world.signed_in(1) > 0 && world.signed_in(2) > 0
+            }),
+        ]
+    }
+}
