@@ -23,9 +23,13 @@ impl Timing {
     /// after every restart.
     #[must_use]
     pub fn wait(&self) -> u64 {
-        let drift = u64::from(self.drift.min(500));
-        let hold = self.hold.saturating_mul(1000 + drift).div_ceil(1000 - drift);
-        hold.saturating_add(self.margin)
+        let (hold, drift) = (u128::from(self.hold), u128::from(self.drift));
+        // Clocks that may differ by everything are no clocks: that wait has no end.
+        let wait = 1000_u128.checked_sub(drift).filter(|rest| *rest > 0).map(|rest| {
+            let slowest = (hold * (1000 + drift)).div_ceil(rest);
+            slowest + u128::from(self.margin)
+        });
+        wait.and_then(|wait| u64::try_from(wait).ok()).unwrap_or(u64::MAX)
     }
 }
 
@@ -38,6 +42,7 @@ mod tests {
         assert_eq!(Timing { hold: 10_000, drift: 0, margin: 0 }.wait(), 10_000);
         assert_eq!(Timing { hold: 10_000, drift: 10, margin: 500 }.wait(), 10_703);
         assert_eq!(Timing { hold: u64::MAX, drift: 10, margin: 500 }.wait(), u64::MAX);
+        assert_eq!(Timing { hold: 10_000, drift: 1000, margin: 0 }.wait(), u64::MAX);
     }
 
     #[test]

@@ -20,3 +20,6 @@ pub use machine::{Effect, Event, Share, step};
 pub use record::{
     Activation, Boot, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Progress, Proof, Record, Tenure,
 };
+
+#[cfg(test)]
+mod tests;

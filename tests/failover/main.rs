@@ -84,13 +84,13 @@ fn nothing_is_signed_twice() {
         Scope { slashes: true, foreign: 1, ..Scope::SMALL },
         Scope { disks: true, ..Scope::SMALL },
         Scope { stops: 1, ..Scope::SMALL },
+        Scope { epochs: 3, boots: 3, ..Scope::SMALL },
     ];
     if wide() {
         scopes.extend([
             DISKS,
             STOPS,
             Scope { boots: 3, writes: 2, slow_operators: true, ..Scope::SMALL },
-            Scope { epochs: 3, boots: 3, ..Scope::SMALL },
             Scope { epochs: 3, heights: 3, boots: 3, twins: 1, stops: 1, ..Scope::SMALL },
             Scope { heights: 4, window: 2, boots: 3, ..Scope::SMALL },
         ]);

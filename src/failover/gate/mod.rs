@@ -14,3 +14,6 @@ pub use decide::{Answer, Ask, Refusal, Request, decide};
 pub use launch::Launcher;
 pub use state::{Content, Disk, Entry, Gate, Hold, Hrs, Key, Known, Latch, Limits, Me, Part, Step};
 pub use watch::{Act, Event, step};
+
+#[cfg(test)]
+mod tests;

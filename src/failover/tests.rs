@@ -1,0 +1,127 @@
+use std::sync::Arc;
+
+use super::*;
+
+fn pod(uid: &str) -> Arc<Pod> {
+    Arc::new(Pod { member: "val-0".into(), uid: uid.into(), node: "n1".into() })
+}
+
+fn offer(uid: &str, hand_over: HandOver) -> Event {
+    Event::Offered { pod: pod(uid), activation: Activation(7), hand_over }
+}
+
+/// An epoch that has raised its window to 20 and signed nobody knows what.
+fn active(hand_over: HandOver) -> Record {
+    let (mut record, _) = step(&Record::adopted(Epoch(0), Activation(1), Height(10)), offer("u1", hand_over));
+    (record.ceiling, record.claims) = (Height(20), 1);
+    record
+}
+
+fn revoking(hand_over: HandOver) -> Record {
+    step(&active(hand_over), Event::Wanted { epoch: Epoch(1) }).0
+}
+
+fn found(proof: Option<Proof>, share: Share, waited: u64) -> Event {
+    Event::Found { proof, share, waited }
+}
+
+const LAUNCHER: HandOver = HandOver::Launcher(Timing { hold: 10_000, drift: 0, margin: 1_000 });
+
+#[test]
+fn the_next_epoch_owns_what_is_above_the_frozen_ceiling() {
+    let (fenced, effects) = step(&revoking(HandOver::Gate), found(None, Share::Small, 60_000));
+    assert_eq!(fenced.phase, Phase::Fenced(Proof::WindowFrozen));
+    assert_eq!(effects, [Effect::Choose]);
+    let (next, _) = step(&fenced, offer("u2", HandOver::Gate));
+    assert_eq!((next.tenure.epoch, next.floor, next.ceiling), (Epoch(2), Height(20), Height(20)));
+}
+
+#[test]
+fn a_seal_is_worth_the_rest_of_the_window_and_waits_for_nothing() {
+    let mut record = revoking(HandOver::Gate);
+    record.sealed = Some(Height(12));
+    let (fenced, _) = step(&record, found(None, Share::Third, 0));
+    assert_eq!(fenced.phase, Phase::Fenced(Proof::SignerRefuses));
+    assert_eq!(step(&fenced, offer("u2", HandOver::Gate)).0.floor, Height(12));
+}
+
+#[test]
+fn a_seal_below_the_floor_is_the_floor() {
+    let record = Record { sealed: Some(Height(3)), ..active(HandOver::Gate) };
+    assert_eq!(record.bound(), Height(10));
+}
+
+#[test]
+fn a_gate_gets_its_chance_to_seal() {
+    let record = revoking(HandOver::Gate);
+    assert_eq!(step(&record, found(None, Share::Small, 9_999)).0, record);
+}
+
+#[test]
+fn a_chain_that_needs_us_waits_for_a_seal_or_a_person() {
+    for share in [Share::Third, Share::Unknown] {
+        let (blocked, effects) = step(&revoking(HandOver::Gate), found(None, share, 60_000));
+        assert!(matches!(blocked.phase, Phase::Revoking { blocked: Some(Missing::ChainNeedsUs), .. }));
+        assert_eq!(effects[0], Effect::Page(Missing::ChainNeedsUs));
+        let released = Event::Released { epoch: Epoch(1), uid: "u1".into() };
+        assert_eq!(step(&blocked, released).0.phase, Phase::Fenced(Proof::Asserted));
+    }
+}
+
+#[test]
+fn a_release_names_the_epoch_and_the_pod() {
+    let record = revoking(LAUNCHER);
+    for (epoch, uid) in [(0, "u1"), (2, "u1"), (1, "u2")] {
+        let event = Event::Released { epoch: Epoch(epoch), uid: uid.into() };
+        assert_eq!(step(&record, event).0, record);
+    }
+}
+
+#[test]
+fn a_launcher_takes_proof_about_this_pod_and_the_wait() {
+    let record = revoking(LAUNCHER);
+    let ends = |proof, waited| step(&record, found(Some(proof), Share::Small, waited)).0.phase;
+    let is_fenced = |phase: &Phase| matches!(phase, Phase::Fenced(_));
+    assert!(is_fenced(&ends(Proof::KubeletConfirmed(pod("u1")), 11_000)));
+    assert!(is_fenced(&ends(Proof::NodeOff(pod("u1")), 11_000)));
+    assert!(!is_fenced(&ends(Proof::KubeletConfirmed(pod("u1")), 10_999)));
+    assert!(!is_fenced(&ends(Proof::KubeletConfirmed(pod("twin")), 60_000)));
+    assert!(!is_fenced(&ends(Proof::WindowFrozen, 60_000)));
+    assert!(!is_fenced(&ends(Proof::SignerRefuses, 60_000)));
+    let (blocked, _) = step(&record, found(None, Share::Small, 60_000));
+    assert!(matches!(blocked.phase, Phase::Revoking { blocked: Some(Missing::Proof), .. }));
+}
+
+#[test]
+fn nothing_but_proof_ends_revoking_and_nothing_cancels_it() {
+    let record = revoking(HandOver::Gate);
+    for event in [Event::Resumed, Event::Wanted { epoch: Epoch(1) }, offer("u1", HandOver::Gate)] {
+        assert_eq!(step(&record, event).0, record);
+    }
+}
+
+#[test]
+fn an_order_for_another_epoch_ends_nothing() {
+    let record = active(HandOver::Gate);
+    for epoch in [0, 2] {
+        assert_eq!(step(&record, Event::Wanted { epoch: Epoch(epoch) }).0, record);
+    }
+}
+
+#[test]
+fn a_punished_key_is_not_activated_until_a_person_adopts_it() {
+    let (fenced, _) = step(&revoking(HandOver::Gate), found(None, Share::Small, 60_000));
+    let (slashed, effects) = step(&fenced, Event::Slashed);
+    assert!(effects.is_empty());
+    assert_eq!(step(&slashed, offer("u2", HandOver::Gate)).0, slashed);
+    let adopted = Event::Adopted { above: Epoch(9), floor: Height(500), activation: Activation(3) };
+    let (adopted, _) = step(&slashed, adopted);
+    assert_eq!((adopted.tenure.epoch, adopted.adopted, adopted.floor), (Epoch(10), Epoch(10), Height(500)));
+    assert_eq!(step(&adopted, offer("u2", HandOver::Gate)).0.floor, Height(500));
+}
+
+#[test]
+fn there_is_no_epoch_after_the_last() {
+    let record = Record::adopted(Epoch(u64::MAX), Activation(1), Height(1));
+    assert_eq!(step(&record, offer("u2", HandOver::Gate)).0, record);
+}
