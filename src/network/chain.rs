@@ -101,17 +101,24 @@ impl Chain {
         let mut before = std::mem::take(&mut self.references);
         let mut kept = BTreeSet::new();
         for reference in &plan.references {
-            let known = before.remove(&reference.name).filter(|(url, _)| *url == reference.url);
-            kept.extend(known.is_some().then(|| reference.name.clone()));
-            let mut vote = known.map_or_else(|| Vote::none(0), |(_, vote)| vote);
+            let mut vote = match before.remove(&reference.name) {
+                Some((url, vote)) if url == reference.url => {
+                    kept.insert(reference.name.clone());
+                    vote
+                }
+                former => {
+                    self.left |= former.is_some_and(|(_, vote)| vote.counted.is_some());
+                    Vote::none(0)
+                }
+            };
             vote.stale_after = self.reference_stale_after;
             self.references.insert(reference.name.clone(), (reference.url.clone(), vote));
         }
+        self.left |= before.values().any(|(_, vote)| vote.counted.is_some());
         self.blocks.retain(|who| match who {
             Who::Reference(name) => kept.contains(name),
             Who::Own(_) => true,
         });
-        self.left = true;
     }
 
     /// A reference was asked. One that is not in the plan any more is ignored.

@@ -234,6 +234,23 @@ fn targets_that_are_gone_do_not_vote() {
 }
 
 #[test]
+fn a_plan_that_is_taken_over_again_as_it_was_hides_no_rise() {
+    let mut scene = Scene::new(&["a", "b"]);
+    for round in 0..20 {
+        // The caches changed somewhere, and the plan did not.
+        scene.0.adopt(&plan(&["a", "b"]));
+        scene.reference("a", round * 12, Ok(100 + round));
+        scene.0.adopt(&plan(&["a", "b"]));
+        scene.reference("b", round * 12, Ok(100 + round));
+    }
+    assert_eq!((scene.head(), scene.risen_at()), (Some(119), 19 * 12));
+    // A voter less is another matter.
+    scene.0.adopt(&plan(&["a"]));
+    scene.reference("a", 240, Ok(120));
+    assert_eq!((scene.head(), scene.risen_at()), (Some(120), 19 * 12));
+}
+
+#[test]
 fn a_changed_plan_keeps_the_votes_of_the_same_addresses() {
     let mut scene = Scene::new(&["a", "b"]);
     scene.reference("a", 0, Ok(100));
