@@ -236,7 +236,8 @@ mod tests {
     #[test]
     fn what_is_not_exactly_a_record_is_none() {
         let good = SigningIdentityStatus::from(&records()[2]);
-        let bad: &[(&str, fn(&mut SigningIdentityStatus))] = &[
+        type Spoil = fn(&mut SigningIdentityStatus);
+        let bad: &[(&str, Spoil)] = &[
             ("floor", |status| status.floor = -1),
             ("ceiling", |status| status.ceiling = status.floor - 1),
             ("activation", |status| status.activation = "7".into()),

@@ -11,6 +11,7 @@ mod proxy;
 mod rig;
 mod sink;
 mod stage;
+mod traffic;
 
 mod crash;
 mod edits;
