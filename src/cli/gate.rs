@@ -10,19 +10,19 @@ use crate::gate::process::{self, GateError, Options};
 /// How a gate is started. It runs in the pod of its node, as a native sidecar.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Name of the `SigningIdentity`: CHAIN_ID.PUBLIC_KEY
+    /// Name of the `SigningIdentity`: the chain's id, a dot, and the public key in hexadecimal digits
     #[arg(long)]
     identity: String,
     /// Name of this member in its `FailoverGroup`
     #[arg(long)]
     member: String,
-    /// The key: a priv_validator_key.json that only its owner can read
+    /// The key: a `priv_validator_key.json` that only its owner can read
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
     /// What must survive the pod: a folder on a persistent volume
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
-    /// The socket that the node listens on, its priv_validator_laddr
+    /// The socket that the node listens on, its `priv_validator_laddr`
     #[arg(long, value_name = "PATH", default_value = "/gate/privval.sock")]
     socket: PathBuf,
     /// Where health and metrics are served

@@ -62,8 +62,7 @@ impl<M: Medium> Desk<M> {
                  waited for"
             ),
         }
-        let disk = store.kept().disk.clone();
-        let gate = Gate::new(me, disk);
+        let gate = Gate::new(me, store.kept().disk.clone());
         // Nothing is signed before a record was seen, so that no window is needed before.
         let limits = Limits { window: 0, jump: 0 };
         let hurry = Arc::default();

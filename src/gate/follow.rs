@@ -58,14 +58,15 @@ pub async fn follow<M: Medium, R: Registry>(
             tokio::time::sleep(PAUSE).await;
         }
     };
-    match tokio::time::timeout(FAREWELL, give_back).await {
-        Ok(()) => info!("nothing is held any more"),
-        Err(_) => warn!("the rest of the window could not be given back: the next process waits for it"),
+    if tokio::time::timeout(FAREWELL, give_back).await.is_ok() {
+        info!("nothing is held any more");
+    } else {
+        warn!("the rest of the window could not be given back: the next process waits for it");
     }
 }
 
 /// Looks once, and writes until nothing is left to be written.
-async fn look<M: Medium, R: Registry>(desk: &Arc<Mutex<Desk<M>>>, registry: &R) -> Result<(), Trouble> {
+pub async fn look<M: Medium, R: Registry>(desk: &Arc<Mutex<Desk<M>>>, registry: &R) -> Result<(), Trouble> {
     let mut seen = registry.read().await?;
     for _ in 0..WRITES {
         // An identity that nobody has adopted says nothing; one that has lost its record says nothing new.
