@@ -24,13 +24,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sim", &["api", "judge", "plan", "policy", "remedy", "signal", "world"]),
     ("world", &["api", "judge", "network", "plan", "policy", "remedy", "signal", "telemetry"]),
     ("serve", &["signal"]),
-    ("effect", &["api", "plan", "signal", "controller", "remedy", "world"]),
+    ("effect", &["api", "failover", "plan", "signal", "controller", "remedy", "world"]),
     (
         "controller",
         &[
             "api",
             "config",
             "effect",
+            "failover",
+            "gate",
             "judge",
             "lead",
             "network",
@@ -163,7 +165,9 @@ fn only_effects_write_to_the_cluster() {
     let mut wrong = Vec::new();
     for (room, file, text) in rooms() {
         // The lease is leadership's own, and `cli` acts with the caller's credentials.
-        if ["effect", "lead", "cli"].contains(&room.as_str()) {
+        // A gate writes its own record, behind a policy that lets it do nothing else.
+        let own = file.ends_with("gate/registry.rs");
+        if own || ["effect", "lead", "cli"].contains(&room.as_str()) {
             continue;
         }
         for (number, line) in code(&text) {

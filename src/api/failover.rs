@@ -57,6 +57,10 @@ pub struct FailoverGroupSpec {
     /// gone.
     #[serde(default)]
     pub automatic: bool,
+    /// Named sinks of the operator's configuration that hear of what a person has to know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 63)))]
+    pub notify: Vec<String>,
 }
 
 /// One that may sign: a `StatefulSet` of one pod.
@@ -284,6 +288,9 @@ pub struct SigningOrderStatus {
     /// Why, in a sentence.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Of `failover`: the member that is to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
 }
 
 /// Where an order stands.

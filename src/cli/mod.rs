@@ -6,6 +6,8 @@ pub mod check;
 pub mod crds;
 pub mod explain;
 mod gate;
+mod identity;
+mod order;
 mod probe;
 mod replay;
 pub mod retire;
@@ -48,6 +50,16 @@ enum Command {
     Simulate(simulate::Args),
     /// Run the operator
     Run(run::Args),
+    /// Begin the record of a new key, which has never signed anything
+    Init(order::InitArgs),
+    /// Begin a new epoch of a key that has signed before, above all that it can have signed
+    Adopt(order::AdoptArgs),
+    /// Let another member of a `FailoverGroup` sign
+    Failover(order::FailoverArgs),
+    /// Vouch that a former signer has stopped for good, where nothing proves it
+    Release(order::ReleaseArgs),
+    /// Print the name of the `SigningIdentity` of a key
+    Identity(identity::Args),
     /// Sign for one member of a `FailoverGroup`, beside its node and inside its window only
     Gate(gate::Args),
     /// Pull the emergency stop: nothing is done to any pod until `go`
@@ -102,6 +114,9 @@ pub enum CliError {
     /// Nothing was approved.
     #[error(transparent)]
     Approve(#[from] approve::ApproveError),
+    /// An order was not given.
+    #[error(transparent)]
+    Order(#[from] order::OrderError),
     /// A gate could not start.
     #[error(transparent)]
     Gate(#[from] crate::gate::process::GateError),
@@ -129,6 +144,11 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Run(args) => run::run(args),
+        Command::Init(args) => order::init(&args),
+        Command::Adopt(args) => order::adopt(&args),
+        Command::Failover(args) => order::failover(&args),
+        Command::Release(args) => order::release(&args),
+        Command::Identity(args) => identity::run(&args),
         Command::Gate(args) => gate::run(args),
         Command::Stop(args) => stop::run_stop(&args),
         Command::Go(args) => stop::run_go(&args),

@@ -25,6 +25,9 @@ pub struct Args {
     /// This replica; unique per process
     #[arg(long, env = "POD_NAME", default_value = "mainstay")]
     identity: String,
+    /// Look after failover groups: the chart grants the rights for it with failover.enabled
+    #[arg(long, env = "MAINSTAY_FAILOVER")]
+    failover: bool,
     /// Log in JSON, one object a line
     #[arg(long, env = "MAINSTAY_LOG_JSON")]
     log_json: bool,
@@ -48,6 +51,7 @@ pub fn run(args: Args) -> Result<ExitCode, CliError> {
         installation: args.installation,
         identity,
         pod: args.identity,
+        failover: args.failover,
     };
     block_on(operate(options))??;
     Ok(ExitCode::SUCCESS)

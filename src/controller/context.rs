@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    api::{Network, NodeHealthPolicy, NodeRemediation, Phase},
+    api::{FailoverGroup, Network, NodeHealthPolicy, NodeRemediation, Phase, SigningIdentity, SigningOrder},
     config::Config,
     effect::{StopRef, event::Events},
     lead::Leadership,
@@ -39,6 +39,18 @@ pub struct Stores {
     pub remediations: Store<NodeRemediation>,
     /// Pods, slim.
     pub pods: Store<PodView>,
+    /// What failing over needs, where it is wished for.
+    pub failover: Option<FailoverStores>,
+}
+
+/// The caches of failing over. No decision rests on them: the record is read live.
+pub struct FailoverStores {
+    /// Groups.
+    pub groups: Store<FailoverGroup>,
+    /// Identities, to notice their changes.
+    pub identities: Store<SigningIdentity>,
+    /// Orders.
+    pub orders: Store<SigningOrder>,
 }
 
 /// What waits to be reconciled.
@@ -51,11 +63,19 @@ pub struct Queues {
     pub networks: Arc<Queue<String>>,
     /// Pods that wait at their readiness gate.
     pub gates: Arc<Queue<Key>>,
+    /// Failover groups.
+    pub groups: Arc<Queue<Key>>,
 }
 
 impl Default for Queues {
     fn default() -> Self {
-        Self { policies: Queue::new(), remediations: Queue::new(), networks: Queue::new(), gates: Queue::new() }
+        Self {
+            policies: Queue::new(),
+            remediations: Queue::new(),
+            networks: Queue::new(),
+            gates: Queue::new(),
+            groups: Queue::new(),
+        }
     }
 }
 
@@ -103,6 +123,8 @@ pub struct Context {
     pub guard: String,
     /// What was found out meanwhile.
     pub known: Known,
+    /// What is remembered of signing identities.
+    pub failover: super::failover::Memory,
 }
 
 impl Stores {
@@ -110,7 +132,9 @@ impl Stores {
     #[must_use]
     pub fn waiting(&self) -> Option<String> {
         let states = [self.networks.state(), self.policies.state(), self.remediations.state(), self.pods.state()];
-        states.into_iter().find_map(|state| match state {
+        let more =
+            self.failover.iter().flat_map(|of| [of.groups.state(), of.identities.state(), of.orders.state()]);
+        states.into_iter().chain(more).find_map(|state| match state {
             WatchState::Live => None,
             WatchState::Starting => Some("the first list".to_owned()),
             WatchState::Waiting(what) => Some(what),

@@ -2,9 +2,11 @@
 //! and perform what the pure rooms decide; `run` starts and ends it all.
 
 mod asks;
+mod caches;
 pub mod clients;
 pub mod context;
 pub mod entry;
+mod failover;
 mod network;
 pub mod observe;
 mod policy;

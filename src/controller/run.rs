@@ -20,10 +20,11 @@ use crate::{
 };
 
 use super::{
+    caches::{CountRestarts, scope, watch_all},
     clients::{Clients, ConnectError, MonoClock},
-    context::{Context, Queues, Stores},
-    network, policy, queue, readiness, remediation, schema, sight,
-    watch::{Counters, Happening, Key, Scope, WatchEnv, watch},
+    context::{Context, Queues},
+    failover, network, policy, queue, readiness, remediation, schema, sight,
+    watch::{Key, WatchEnv},
 };
 
 /// How the operator was started.
@@ -41,6 +42,8 @@ pub struct Options {
     pub identity: String,
     /// The pod that it runs in, if it does.
     pub pod: String,
+    /// Whether failover groups are looked after.
+    pub failover: bool,
 }
 
 /// Why the operator could not start, or had to end.
@@ -125,17 +128,14 @@ pub async fn run(options: Options) -> Result<(), RunError> {
     );
 
     let metrics = vitals.metrics.clone();
-    let scope = match options.namespaces.clone() {
-        none if none.is_empty() => Scope::All,
-        some => Scope::Namespaces(some),
-    };
+    let scope = scope(&options.namespaces);
     let env = WatchEnv {
         client: clients.watcher.clone(),
         cache_age: clients.cache_age.clone(),
         clock: mono,
         counters: Arc::new(CountRestarts(metrics.clone())),
     };
-    let stores = watch_all(&env, &scope, &mut essential);
+    let stores = watch_all(&env, &scope, options.failover, &mut essential);
     let ctx = Arc::new(Context {
         events: Events::new(clients.actuator.clone(), Some(options.identity.clone())),
         notifier: Notifier::new(&config.sinks, metrics.clone())?,
@@ -156,6 +156,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         pod: options.pod,
         stop: StopRef { namespace: namespace.to_owned(), name: format!("{name}-stop") },
         known: super::context::Known::default(),
+        failover: failover::Memory::default(),
         // The name of everything of this release that is the cluster's, as the chart makes it.
         guard: format!("{}-approval", options.installation.replace('/', ".")),
         clients,
@@ -186,19 +187,6 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         tracing::warn!("not everything came to its end in time; the journal knows where it stands");
     }
     result
-}
-
-/// Starts the watches: one stream per kind and namespace feeds one cache that all share.
-fn watch_all(env: &WatchEnv, scope: &Scope, essential: &mut JoinSet<&'static str>) -> Stores {
-    let (networks, feed_networks) = watch(env, &Scope::All);
-    let (policies, feed_policies) = watch(env, scope);
-    let (remediations, feed_remediations) = watch(env, scope);
-    let (pods, feed_pods) = watch(env, scope);
-    essential.spawn(named("watch networks", feed_networks));
-    essential.spawn(named("watch policies", feed_policies));
-    essential.spawn(named("watch remediations", feed_remediations));
-    essential.spawn(named("watch pods", feed_pods));
-    Stores { networks, policies, remediations, pods }
 }
 
 /// Starts the tasks that see, judge and act.
@@ -248,6 +236,15 @@ fn start(
         move |key| readiness::reconcile(Arc::clone(&ctx), key)
     }));
 
+    if ctx.stores.failover.is_some() {
+        let groups = Arc::clone(&queues.groups);
+        acted.spawn(queue::run("failover", groups, Arc::clone(&ctx.clock), concurrency, stop.clone(), {
+            let ctx = Arc::clone(ctx);
+            move |key| failover::reconcile(Arc::clone(&ctx), key)
+        }));
+        essential.spawn(named("failover", failover::follow(Arc::clone(ctx), stop.clone())));
+    }
+
     if let Some(config) = ctx.config.heartbeat.clone() {
         let (notifier, sender) = (ctx.notifier.clone(), ctx.installation.clone());
         let ctx = Arc::clone(ctx);
@@ -264,22 +261,7 @@ fn addresses(cluster: &kube::Config) -> Vec<IpAddr> {
     cluster.cluster_url.host().and_then(|host| host.trim_matches(['[', ']']).parse().ok()).into_iter().collect()
 }
 
-/// Counts the watches that began anew.
-struct CountRestarts(serve::Metrics);
-
-impl Counters for CountRestarts {
-    fn count(&self, kind: &str, what: Happening) {
-        // A label value is one of a closed set: the kinds that this operator watches.
-        let known = ["pods", "networks", "nodehealthpolicies", "noderemediations"];
-        if matches!(what, Happening::Frozen | Happening::Failed | Happening::Listed)
-            && let Some(kind) = known.into_iter().find(|known| *known == kind)
-        {
-            self.0.watch_restarts.get_or_create(&serve::WatchKind { kind }).inc();
-        }
-    }
-}
-
-async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+pub(super) async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
     task.await;
     name
 }
@@ -308,6 +290,7 @@ async fn follow_leadership(ctx: Arc<Context>, stop: CancellationToken) {
 fn look_at_everything(ctx: &Context) {
     let now = ctx.clock.mono();
     readiness::wake_all(ctx);
+    failover::wake_all(ctx);
     for object in ctx.stores.remediations.list() {
         if let (Some(namespace), Some(name)) = (object.metadata.namespace.clone(), object.metadata.name.clone()) {
             ctx.queues.remediations.push(Key { namespace, name }, now);

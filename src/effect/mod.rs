@@ -17,11 +17,12 @@ mod restart;
 mod rotate;
 mod scope;
 mod services;
+pub mod signing;
 pub mod status;
 
 pub use job::{JobOrder, JobState, read_job, run_job};
 pub use outcome::{Failed, Outcome, Verb};
-pub use read::{Also, ReadError, STOP_ANNOTATION, StopRef, read_live, read_metadata, read_rotation};
+pub use read::{Also, ReadError, STOP_ANNOTATION, StopRef, read_live, read_metadata, read_pod, read_rotation};
 pub use readiness::open_gate;
 pub use replicas::other_replicas;
 pub use restart::{RestartOrder, restart};

@@ -116,7 +116,8 @@ where
     Ok(found.map(|found| found.metadata))
 }
 
-pub(super) async fn read_pod(actuator: &Client, namespace: &str, pod: &str) -> Result<Option<PodView>, ReadError> {
+/// Reads a pod live; `None` if there is none of that name.
+pub async fn read_pod(actuator: &Client, namespace: &str, pod: &str) -> Result<Option<PodView>, ReadError> {
     let request = Request::new(Pod::url_path(&(), Some(namespace))).get(pod, &GetParams::default());
     let request = request.map_err(|error| ReadError::of("pod", &kube::Error::BuildRequest(error).into()))?;
     present("pod", deadline(DEADLINE, actuator.request::<PodView>(request)).await)

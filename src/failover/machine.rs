@@ -6,7 +6,7 @@ use super::{Activation, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Pr
 
 /// For how long a gate is given the chance to seal before its window is taken as proof (milliseconds). A seal makes the
 /// failover wait for nothing; safety does not rest on this.
-const PATIENCE: u64 = 10_000;
+pub const PATIENCE: u64 = 10_000;
 
 /// What happened, or was found out. What it says may be false or old, unless it says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -112,8 +112,10 @@ pub fn step(record: &Record, event: Event) -> (Record, Vec<Effect>) {
             }
         }
         (_, Event::Slashed) => next.slashed = true,
+        // A person's word about an earlier epoch says nothing about what was signed since.
+        (_, Event::Adopted { above, .. }) if above < record.tenure.epoch => {}
         (_, Event::Adopted { above, floor, activation }) => {
-            if let Some(epoch) = after(record.tenure.epoch.max(above)) {
+            if let Some(epoch) = after(above) {
                 next = Record::adopted(epoch, activation, floor.max(record.floor));
             }
         }

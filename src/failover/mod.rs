@@ -13,11 +13,12 @@
 pub mod gate;
 mod hold;
 mod machine;
+pub mod orders;
 mod record;
 mod wire;
 
 pub use hold::Timing;
-pub use machine::{Effect, Event, Share, step};
+pub use machine::{Effect, Event, PATIENCE, Share, step};
 pub use record::{
     Activation, Boot, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Progress, Proof, Record, Tenure,
 };

@@ -68,7 +68,8 @@ impl Registry for Memory {
         if !answers {
             return Err(Trouble::Failed("nobody answers".into()));
         }
-        let spec = SigningIdentitySpec { network: "n".into(), namespace: "ns".into(), group: "g".into(), window: 20 };
+        let spec =
+            SigningIdentitySpec { network: "n".into(), namespace: "ns".into(), group: "g".into(), window: 20 };
         Ok(Seen { version: version.to_string(), spec, record })
     }
 
@@ -129,7 +130,8 @@ impl Disk {
                     torn
                 }
             };
-            inside.written = inside.durable.clone();
+            let durable = inside.durable.clone();
+            inside.written = durable;
             return Err(io::Error::other("the disk is gone"));
         }
         Ok(inside)
@@ -139,7 +141,8 @@ impl Disk {
 impl Medium for Disk {
     fn read(&mut self) -> io::Result<Vec<u8>> {
         let mut inside = self.0.lock().unwrap();
-        inside.written = inside.durable.clone();
+        let durable = inside.durable.clone();
+        inside.written = durable;
         Ok(inside.durable.clone())
     }
 
@@ -158,7 +161,8 @@ impl Medium for Disk {
 
     fn sync(&mut self) -> io::Result<()> {
         let mut inside = self.operate()?;
-        inside.durable = inside.written.clone();
+        let written = inside.written.clone();
+        inside.durable = written;
         Ok(())
     }
 }
@@ -175,11 +179,11 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn start(member: &str, boot: u128, disk: &Disk, folder: &Arc<TempDir>) -> Self {
+    pub fn start(member: &str, boot: u128, medium: &Disk, folder: &Arc<TempDir>) -> Self {
         let counts = Counts::default();
         let me = Me { pod: pod_of(member), boot: Boot(boot) };
         let diary = Diary::open(folder.path()).unwrap();
-        let desk = Desk::open(me, disk.clone(), diary, counts.clone(), || 0).unwrap();
+        let desk = Desk::open(me, medium.clone(), diary, counts.clone(), || 0).unwrap();
         let desk = Arc::new(Mutex::new(desk.dying(|error| panic!("dies: {error}"))));
         Self { desk, counts, folder: Arc::clone(folder) }
     }

@@ -48,6 +48,18 @@
   resources: [jobs]
   verbs: [get, list, create]
 {{- end }}
+{{- if .Values.failover.enabled }}
+# Who signs: the groups, and what people order.
+- apiGroups: [mainstay.dev]
+  resources: [failovergroups]
+  verbs: [get, list, watch]
+- apiGroups: [mainstay.dev]
+  resources: [signingorders]
+  verbs: [get, list, watch, create]
+- apiGroups: [mainstay.dev]
+  resources: [failovergroups/status, signingorders/status]
+  verbs: [patch]
+{{- end }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
@@ -72,6 +84,15 @@
   verbs: [get, patch]
 - apiGroups: [mainstay.dev]
   resources: [noderemediations/status]
+  verbs: [update]
+{{- end }}
+{{- if .Values.failover.enabled }}
+# The records that say which member signs which heights.
+- apiGroups: [mainstay.dev]
+  resources: [signingidentities]
+  verbs: [get, list, watch]
+- apiGroups: [mainstay.dev]
+  resources: [signingidentities/status]
   verbs: [update]
 {{- end }}
 # A pod on a cordoned or lost node is left alone.

@@ -28,7 +28,7 @@ pub fn timestamp(at: crate::signal::Wall) -> jiff::Timestamp {
 
 /// Writes a status, if it says anything that the cache does not. That it could not be written changes nothing: it is
 /// for display, and the next look writes it.
-pub(super) async fn show<K, S>(
+pub(in crate::controller) async fn show<K, S>(
     ctx: &Context,
     controller: &'static str,
     object: &ObjectMeta,

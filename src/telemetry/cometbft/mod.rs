@@ -2,9 +2,11 @@
 //! are read by a `scrape` source.
 
 pub mod decode;
+mod power;
 mod rest;
 mod rpc;
 
+pub use power::{Power, power};
 pub use rest::Rest;
 pub(super) use rest::chain as rest_chain;
 pub use rpc::CometBft;
