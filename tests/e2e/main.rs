@@ -26,4 +26,5 @@ mod limits;
 mod people;
 mod reroute;
 mod vantage;
+mod wedge;
 mod workloads;
