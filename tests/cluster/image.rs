@@ -14,6 +14,9 @@ use std::str::FromStr;
 /// The user that images run as.
 pub const USER: u32 = 65532;
 
+/// What belongs to glibc beside its `libc.so.6`.
+const LIBC: [&str; 4] = ["libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1"];
+
 /// The content of an image: files by absolute path.
 #[derive(Debug, Default)]
 pub struct Image {
@@ -69,6 +72,13 @@ pub fn program(bin: &Path, with: &[Folder], name: &str, tar: &Path) -> Result<()
         let path = entry.rsplit_once("=> ").map_or(entry, |(_, path)| path).split(" (").next().unwrap_or_default();
         if path.starts_with('/') {
             image.add(path, Path::new(path))?;
+        }
+        // What it loads only when it runs may ask for the rest of the C library.
+        for rest in LIBC.iter().filter(|_| path.ends_with("/libc.so.6")) {
+            let beside = Path::new(path).with_file_name(rest);
+            if beside.is_file() {
+                image.add(beside.clone(), &beside)?;
+            }
         }
     }
     let authorities = Path::new("/etc/ssl/certs/ca-certificates.crt");

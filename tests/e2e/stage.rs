@@ -60,7 +60,8 @@ impl Stage {
         let guard = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
         let stage = Self::named(name, Share::One { _guard: guard });
         let namespace = &stage.namespace;
-        apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}")).expect("a namespace");
+        apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}"))
+            .expect("a namespace");
         install(&stage.system, &[namespace], false, helm).expect("an installation");
         stage
     }

@@ -53,6 +53,7 @@ fn node(role: &str, more: &[&str]) -> Value {
         "--discDns=false",
         "--extIP=$(IP)",
     ];
+    let args = [&common, more].concat();
     let labels = json!({"app": "ethereumjs", "role": role, "mainstay.dev/in-rotation": "true"});
     let volume = |name: &str| json!({"name": name, "mountPath": format!("/{name}")});
     json!({
@@ -66,7 +67,7 @@ fn node(role: &str, more: &[&str]) -> Value {
                     "terminationGracePeriodSeconds": 1, "automountServiceAccountToken": false,
                     "containers": [{
                         "name": "node", "image": "mainstay.test/ethereumjs:dev", "imagePullPolicy": "Never",
-                        "args": [&common, more].concat(),
+                        "args": args,
                         "env": [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
                         "ports": [{"name": "rpc", "containerPort": RPC}],
                         "volumeMounts": [volume("chain"), volume("data")],
@@ -164,7 +165,7 @@ fn rules(stage: &Stage, miner: SocketAddr) {
             // Its first steps take their time: half a minute without a block was seen.
             "rules": [{"name": "preset/stalled", "signal": "head", "stalled": {}, "for": "45s"}],
             "remediation": {
-                "reroute": {"within": "20s", "attempts": 1, "stay": "5s"},
+                "reroute": {"within": "30s", "attempts": 1, "stay": "5s"},
                 "restart": {
                     "within": "60s", "attempts": 2, "cooldown": cooldown, "backoff": {"factor": 2, "max": "1h"},
                 },
@@ -196,7 +197,7 @@ fn explained(stage: &Stage) -> String {
 #[ignore = "needs the local cluster, EthereumJS and ten minutes: make e2e-full"]
 fn a_wedge_that_comes_back_after_every_restart_ends_with_a_person() {
     let sink = Sink::listen();
-    let stage = Stage::bare("wedge", &["--set-json", &sink.values()]);
+    let stage = Stage::bare("ethereumjs", &["--set-json", &sink.values()]);
     let miner = chain(&stage);
     // The follower has something to catch up with.
     has_blocks(miner, 16);
