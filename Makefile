@@ -26,7 +26,8 @@ NODE_TAR  := $(CACHE)/images/ethereumjs.tar
 NODE_LIBS := $(if $(wildcard /usr/share/nodejs),--with /usr/share/nodejs:/usr/share/nodejs)
 
 .PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full bench ready crds image launcher fmt \
-  parity chains chains-full programs ethereumjs bench-signals bench-planning fuzz model model-failover simulate
+  parity chains chains-full programs ethereumjs bench-signals bench-planning measure-reroute fuzz model model-failover \
+  simulate
 
 help: ## What there is.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -72,6 +73,9 @@ e2e-full: ready ethereumjs ## The same, with the operator killed at every step a
 
 bench: ready ## From a hung node to its removal, twenty times, with the distribution.
 	$(CARGO) run --quiet --example healing
+
+measure-reroute: ready ## From a rule that fires to the last new connection, a hundred times, with the distribution.
+	$(CARGO) run --quiet --example rerouting
 
 parity: launcher ## Our parser of metrics against Prometheus' own, our signer against CometBFT's half of the socket.
 	PROMPARSE=$$($(CLUSTER) tool promparse | tail -n 1) PAGES=$(PROMPAGES) $(CARGO) test --quiet --test telemetry -- --include-ignored parity

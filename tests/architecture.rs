@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("network", &["api", "policy", "signal"]),
     ("plan", &["api", "policy", "signal", "judge", "network"]),
     ("remedy", &["api", "plan"]),
-    ("failover", &[]),
+    ("failover", &["api"]),
     ("config", &["api"]),
     ("gate", &[]),
     ("telemetry", &["api", "policy", "signal"]),

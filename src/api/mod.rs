@@ -6,14 +6,21 @@
 
 mod approval;
 mod duration;
+mod failover;
 mod ledger;
 mod network;
 pub mod policy;
 mod remediation;
+mod signing;
 mod threshold;
 
 pub use approval::{ApprovedRemediation, RemediationApproval, RemediationApprovalSpec};
 pub use duration::{Duration, DurationError};
+pub use failover::{
+    AdoptOrder, FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverMember, Fence, GateHandover,
+    Handover, InitOrder, MemberStatus, OrderOutcome, ReleaseOrder, SigningOrder, SigningOrderSpec,
+    SigningOrderStatus, Standby, SwitchOrder,
+};
 pub use ledger::{
     ActionRecord, LedgerSeat, NetworkLedger, NetworkLedgerSpec, PolicyRef, RemediationRef, SeatStep, SlotRecord,
 };
@@ -25,6 +32,10 @@ pub use policy::{NodeHealthPolicy, NodeHealthPolicySpec};
 pub use remediation::{
     Action, JobAction, MAINSTAY, NodeRemediation, NodeRemediationSpec, NodeRemediationStatus, PageAction, Phase,
     PolicyIdentity, RestartAction, RestartMethod, RotationAction, TargetIdentity, Transition,
+};
+pub use signing::{
+    ProofKind, SigningBlock, SigningHandover, SigningHolder, SigningIdentity, SigningIdentitySpec,
+    SigningIdentityStatus, SigningPhase, SigningProof, SigningTiming,
 };
 pub use threshold::{HealthyShare, Threshold, ThresholdError};
 
@@ -55,4 +66,4 @@ pub const ROTATED_AT: &str = "mainstay.dev/rotated-at";
 pub const SCHEMA_ANNOTATION: &str = "mainstay.dev/schema";
 
 /// The schema that this build writes. Raised with every change of a CRD.
-pub const SCHEMA: u32 = 4;
+pub const SCHEMA: u32 = 5;

@@ -6,7 +6,10 @@ use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
 use super::{CliError, print};
-use crate::api::{Network, NetworkLedger, NodeHealthPolicy, NodeRemediation, RemediationApproval};
+use crate::api::{
+    FailoverGroup, Network, NetworkLedger, NodeHealthPolicy, NodeRemediation, RemediationApproval,
+    SigningIdentity, SigningOrder,
+};
 
 /// Arguments of `mainstay crds`.
 #[derive(Debug, clap::Args)]
@@ -37,11 +40,14 @@ pub fn run(args: &Args) -> Result<ExitCode, CliError> {
 #[must_use]
 pub fn all() -> Vec<Value> {
     let kinds = [
+        FailoverGroup::crd(),
         Network::crd(),
         NetworkLedger::crd(),
         NodeHealthPolicy::crd(),
         NodeRemediation::crd(),
         RemediationApproval::crd(),
+        SigningIdentity::crd(),
+        SigningOrder::crd(),
     ];
     kinds
         .into_iter()

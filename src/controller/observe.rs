@@ -10,7 +10,7 @@ use crate::telemetry::kubernetes::{Ending, fatal};
 use crate::{
     api::{IGNORE, IN_ROTATION, ROTATED_AT, ROTATED_BY},
     signal::Server,
-    world::{Gate, PodView, gate},
+    world::{Gate, PodView, readiness},
 };
 
 mod raw;
@@ -98,7 +98,7 @@ fn last_turned(
 ) -> Option<(String, Option<Server>)> {
     if gate.is_some() && !metadata.labels.contains_key(IN_ROTATION) {
         let condition = status.condition(IN_ROTATION)?;
-        let (by, at) = gate::teller(&condition.reason, &condition.message)?;
+        let (by, at) = readiness::teller(&condition.reason, &condition.message)?;
         return Some((bounded(&by), Some(at)));
     }
     let at = metadata.annotations.get(ROTATED_AT).and_then(|at| at.parse().ok()).map(Server);

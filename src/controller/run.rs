@@ -22,7 +22,7 @@ use crate::{
 use super::{
     clients::{Clients, ConnectError, MonoClock},
     context::{Context, Queues, Stores},
-    gate, network, policy, queue, remediation, schema, sight,
+    network, policy, queue, readiness, remediation, schema, sight,
     watch::{Counters, Happening, Key, Scope, WatchEnv, watch},
 };
 
@@ -245,7 +245,7 @@ fn start(
     let gates = Arc::clone(&queues.gates);
     acted.spawn(queue::run("gate", gates, Arc::clone(&ctx.clock), concurrency, stop.clone(), {
         let ctx = Arc::clone(ctx);
-        move |key| gate::reconcile(Arc::clone(&ctx), key)
+        move |key| readiness::reconcile(Arc::clone(&ctx), key)
     }));
 
     if let Some(config) = ctx.config.heartbeat.clone() {
@@ -307,7 +307,7 @@ async fn follow_leadership(ctx: Arc<Context>, stop: CancellationToken) {
 
 fn look_at_everything(ctx: &Context) {
     let now = ctx.clock.mono();
-    gate::wake_all(ctx);
+    readiness::wake_all(ctx);
     for object in ctx.stores.remediations.list() {
         if let (Some(namespace), Some(name)) = (object.metadata.namespace.clone(), object.metadata.name.clone()) {
             ctx.queues.remediations.push(Key { namespace, name }, now);

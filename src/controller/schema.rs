@@ -19,12 +19,15 @@ use super::{
 };
 
 /// The custom resources that must be there.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 8] = [
     "networks.mainstay.dev",
     "networkledgers.mainstay.dev",
     "nodehealthpolicies.mainstay.dev",
     "noderemediations.mainstay.dev",
     "remediationapprovals.mainstay.dev",
+    "failovergroups.mainstay.dev",
+    "signingidentities.mainstay.dev",
+    "signingorders.mainstay.dev",
 ];
 
 /// The cluster's schema is asked for so often, and old journal entries are forgotten.

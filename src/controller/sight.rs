@@ -15,8 +15,8 @@ use crate::{
 
 use super::{
     context::Context,
-    gate,
     queries::Queries,
+    readiness,
     remediation::{Standing, policy_of},
     running::Running,
     watch::Key,
@@ -86,7 +86,7 @@ pub async fn follow(
         let now = || ctx.clock.mono();
         tokio::select! {
             () = stop.cancelled() => {}
-            changed = pods.changed() => gate::wake(&ctx, changed),
+            changed = pods.changed() => readiness::wake(&ctx, changed),
             changed = policies.changed() => {
                 for key in changed {
                     ctx.queues.policies.push(key, now());

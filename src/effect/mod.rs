@@ -6,12 +6,12 @@ pub mod event;
 #[cfg(test)]
 #[expect(clippy::needless_pass_by_value, reason = "scripts are written down as values")]
 pub(crate) mod fake;
-mod gate;
 mod job;
 pub mod journal;
 pub mod ledger;
 mod outcome;
 mod read;
+mod readiness;
 mod replicas;
 mod restart;
 mod rotate;
@@ -19,10 +19,10 @@ mod scope;
 mod services;
 pub mod status;
 
-pub use gate::open_gate;
 pub use job::{JobOrder, JobState, read_job, run_job};
 pub use outcome::{Failed, Outcome, Verb};
 pub use read::{Also, ReadError, STOP_ANNOTATION, StopRef, read_live, read_metadata, read_rotation};
+pub use readiness::open_gate;
 pub use replicas::other_replicas;
 pub use restart::{RestartOrder, restart};
 pub use rotate::{RotationOrder, bring_all_back, rotate};

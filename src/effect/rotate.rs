@@ -8,7 +8,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Outcome, Verb, gate, listed, scopes};
+use super::{Outcome, Verb, listed, readiness, scopes};
 use crate::{
     api::{IN_ROTATION, ROTATED_AT, ROTATED_BY},
     controller::clients::{DEADLINE, deadline},
@@ -46,7 +46,7 @@ pub struct RotationOrder {
 pub async fn rotate(actuator: &Client, order: &RotationOrder) -> Outcome {
     match order.switch {
         Switch::Label => label(actuator, order).await,
-        Switch::Gate => gate::turn(actuator, order).await,
+        Switch::Gate => readiness::turn(actuator, order).await,
     }
 }
 
@@ -110,7 +110,7 @@ async fn out(client: &Client, scope: &Api<Pod>, now: Server) -> Result<Vec<Rotat
             now,
         });
     }
-    let shut = gate::shut(client, scope.namespace()).await?;
+    let shut = readiness::shut(client, scope.namespace()).await?;
     orders.extend(shut.into_iter().map(|pod| RotationOrder {
         namespace: pod.namespace,
         pod: pod.name,

@@ -14,12 +14,14 @@ pub mod gate;
 mod hold;
 mod machine;
 mod record;
+mod wire;
 
 pub use hold::Timing;
 pub use machine::{Effect, Event, Share, step};
 pub use record::{
     Activation, Boot, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Progress, Proof, Record, Tenure,
 };
+pub use wire::Unreadable;
 
 #[cfg(test)]
 mod tests;

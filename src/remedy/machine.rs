@@ -12,6 +12,9 @@ const PENDING_AT_MOST: i64 = 120_000;
 const ACTING_AT_MOST: i64 = 2 * PENDING_AT_MOST;
 /// How often the world may move under an act before it is planned anew.
 const MOVES_AT_MOST: u8 = 3;
+/// How long after it was announced an act may still arrive (milliseconds): an announcement serves for ten seconds, and a
+/// request may take as many.
+const LANDS_WITHIN: i64 = 20_000;
 /// What is said of a change of rotation that happened.
 const TURNED: &str = "the switch is turned; waiting for the endpoints to agree";
 /// What is said of a removal that happened.
@@ -215,7 +218,9 @@ fn held_back(order: &Order, doubt: Doubt, reason: &str, why: String, now: i64) -
         }
         (Kind::Restart { .. } | Kind::Job { .. }, Doubt::Announced | Doubt::Inherited) => {
             let what = if matches!(order.kind, Kind::Job { .. }) { "job" } else { "removal" };
-            accepted(order, now, &format!("a {what} may be under way, and no other is tried ({reason}: {why})"))
+            // It counts as late as it can come: a budget whose window began with it would end too early.
+            let latest = now.saturating_add(LANDS_WITHIN);
+            accepted(order, latest, &format!("a {what} may be under way, and no other is tried ({reason}: {why})"))
         }
     }
 }

@@ -23,18 +23,18 @@ use crate::{
 };
 
 mod frozen;
-pub mod gate;
 mod history;
 mod lists;
 mod pod;
+pub mod readiness;
 mod round;
 mod seen;
 mod sizes;
 
 pub use frozen::{NetworkSnapshot, PolicySnapshot, TargetSnapshot};
-pub use gate::Gate;
 use lists::{by_namespace, selects};
 pub use pod::{Owner, PodView};
+pub use readiness::Gate;
 pub use round::Round;
 use seen::{catching_up, seen};
 use sizes::Sizes;

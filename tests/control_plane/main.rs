@@ -9,10 +9,10 @@
 
 mod apiserver;
 mod crds;
-mod gate;
 mod offline;
 mod online;
 mod operator;
+mod readiness;
 mod refusals;
 #[expect(dead_code, reason = "the chart's own tests use the rest of it")]
 #[path = "../chart/render.rs"]

@@ -82,11 +82,14 @@
 - apiGroups: [apiextensions.k8s.io]
   resources: [customresourcedefinitions]
   resourceNames:
+  - failovergroups.mainstay.dev
   - networkledgers.mainstay.dev
   - networks.mainstay.dev
   - nodehealthpolicies.mainstay.dev
   - noderemediations.mainstay.dev
   - remediationapprovals.mainstay.dev
+  - signingidentities.mainstay.dev
+  - signingorders.mainstay.dev
   verbs: [get]
 # Mode Approve: whether approvers are held to their own names.
 - apiGroups: [admissionregistration.k8s.io]

@@ -252,6 +252,6 @@ mod tests {
             said.contains("stdin:1: Network/: apiVersion: no such version: write mainstay.dev/v1alpha1"),
             "{said}"
         );
-        assert!(said.contains("stdin:3: Nod/: kind: no such kind: write one of Network, "), "{said}");
+        assert!(said.contains("stdin:3: Nod/: kind: no such kind: write one of FailoverGroup, "), "{said}");
     }
 }

@@ -59,7 +59,7 @@ fn gated(gates: &[&str], conditions: &[[&str; 4]]) -> Value {
 
 #[test]
 fn a_readiness_gate_is_read_with_who_turned_it_and_when() {
-    let out = [IN_ROTATION, "False", gate::OUT, "turned by policy p1 at 1800000000000"];
+    let out = [IN_ROTATION, "False", readiness::OUT, "turned by policy p1 at 1800000000000"];
     let pod = view(gated(&["example.org/other", IN_ROTATION], &[["Ready", "False", "", ""], out]));
     assert_eq!(pod.gate, Some(Gate::Shut));
     assert_eq!((pod.rotated_by.as_str(), pod.rotated_at), ("p1", Some(Server(1_800_000_000_000))));
@@ -79,7 +79,7 @@ fn a_readiness_gate_is_read_with_who_turned_it_and_when() {
 
 #[test]
 fn the_label_decides_where_there_is_one_and_has_annotations_beside_it() {
-    let mut pod = gated(&[IN_ROTATION], &[[IN_ROTATION, "True", gate::IN, "turned by policy p1 at 5"]]);
+    let mut pod = gated(&[IN_ROTATION], &[[IN_ROTATION, "True", readiness::IN, "turned by policy p1 at 5"]]);
     pod["metadata"]["labels"] = json!({IN_ROTATION: "false"});
     pod["metadata"]["annotations"] = json!({ROTATED_BY: "p2", ROTATED_AT: "7"});
     let pod = view(pod);

@@ -5,9 +5,9 @@ use std::{thread, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    reroute::{Client, INTERVAL, PROPAGATION, all_three, peers, policy, service, turned},
     rig::{get, now, uninstall, wait},
     stage::{SOON, Stage},
+    traffic::{Client, INTERVAL, PROPAGATION, all_three, peers, policy, service, turned},
 };
 
 const GATE: &str = "mainstay.dev/in-rotation";

@@ -22,7 +22,7 @@ use crate::{
     controller::clients::{DEADLINE, deadline},
     plan::{Place, Switch},
     signal::Server,
-    world::{PodView, gate},
+    world::{PodView, readiness},
 };
 
 /// Pods per page. A pod may have tens of kilobytes, and all of a page are in memory at once.
@@ -30,7 +30,7 @@ const PAGE: u32 = 200;
 
 /// Opens or shuts the gate, once, if the pod is still what it was. Place, policy and time are one write.
 pub(super) async fn turn(actuator: &Client, order: &RotationOrder) -> Outcome {
-    let (status, reason) = if order.serves { ("True", gate::IN) } else { ("False", gate::OUT) };
+    let (status, reason) = if order.serves { ("True", readiness::IN) } else { ("False", readiness::OUT) };
     let at = Timestamp::from_millisecond(order.now.0).unwrap_or(Timestamp::UNIX_EPOCH);
     let patch = json!({
         // In a patch these two are preconditions: another version is a conflict, and no object changes its uid.
@@ -39,7 +39,7 @@ pub(super) async fn turn(actuator: &Client, order: &RotationOrder) -> Outcome {
             "type": IN_ROTATION,
             "status": status,
             "reason": reason,
-            "message": gate::told(&order.policy, order.now),
+            "message": readiness::told(&order.policy, order.now),
             "lastTransitionTime": at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         }]},
     });
@@ -148,7 +148,7 @@ mod tests {
         })
     }
 
-    const SHUT: [&str; 3] = ["False", gate::OUT, "turned by policy p1 at 5"];
+    const SHUT: [&str; 3] = ["False", readiness::OUT, "turned by policy p1 at 5"];
 
     #[tokio::test]
     async fn only_the_condition_of_that_very_pod_is_written_and_says_everything_at_once() {
@@ -174,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn a_gate_is_opened_when_a_live_look_says_that_nobody_has_decided() {
         let read = |condition| Answer::json(200, pod("full-1", condition));
-        let open = ["True", gate::IN, ""];
+        let open = ["True", readiness::IN, ""];
         let (client, fake) = Fake::answering([read(None), read(Some(open))]);
         let done = open_gate(&client, "cosmos", "full-1", Server(5), &|_| false).await.unwrap();
         assert_eq!(done, Some(Outcome::Done));
@@ -223,7 +223,7 @@ mod tests {
             )
         };
         let theirs = pod("full-0", Some(["False", "Maintenance", "turned by policy p1 at 5"]));
-        let open = pod("full-2", Some(["True", gate::IN, "turned by policy p1 at 5"]));
+        let open = pod("full-2", Some(["True", readiness::IN, "turned by policy p1 at 5"]));
         let (client, fake) = Fake::answering([
             none(),
             list("more", &[theirs, pod("full-1", Some(SHUT))]),

@@ -1,0 +1,259 @@
+//! The record as it stands in the status of a `SigningIdentity`. What is not exactly a record is none: nobody signs on a
+//! guess.
+
+use std::sync::Arc;
+
+use super::{
+    Activation, Boot, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure, Timing,
+};
+use crate::api::{
+    ProofKind, SigningBlock, SigningHandover, SigningHolder, SigningIdentityStatus, SigningPhase, SigningProof,
+    SigningTiming,
+};
+
+/// Why a status is no record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("status.{field}: {why}: restore it, or adopt the identity anew")]
+pub struct Unreadable {
+    /// Where.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+const fn wrong<T>(field: &'static str, why: &'static str) -> Result<T, Unreadable> {
+    Err(Unreadable { field, why })
+}
+
+impl From<&Record> for SigningIdentityStatus {
+    fn from(record: &Record) -> Self {
+        let (handover, timing) = match record.hand_over {
+            HandOver::Gate => (SigningHandover::Gate, None),
+            HandOver::Launcher(timing) => (SigningHandover::Launcher, Some(timing)),
+        };
+        let (phase, holder, blocked, proof) = match &record.phase {
+            Phase::Active(holder) => (SigningPhase::Active, Some(holder), None, None),
+            Phase::Revoking { holder, blocked } => (SigningPhase::Revoking, Some(holder), *blocked, None),
+            Phase::Fenced(proof) => (SigningPhase::Fenced, None, None, Some(proof)),
+        };
+        Self {
+            epoch: written(record.tenure.epoch.0),
+            activation: format!("{:032x}", record.tenure.activation.0),
+            adopted: written(record.adopted.0),
+            handover,
+            timing: timing.map(|timing| SigningTiming {
+                hold: written(timing.hold),
+                drift: i32::from(timing.drift),
+                margin: written(timing.margin),
+            }),
+            phase,
+            holder: holder.map(|holder| named(&holder.pod, holder.boot)),
+            blocked: blocked.map(|why| match why {
+                Missing::Proof => SigningBlock::Proof,
+                Missing::ChainNeedsUs => SigningBlock::ChainNeedsUs,
+            }),
+            proof: proof.map(proven),
+            floor: written(record.floor.0),
+            ceiling: written(record.ceiling.0),
+            claims: i64::from(record.claims),
+            lowered: record.lowered,
+            sealed: record.sealed.map(|height| written(height.0)),
+            slashed: record.slashed,
+        }
+    }
+}
+
+/// Numbers beyond what the API server stores have no meaning on any chain.
+fn written(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn named(pod: &Pod, boot: Option<Boot>) -> SigningHolder {
+    SigningHolder {
+        member: pod.member.clone(),
+        pod_uid: pod.uid.clone(),
+        node: pod.node.clone(),
+        boot_id: boot.map(|boot| format!("{:032x}", boot.0)),
+    }
+}
+
+fn proven(proof: &Proof) -> SigningProof {
+    let (kind, pod) = match proof {
+        Proof::SignerRefuses => (ProofKind::SignerRefuses, None),
+        Proof::WindowFrozen => (ProofKind::WindowFrozen, None),
+        Proof::KubeletConfirmed(pod) => (ProofKind::KubeletConfirmed, Some(pod)),
+        Proof::NodeOff(pod) => (ProofKind::NodeOff, Some(pod)),
+        Proof::Asserted => (ProofKind::Asserted, None),
+    };
+    SigningProof { kind, pod: pod.map(|pod| named(pod, None)) }
+}
+
+impl TryFrom<&SigningIdentityStatus> for Record {
+    type Error = Unreadable;
+
+    fn try_from(status: &SigningIdentityStatus) -> Result<Self, Unreadable> {
+        let floor = Height(read("floor", status.floor)?);
+        let ceiling = Height(read("ceiling", status.ceiling)?);
+        let sealed = status.sealed.map(|height| read("sealed", height)).transpose()?.map(Height);
+        if ceiling < floor {
+            return wrong("ceiling", "is below the floor");
+        }
+        let tenure =
+            Tenure { epoch: Epoch(read("epoch", status.epoch)?), activation: activation(&status.activation)? };
+        let adopted = Epoch(read("adopted", status.adopted)?);
+        if adopted > tenure.epoch {
+            return wrong("adopted", "is beyond the epoch");
+        }
+        let Ok(claims) = u32::try_from(status.claims) else {
+            return wrong("claims", "is no count");
+        };
+        Ok(Self {
+            tenure,
+            adopted,
+            hand_over: hand_over(status)?,
+            phase: phase(status)?,
+            floor,
+            ceiling,
+            claims,
+            lowered: status.lowered,
+            sealed,
+            slashed: status.slashed,
+        })
+    }
+}
+
+fn read(field: &'static str, number: i64) -> Result<u64, Unreadable> {
+    u64::try_from(number).or(wrong(field, "is negative"))
+}
+
+fn hex(text: &str) -> Option<u128> {
+    let digits = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    digits.then(|| u128::from_str_radix(text, 16).ok()).flatten()
+}
+
+fn activation(text: &str) -> Result<Activation, Unreadable> {
+    hex(text).map(Activation).ok_or(Unreadable { field: "activation", why: "is no 32 hexadecimal digits" })
+}
+
+fn hand_over(status: &SigningIdentityStatus) -> Result<HandOver, Unreadable> {
+    match (status.handover, &status.timing) {
+        (SigningHandover::Gate, None) => Ok(HandOver::Gate),
+        (SigningHandover::Launcher, Some(timing)) => {
+            let hold = read("timing.hold", timing.hold)?;
+            let margin = read("timing.margin", timing.margin)?;
+            let Ok(drift) = u16::try_from(timing.drift) else {
+                return wrong("timing.drift", "is no thousandth");
+            };
+            Ok(HandOver::Launcher(Timing { hold, drift, margin }))
+        }
+        (SigningHandover::Gate, Some(_)) => wrong("timing", "belongs to launchers"),
+        (SigningHandover::Launcher, None) => wrong("timing", "is missing"),
+    }
+}
+
+fn phase(status: &SigningIdentityStatus) -> Result<Phase, Unreadable> {
+    let blocked = status.blocked.map(|why| match why {
+        SigningBlock::Proof => Missing::Proof,
+        SigningBlock::ChainNeedsUs => Missing::ChainNeedsUs,
+    });
+    match (status.phase, &status.holder, &status.proof) {
+        (SigningPhase::Active, Some(of), None) if blocked.is_none() => Ok(Phase::Active(holder(of)?)),
+        (SigningPhase::Revoking, Some(of), None) => Ok(Phase::Revoking { holder: holder(of)?, blocked }),
+        (SigningPhase::Fenced, None, Some(why)) if blocked.is_none() => Ok(Phase::Fenced(proof(why)?)),
+        (_, _, _) => wrong("phase", "does not go with holder, proof and blocked"),
+    }
+}
+
+fn pod(of: &SigningHolder) -> Arc<Pod> {
+    Arc::new(Pod { member: of.member.clone(), uid: of.pod_uid.clone(), node: of.node.clone() })
+}
+
+fn holder(of: &SigningHolder) -> Result<Holder, Unreadable> {
+    let boot = match &of.boot_id {
+        Some(text) => {
+            let boot = hex(text).map(Boot);
+            Some(boot.ok_or(Unreadable { field: "holder.bootId", why: "is no 32 hexadecimal digits" })?)
+        }
+        None => None,
+    };
+    if of.pod_uid.is_empty() {
+        return wrong("holder.podUid", "is empty");
+    }
+    Ok(Holder { pod: pod(of), boot })
+}
+
+fn proof(of: &SigningProof) -> Result<Proof, Unreadable> {
+    match (of.kind, &of.pod) {
+        (ProofKind::SignerRefuses, None) => Ok(Proof::SignerRefuses),
+        (ProofKind::WindowFrozen, None) => Ok(Proof::WindowFrozen),
+        (ProofKind::KubeletConfirmed, Some(of)) => Ok(Proof::KubeletConfirmed(pod(of))),
+        (ProofKind::NodeOff, Some(of)) => Ok(Proof::NodeOff(pod(of))),
+        (ProofKind::Asserted, None) => Ok(Proof::Asserted),
+        (_, _) => wrong("proof", "names a pod where none belongs, or none where one does"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failover::{Event, step};
+
+    fn records() -> Vec<Record> {
+        let pod = Arc::new(Pod { member: "a".into(), uid: "u1".into(), node: "n1".into() });
+        let fenced = Record::adopted(Epoch(3), Activation(u128::MAX), Height(100));
+        let offer = |hand_over| Event::Offered { pod: Arc::clone(&pod), activation: Activation(7), hand_over };
+        let launcher = HandOver::Launcher(Timing { hold: 10_000, drift: 10, margin: 500 });
+        let mut all = vec![fenced.clone()];
+        for way in [HandOver::Gate, launcher] {
+            let mut active = step(&fenced, offer(way)).0;
+            all.push(active.clone());
+            let holder = Holder { pod: Arc::clone(&pod), boot: Some(Boot(1)) };
+            active.phase = Phase::Active(holder);
+            (active.claims, active.ceiling) = (1, Height(120));
+            let revoking = step(&active, Event::Wanted { epoch: Epoch(4) }).0;
+            let mut sealed = revoking.clone();
+            sealed.sealed = Some(Height(110));
+            let released = Event::Released { epoch: Epoch(4), uid: "u1".into() };
+            let asserted = step(&revoking, released).0;
+            all.extend([active, revoking, sealed, asserted]);
+        }
+        for proof in [Proof::KubeletConfirmed(Arc::clone(&pod)), Proof::NodeOff(pod), Proof::WindowFrozen] {
+            all.push(Record { phase: Phase::Fenced(proof), slashed: true, lowered: true, ..fenced.clone() });
+        }
+        all
+    }
+
+    #[test]
+    fn every_record_comes_back_as_it_was() {
+        for record in records() {
+            let status = SigningIdentityStatus::from(&record);
+            let text = serde_json::to_string(&status).unwrap();
+            let status: SigningIdentityStatus = serde_json::from_str(&text).unwrap();
+            assert_eq!(Record::try_from(&status), Ok(record), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_exactly_a_record_is_none() {
+        let good = SigningIdentityStatus::from(&records()[2]);
+        type Spoil = fn(&mut SigningIdentityStatus);
+        let bad: &[(&str, Spoil)] = &[
+            ("floor", |status| status.floor = -1),
+            ("ceiling", |status| status.ceiling = status.floor - 1),
+            ("activation", |status| status.activation = "7".into()),
+            ("activation", |status| status.activation = "+".repeat(32)),
+            ("adopted", |status| status.adopted = status.epoch + 1),
+            ("claims", |status| status.claims = -1),
+            ("phase", |status| status.holder = None),
+            ("phase", |status| status.blocked = Some(SigningBlock::Proof)),
+            ("holder.bootId", |status| status.holder.as_mut().unwrap().boot_id = Some("x".into())),
+            ("holder.podUid", |status| status.holder.as_mut().unwrap().pod_uid.clear()),
+            ("timing", |status| status.handover = SigningHandover::Launcher),
+        ];
+        for (field, spoil) in bad {
+            let mut status = good.clone();
+            spoil(&mut status);
+            assert_eq!(Record::try_from(&status).expect_err(field).field, *field);
+        }
+    }
+}
