@@ -22,8 +22,8 @@ PROMPAGES  = $$(cd tests/cluster/tools/promparse && ls $$(go list -m -f '{{.Dir}
 IMAGE     := mainstay:dev
 IMAGE_TAR := $(CACHE)/images/mainstay-dev.tar
 NODE_TAR  := $(CACHE)/images/ethereumjs.tar
-# Debian's Node.js reads a part of itself from here.
-NODE_LIBS := $(if $(wildcard /usr/share/nodejs),--with /usr/share/nodejs:/usr/share/nodejs)
+# Debian's Node.js reads a part of itself from here when it starts.
+NODE_PARTS := $(wildcard $(addprefix /usr/share/nodejs/,acorn acorn-walk cjs-module-lexer undici))
 
 .PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full bench ready crds image launcher fmt \
   parity chains chains-full programs ethereumjs bench-signals bench-planning measure-reroute fuzz model model-failover \
@@ -135,8 +135,8 @@ image: launcher ## The operator's image as an archive, without a container engin
 	$(CLUSTER) image program --bin $(TARGET)/release/mainstay --name $(IMAGE) --out $(IMAGE_TAR)
 
 ethereumjs: launcher programs ## Its image, with this machine's Node.js.
-	$(CLUSTER) image program --bin $$(readlink -f $$(command -v node)) --with $(PROGRAMS):/node_modules $(NODE_LIBS) \
-		--name mainstay.test/ethereumjs:dev --out $(NODE_TAR)
+	$(CLUSTER) image program --bin $$(readlink -f $$(command -v node)) --with $(PROGRAMS):/node_modules \
+		$(foreach part,$(NODE_PARTS),--with $(part):$(part)) --name mainstay.test/ethereumjs:dev --out $(NODE_TAR)
 
 launcher:
 	$(CARGO) build --quiet --example cluster

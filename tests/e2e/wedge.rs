@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use crate::{
     people::journal,
-    reroute::turned,
     rig::{apply, get, run, state, wait},
     sink::Sink,
     stage::{LATER, Stage},
+    traffic::{LABEL, turned},
 };
 
 const SIGNER: &str = "f39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
@@ -54,7 +54,7 @@ fn node(role: &str, more: &[&str]) -> Value {
         "--extIP=$(IP)",
     ];
     let args = [&common, more].concat();
-    let labels = json!({"app": "ethereumjs", "role": role, "mainstay.dev/in-rotation": "true"});
+    let labels = json!({"app": "ethereumjs", "role": role, LABEL: "true"});
     let volume = |name: &str| json!({"name": name, "mountPath": format!("/{name}")});
     json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": role},
@@ -134,7 +134,7 @@ fn chain(stage: &Stage) -> SocketAddr {
         stage,
         vec![
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "chain"}, "data": files}),
-            service("rpc", &json!({"app": "ethereumjs", "mainstay.dev/in-rotation": "true"})),
+            service("rpc", &json!({"app": "ethereumjs", LABEL: "true"})),
             service("miner", &json!({"app": "ethereumjs", "role": "miner"})),
             node("miner", &["--mine", "--isSingleNode", "--unlock=/chain/key.txt", &coinbase]),
         ],
@@ -214,7 +214,7 @@ fn a_wedge_that_comes_back_after_every_restart_ends_with_a_person() {
 
     // It stands still: first nobody is sent to it any more, and then it is made anew.
     turned(&stage, "follower-0", "reroute", 0);
-    assert_eq!(pod()["metadata"]["labels"]["mainstay.dev/in-rotation"], "false");
+    assert_eq!(pod()["metadata"]["labels"][LABEL], "false");
     assert_eq!(stage.removals(), Vec::new());
     wait("a page", LADDER, || (!sink.alerts().is_empty()).then_some(())).expect("a page");
     let ladder = ["reroute", "restart", "restart", "page"];
