@@ -23,7 +23,7 @@ use crate::{
 const SIGNER: &str = "f39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
 const KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const RPC: u16 = 8545;
-/// How long a node that was restarted rests. It wedges again in less, so that the rest is what the next one waits for.
+/// How long the first rest is. The node wedges again in less, so that it is the rest that holds the next restart back.
 const COOLDOWN: i64 = 150_000;
 /// The whole ladder: a start, a wedge, its rule and a rest for every rung.
 const LADDER: Duration = Duration::from_secs(900);
@@ -216,6 +216,12 @@ fn a_wedge_that_comes_back_after_every_restart_ends_with_a_person() {
     turned(&stage, "follower-0", "reroute", 0);
     assert_eq!(pod()["metadata"]["labels"][LABEL], "false");
     assert_eq!(stage.removals(), Vec::new());
+    let story = wait("a rest", LATER, || {
+        Some(explained(&stage)).filter(|story| story.contains("resting after restart 1 of 2"))
+    });
+    let story = story.expect("a rest between two restarts");
+    assert!(story.contains("next: restart"), "{story}");
+    println!("{story}");
     wait("a page", LADDER, || (!sink.alerts().is_empty()).then_some(())).expect("a page");
     let ladder = ["reroute", "restart", "restart", "page"];
     assert_eq!(steps(&stage), ladder);
