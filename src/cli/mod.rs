@@ -5,6 +5,7 @@ mod ask;
 pub mod check;
 pub mod crds;
 pub mod explain;
+mod gate;
 mod probe;
 mod replay;
 pub mod retire;
@@ -47,6 +48,8 @@ enum Command {
     Simulate(simulate::Args),
     /// Run the operator
     Run(run::Args),
+    /// Sign for one member of a `FailoverGroup`, beside its node and inside its window only
+    Gate(gate::Args),
     /// Pull the emergency stop: nothing is done to any pod until `go`
     Stop(stop::StopArgs),
     /// Release the emergency stop
@@ -99,6 +102,9 @@ pub enum CliError {
     /// Nothing was approved.
     #[error(transparent)]
     Approve(#[from] approve::ApproveError),
+    /// A gate could not start.
+    #[error(transparent)]
+    Gate(#[from] crate::gate::process::GateError),
     /// No decision could be replayed.
     #[error(transparent)]
     Replay(#[from] replay::ReplayError),
@@ -123,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Run(args) => run::run(args),
+        Command::Gate(args) => gate::run(args),
         Command::Stop(args) => stop::run_stop(&args),
         Command::Go(args) => stop::run_go(&args),
         Command::Retire(args) => retire::run(&args),

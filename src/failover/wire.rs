@@ -198,6 +198,8 @@ mod tests {
     use super::*;
     use crate::failover::{Event, step};
 
+    type Spoil = fn(&mut SigningIdentityStatus);
+
     fn records() -> Vec<Record> {
         let pod = Arc::new(Pod { member: "a".into(), uid: "u1".into(), node: "n1".into() });
         let fenced = Record::adopted(Epoch(3), Activation(u128::MAX), Height(100));
@@ -236,7 +238,6 @@ mod tests {
     #[test]
     fn what_is_not_exactly_a_record_is_none() {
         let good = SigningIdentityStatus::from(&records()[2]);
-        type Spoil = fn(&mut SigningIdentityStatus);
         let bad: &[(&str, Spoil)] = &[
             ("floor", |status| status.floor = -1),
             ("ceiling", |status| status.ceiling = status.floor - 1),

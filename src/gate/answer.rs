@@ -1,7 +1,7 @@
 //! PURE. From one message of the node to the answer, with a key and whoever decides. It neither reads nor writes.
 
 use super::{
-    judge::{Judge, ProposalRequest, Verdict, VoteRequest},
+    arbiter::{Arbiter, ProposalRequest, Ruling, VoteRequest},
     key::{Key, Signature},
     privval::{
         Malformed, Proposal, Reply, Request, Timestamp, Vote, canonical, canonical::Signed, request::Unfit,
@@ -51,10 +51,10 @@ impl Signer {
     /// Appends to `out` what is answered to `message`, after its length.
     ///
     /// The key and the answer to a ping are given whoever may sign: a node that gets none does not start.
-    pub fn answer<J: Judge>(
+    pub fn answer<A: Arbiter>(
         &self,
         message: &[u8],
-        judge: &mut J,
+        arbiter: &mut A,
         out: &mut Vec<u8>,
     ) -> Result<Outcome, Malformed> {
         match Request::read(message)? {
@@ -72,7 +72,7 @@ impl Signer {
                     Ok(outcome)
                 }
             },
-            Request::Vote { chain, vote } => match self.vote(chain, &vote, judge) {
+            Request::Vote { chain, vote } => match self.vote(chain, &vote, arbiter) {
                 Ok((outcome, time)) => {
                     let vote = Vote { time, ..vote };
                     let signature = self.key.sign(&canonical::vote(&self.chain, &vote));
@@ -86,7 +86,7 @@ impl Signer {
                     Ok(outcome)
                 }
             },
-            Request::Proposal { chain, proposal } => match self.proposal(chain, &proposal, judge) {
+            Request::Proposal { chain, proposal } => match self.proposal(chain, &proposal, arbiter) {
                 Ok((outcome, time)) => {
                     let proposal = Proposal { time, ..proposal };
                     let signature = self.key.sign(&canonical::proposal(&self.chain, &proposal));
@@ -102,40 +102,40 @@ impl Signer {
     }
 
     /// Whether a vote is signed, and with which time.
-    fn vote<J: Judge>(
+    fn vote<A: Arbiter>(
         &self,
         chain: &str,
         vote: &Vote<'_>,
-        judge: &mut J,
+        arbiter: &mut A,
     ) -> Result<(Outcome, Timestamp), Refusal> {
         self.of_chain(chain)?;
         let place = vote.place()?;
         let sign_bytes = canonical::vote(&self.chain, vote);
-        match judge.vote(&VoteRequest { place, vote, sign_bytes: &sign_bytes }) {
-            Verdict::Sign => Ok((Outcome::Signed, vote.time)),
-            Verdict::SignAgain(earlier) => {
+        match arbiter.vote(&VoteRequest { place, vote, sign_bytes: &sign_bytes }) {
+            Ruling::Sign => Ok((Outcome::Signed, vote.time)),
+            Ruling::SignAgain(earlier) => {
                 again(&earlier, |time| canonical::vote(&self.chain, &Vote { time, ..vote.clone() }))
             }
-            Verdict::Refuse(why) => Err(Refusal { outcome: Outcome::Refused, why }),
+            Ruling::Refuse(why) => Err(Refusal { outcome: Outcome::Refused, why }),
         }
     }
 
     /// Whether a proposal is signed, and with which time.
-    fn proposal<J: Judge>(
+    fn proposal<A: Arbiter>(
         &self,
         chain: &str,
         proposal: &Proposal<'_>,
-        judge: &mut J,
+        arbiter: &mut A,
     ) -> Result<(Outcome, Timestamp), Refusal> {
         self.of_chain(chain)?;
         let place = proposal.place()?;
         let sign_bytes = canonical::proposal(&self.chain, proposal);
-        match judge.proposal(&ProposalRequest { place, proposal, sign_bytes: &sign_bytes }) {
-            Verdict::Sign => Ok((Outcome::Signed, proposal.time)),
-            Verdict::SignAgain(earlier) => {
+        match arbiter.proposal(&ProposalRequest { place, proposal, sign_bytes: &sign_bytes }) {
+            Ruling::Sign => Ok((Outcome::Signed, proposal.time)),
+            Ruling::SignAgain(earlier) => {
                 again(&earlier, |time| canonical::proposal(&self.chain, &Proposal { time, ..proposal.clone() }))
             }
-            Verdict::Refuse(why) => Err(Refusal { outcome: Outcome::Refused, why }),
+            Ruling::Refuse(why) => Err(Refusal { outcome: Outcome::Refused, why }),
         }
     }
 

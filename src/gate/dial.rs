@@ -11,9 +11,9 @@ use tracing::{debug, info, warn};
 
 use super::{
     answer::Signer,
+    arbiter::Arbiter,
     counts::Counts,
     frame::{self, Broken},
-    judge::Judge,
 };
 
 /// The pause between two attempts. A node that starts waits three seconds for its signer and then exits
@@ -23,10 +23,10 @@ pub const EVERY: Duration = Duration::from_millis(100);
 /// Answers the node that listens on `socket`, one connection at a time, until `stop`.
 ///
 /// The socket's file is the node's and is never touched: who unlinks it may unlink that of a node which has just bound it.
-pub async fn dial<J: Judge>(
+pub async fn dial<A: Arbiter>(
     socket: &Path,
     signer: &Signer,
-    judge: &mut J,
+    arbiter: &mut A,
     counts: &Counts,
     stop: &CancellationToken,
 ) {
@@ -36,7 +36,7 @@ pub async fn dial<J: Judge>(
             Ok(stream) => {
                 said = None;
                 info!(socket = %socket.display(), "connected to the node");
-                match converse(stream, signer, judge, counts, stop).await {
+                match converse(stream, signer, arbiter, counts, stop).await {
                     Ok(()) => info!("the connection to the node ended"),
                     Err(broken) => warn!(%broken, "gave up the connection to the node"),
                 }
@@ -54,35 +54,35 @@ pub async fn dial<J: Judge>(
 }
 
 /// Answers what is asked on `stream`, in order, until it ends or `stop`. An answer that was begun is finished before that.
-pub async fn converse<S, J>(
+pub async fn converse<S, A>(
     stream: S,
     signer: &Signer,
-    judge: &mut J,
+    arbiter: &mut A,
     counts: &Counts,
     stop: &CancellationToken,
 ) -> Result<(), Broken>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    J: Judge,
+    A: Arbiter,
 {
     counts.connections.inc();
-    let ended = exchange(BufReader::new(stream), signer, judge, counts, stop).await;
+    let ended = exchange(BufReader::new(stream), signer, arbiter, counts, stop).await;
     if let Err(broken) = &ended {
         counts.gave_up(broken);
     }
     ended
 }
 
-async fn exchange<S, J>(
+async fn exchange<S, A>(
     mut stream: BufReader<S>,
     signer: &Signer,
-    judge: &mut J,
+    arbiter: &mut A,
     counts: &Counts,
     stop: &CancellationToken,
 ) -> Result<(), Broken>
 where
     S: AsyncRead + AsyncWrite + Unpin,
-    J: Judge,
+    A: Arbiter,
 {
     let (mut message, mut answer) = (Vec::new(), Vec::new());
     while let Some(read) = stop.run_until_cancelled(frame::read(&mut stream, &mut message)).await {
@@ -90,7 +90,7 @@ where
             break;
         }
         answer.clear();
-        counts.answered(signer.answer(&message, judge, &mut answer)?);
+        counts.answered(signer.answer(&message, arbiter, &mut answer)?);
         frame::write(&mut stream, &answer).await?;
     }
     Ok(())

@@ -1,23 +1,34 @@
-//! A signer for `CometBFT` 0.38 nodes, without a mind of its own: it speaks the node's protocol, holds the key, and asks a
-//! [`Judge`] about every vote and every proposal.
+//! `mainstay gate`: a signer for `CometBFT` 0.38 nodes that signs inside the window of its epoch only. What it signs is
+//! decided in `failover::gate`, which is pure and checked; here are the socket, the key, the disk and the API server.
 //!
 //! To be read from the inside out. `privval/` is the protocol, bytes in and bytes out, held against vectors that `CometBFT`
-//! made. [`answer`] turns one request into one answer. [`frame`] and [`dial`] are the socket; [`key`] and [`state`] the
-//! files of a node.
+//! made. [`answer`] turns one request into one answer, and asks an [`Arbiter`] about every vote and every proposal. [`frame`]
+//! and [`dial`] are the socket; [`key`] and [`state`] the files of a node.
+//!
+//! The arbiter is the [`desk`]: it asks `failover::gate`, and makes durable what was decided ([`store`], [`diary`]) before
+//! the signature leaves. [`follow`] brings it the record and writes what it wants, with a [`registry`] that is the API
+//! server. [`process`] is all of it together.
 
 pub mod answer;
+pub mod arbiter;
 pub mod counts;
+pub mod desk;
 pub mod dial;
+pub mod diary;
 pub mod encoding;
+pub mod follow;
 pub mod frame;
-pub mod judge;
 pub mod key;
+pub mod page;
 pub mod privval;
+pub mod process;
+pub mod registry;
 pub mod state;
+pub mod store;
 
 pub use answer::{Outcome, Signer};
+pub use arbiter::{Arbiter, ProposalRequest, Ruling, VoteRequest};
 pub use counts::Counts;
 pub use dial::{converse, dial};
-pub use judge::{Judge, ProposalRequest, Verdict, VoteRequest};
 pub use key::Key;
 pub use state::State;

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{judges::Yes, signer};
+use crate::{arbiters::Yes, signer};
 
 struct Dialler {
     counts: Counts,

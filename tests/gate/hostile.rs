@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    judges::{No, Yes},
+    arbiters::{No, Yes},
     messages, signer, talk,
     vectors::exchanges,
 };
@@ -120,8 +120,8 @@ fn a_refusal_leaves_the_connection_as_it_was() {
         PING.to_vec(),
     ]
     .concat();
-    let mut judge = No::default();
-    let (answers, ended, counts) = talk(&said, &mut judge);
+    let mut arbiter = No::default();
+    let (answers, ended, counts) = talk(&said, &mut arbiter);
     assert!(ended.is_ok());
     let answers = messages(&answers);
     assert_eq!((answers.len(), counts.of(Outcome::Refused), counts.of(Outcome::Ping)), (5, 4, 1));
@@ -132,7 +132,7 @@ fn a_refusal_leaves_the_connection_as_it_was() {
         at((1 << 63) - 1, 1, Step::Precommit),
         at(1, 0, Step::Prevote),
     ];
-    assert_eq!(judge.asked, asked);
+    assert_eq!(arbiter.asked, asked);
     // A later step of one round comes after an earlier one, whatever the order in which they are asked for.
     assert!(asked[3] < asked[1] && asked[1] < asked[0] && asked[0] < asked[2]);
 }
@@ -198,10 +198,10 @@ fn what_nobody_signs_is_refused_before_anybody_is_asked() {
         put_bytes(&mut body, 2, crate::CHAIN.as_bytes());
         let mut message = Vec::new();
         put_message(&mut message, number, &body);
-        let (mut judge, mut out) = (No::default(), Vec::new());
-        let outcome = signer().answer(&message, &mut judge, &mut out).unwrap();
+        let (mut arbiter, mut out) = (No::default(), Vec::new());
+        let outcome = signer().answer(&message, &mut arbiter, &mut out).unwrap();
         let expected = if fit { Outcome::Refused } else { Outcome::Unfit };
-        assert_eq!((outcome, judge.asked.len()), (expected, usize::from(fit)), "{content:x?}");
+        assert_eq!((outcome, arbiter.asked.len()), (expected, usize::from(fit)), "{content:x?}");
         assert!(out.len() < 200);
     }
 }
@@ -241,8 +241,8 @@ async fn a_node_that_takes_no_answers_is_given_up() {
     let (mut node, ours) = tokio::io::duplex(64);
     let counts = Counts::default();
     let stop = CancellationToken::new();
-    let mut judge = Yes;
-    let ours = converse(ours, signer(), &mut judge, &counts, &stop);
+    let mut arbiter = Yes;
+    let ours = converse(ours, signer(), &mut arbiter, &counts, &stop);
     let node = async {
         let key = request("the key");
         while node.write_all(&key).await.is_ok() {}
@@ -260,8 +260,8 @@ async fn it_stops_when_it_is_told_to() {
         stop.cancel();
     };
     let counts = Counts::default();
-    let mut judge = Yes;
-    let (ended, ()) = tokio::join!(converse(ours, signer(), &mut judge, &counts, &stop), stopping);
+    let mut arbiter = Yes;
+    let (ended, ()) = tokio::join!(converse(ours, signer(), &mut arbiter, &counts, &stop), stopping);
     assert!(ended.is_ok());
 }
 
@@ -279,10 +279,10 @@ fn a_million_small_requests_take_no_time_and_no_memory() {
 
 #[test]
 fn a_hundred_thousand_replays_are_each_refused() {
-    let mut judge = crate::judges::LikeCometBft::default();
+    let mut arbiter = crate::arbiters::LikeCometBft::default();
     let first = request("the next height");
     let before = request("the height before");
-    let (answers, ended, counts) = talk(&[first, before.repeat(100_000)].concat(), &mut judge);
+    let (answers, ended, counts) = talk(&[first, before.repeat(100_000)].concat(), &mut arbiter);
     assert!(ended.is_ok());
     assert_eq!(messages(&answers).len(), 100_001);
     assert_eq!((counts.of(Outcome::Signed), counts.of(Outcome::Refused)), (1, 100_000));

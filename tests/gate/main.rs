@@ -4,9 +4,10 @@
 #![allow(clippy::disallowed_methods)]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod arbiters;
+mod desk;
 mod dialling;
 mod hostile;
-mod judges;
 mod keys;
 mod memory;
 mod peer;
@@ -15,7 +16,7 @@ mod vectors;
 
 use std::sync::LazyLock;
 
-use mainstay::gate::{Counts, Judge, Key, Signer, converse, frame::Broken};
+use mainstay::gate::{Arbiter, Counts, Key, Signer, converse, frame::Broken};
 use tokio_util::sync::CancellationToken;
 
 const CHAIN: &str = "mainstay-1";
@@ -31,12 +32,12 @@ fn signer() -> &'static Signer {
 }
 
 /// A whole conversation: what a node says from the beginning to the end, what it is answered, and how that ended.
-fn talk(said: &[u8], judge: &mut impl Judge) -> (Vec<u8>, Result<(), Broken>, Counts) {
+fn talk(said: &[u8], arbiter: &mut impl Arbiter) -> (Vec<u8>, Result<(), Broken>, Counts) {
     let (mut answers, counts) = (Vec::new(), Counts::default());
     let stream = tokio::io::join(said, &mut answers);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let stop = CancellationToken::new();
-    let ended = runtime.block_on(converse(stream, signer(), judge, &counts, &stop));
+    let ended = runtime.block_on(converse(stream, signer(), arbiter, &counts, &stop));
     (answers, ended, counts)
 }
 

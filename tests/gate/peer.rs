@@ -6,7 +6,7 @@ use mainstay::gate::{Counts, Outcome, dial};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use crate::{judges::LikeCometBft, signer};
+use crate::{arbiters::LikeCometBft, signer};
 
 #[tokio::test]
 #[ignore = "needs Go and CometBFT's module"]
@@ -18,13 +18,13 @@ async fn a_node_takes_what_we_sign() {
     assert!(built.await.unwrap().success());
 
     let (counts, stop) = (Counts::default(), CancellationToken::new());
-    let mut judge = LikeCometBft::default();
+    let mut arbiter = LikeCometBft::default();
     let node = async {
         let node = Command::new(&program).arg(&socket).stdin(Stdio::null()).output().await.unwrap();
         stop.cancel();
         node
     };
-    let (node, ()) = tokio::join!(node, dial(&socket, signer(), &mut judge, &counts, &stop));
+    let (node, ()) = tokio::join!(node, dial(&socket, signer(), &mut arbiter, &counts, &stop));
     let said = String::from_utf8_lossy(&node.stdout).into_owned() + &String::from_utf8_lossy(&node.stderr);
     assert!(node.status.success(), "{said}");
     println!("{said}");

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     CHAIN,
-    judges::{Confused, LikeCometBft, No, Yes},
+    arbiters::{Confused, LikeCometBft, No, Yes},
     key, signer, unhex,
 };
 
@@ -158,15 +158,15 @@ fn requests_are_answered_as_cometbft_answers_them() {
 
 #[test]
 fn a_life_of_repeated_requests_is_that_of_cometbfts_signer() {
-    let mut judge = LikeCometBft::default();
+    let mut arbiter = LikeCometBft::default();
     let mut outcomes = Vec::new();
     for Exchange { name, request, answer, refused } in exchanges().iter().skip_while(|at| !at.name.is_empty()) {
         if name.is_empty() {
             continue;
         }
-        judge.words.clone_from(refused);
+        arbiter.words.clone_from(refused);
         let mut found = Vec::new();
-        outcomes.push(signer().answer(crate::messages(request)[0], &mut judge, &mut found).unwrap().name());
+        outcomes.push(signer().answer(crate::messages(request)[0], &mut arbiter, &mut found).unwrap().name());
         assert_eq!(&found, answer, "{name}");
     }
     let expected = [

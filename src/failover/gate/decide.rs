@@ -58,6 +58,23 @@ pub enum Refusal {
     Jump,
 }
 
+impl Refusal {
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Latched => "Latched",
+            Self::NotHolder => "NotHolder",
+            Self::Silent => "Silent",
+            Self::Conflict => "Conflict",
+            Self::Behind => "Behind",
+            Self::BelowWindow => "BelowWindow",
+            Self::AboveWindow => "AboveWindow",
+            Self::Jump => "Jump",
+        }
+    }
+}
+
 /// Answers a request. When the answer is [`Answer::Sign`], the returned state's disk is made durable before the signature
 /// leaves; a process that cannot do so exits.
 #[must_use]

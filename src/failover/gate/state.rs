@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::failover::{Activation, Boot, Epoch, Height, Pod, Progress, Record, Tenure};
 
 /// One process of a gate.
@@ -57,7 +59,7 @@ pub struct Hold {
 }
 
 /// What survives the process, if the volume does. It may be lost, or rolled back: nothing is signed on its word alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Disk {
     /// What was signed last.
     pub last: Option<Entry>,
@@ -70,7 +72,7 @@ pub struct Disk {
 }
 
 /// Whose an entry is. Under any other key it counts as lost: a twin of the pod may write to the same volume.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// The tenure.
     pub tenure: Tenure,
@@ -79,7 +81,7 @@ pub struct Key {
 }
 
 /// The last signature.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Entry {
     /// Whose it is.
     pub key: Key,
@@ -90,7 +92,7 @@ pub struct Entry {
 }
 
 /// Height, round and step: what is signed once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Hrs {
     /// The height.
     pub height: Height,
@@ -101,7 +103,7 @@ pub struct Hrs {
 }
 
 /// What a signature is for, in the order of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Step {
     /// A proposal.
     Propose,
@@ -112,7 +114,7 @@ pub enum Step {
 }
 
 /// What was asked to be signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Content {
     /// A digest of the sign-bytes without the timestamp.
     pub what: [u8; 32],
@@ -121,7 +123,7 @@ pub struct Content {
 }
 
 /// How far the record had come that knew most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Known {
     /// How far.
     pub progress: Progress,
@@ -132,7 +134,7 @@ pub struct Known {
 }
 
 /// Why a gate is shut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Latch {
     /// The record knows less than this gate does: it was restored from a backup.
     Restored,

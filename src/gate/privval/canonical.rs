@@ -3,6 +3,8 @@
 //! After `types/canonical.go` and `proto/tendermint/types/canonical.proto` of `CometBFT` 0.38. Height and round take eight bytes
 //! each and are left out when they are zero; the time is always there; a vote for nil has no block.
 
+use sha2::{Digest, Sha256};
+
 use super::{
     message::{PRECOMMIT, PREVOTE, PROPOSAL, Proposal, Timestamp, Vote},
     request::{Place, Step},
@@ -107,6 +109,18 @@ impl<'a> Signed<'a> {
         let height = height.unwrap_or_default().try_into().map_err(|_| Malformed::Range(2))?;
         let round = round.unwrap_or_default().try_into().map_err(|_| Malformed::Range(3))?;
         Ok(Self { place: Place { height, round, step }, time, around })
+    }
+
+    /// What it says, whatever the time: a SHA-256 of all that was signed before and after the time.
+    #[must_use]
+    pub fn content(&self) -> [u8; 32] {
+        let (before, after) = self.around;
+        let mut hash = Sha256::new();
+        // Where the one ends and the other begins is part of what was said.
+        hash.update(u64::try_from(before.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(before);
+        hash.update(after);
+        hash.finalize().into()
     }
 
     /// Whether `other` says the same, at whatever time. `CometBFT` signs neither of two votes at one place twice: the second

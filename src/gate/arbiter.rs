@@ -10,7 +10,7 @@ pub struct VoteRequest<'a> {
     pub place: Place,
     /// The vote. Its extension is signed with it, whenever it has one to sign.
     pub vote: &'a Vote<'a>,
-    /// The bytes that [`Verdict::Sign`] signs.
+    /// The bytes that [`Ruling::Sign`] signs.
     pub sign_bytes: &'a [u8],
 }
 
@@ -21,13 +21,13 @@ pub struct ProposalRequest<'a> {
     pub place: Place,
     /// The proposal.
     pub proposal: &'a Proposal<'a>,
-    /// The bytes that [`Verdict::Sign`] signs.
+    /// The bytes that [`Ruling::Sign`] signs.
     pub sign_bytes: &'a [u8],
 }
 
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Ruling {
     /// It is signed as it is. Whoever says so has made durable that it was: the signature leaves at once.
     ///
     /// The same sign-bytes give the same signature as often as one asks (RFC 8032). So this is the answer to a request
@@ -44,9 +44,9 @@ pub enum Verdict {
 ///
 /// It may take as long as a small write to a disk; a node blocks its consensus meanwhile. It does not wait for the
 /// network.
-pub trait Judge {
+pub trait Arbiter {
     /// Whether a vote is signed.
-    fn vote(&mut self, request: &VoteRequest<'_>) -> Verdict;
+    fn vote(&mut self, request: &VoteRequest<'_>) -> Ruling;
     /// Whether a proposal is signed.
-    fn proposal(&mut self, request: &ProposalRequest<'_>) -> Verdict;
+    fn proposal(&mut self, request: &ProposalRequest<'_>) -> Ruling;
 }

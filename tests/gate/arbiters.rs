@@ -1,20 +1,20 @@
-//! Judges for tests. None of them is fit for a real key.
+//! Arbiters for tests. None of them is fit for a real key.
 
 use mainstay::gate::{
-    Judge, ProposalRequest, Verdict, VoteRequest,
+    Arbiter, ProposalRequest, Ruling, VoteRequest,
     privval::{Place, canonical::Signed},
 };
 
 /// Signs everything.
 pub struct Yes;
 
-impl Judge for Yes {
-    fn vote(&mut self, _: &VoteRequest<'_>) -> Verdict {
-        Verdict::Sign
+impl Arbiter for Yes {
+    fn vote(&mut self, _: &VoteRequest<'_>) -> Ruling {
+        Ruling::Sign
     }
 
-    fn proposal(&mut self, _: &ProposalRequest<'_>) -> Verdict {
-        Verdict::Sign
+    fn proposal(&mut self, _: &ProposalRequest<'_>) -> Ruling {
+        Ruling::Sign
     }
 }
 
@@ -25,30 +25,30 @@ pub struct No {
     pub sign_bytes: Vec<Vec<u8>>,
 }
 
-impl Judge for No {
-    fn vote(&mut self, request: &VoteRequest<'_>) -> Verdict {
+impl Arbiter for No {
+    fn vote(&mut self, request: &VoteRequest<'_>) -> Ruling {
         self.asked.push(request.place);
         self.sign_bytes.push(request.sign_bytes.to_vec());
-        Verdict::Refuse("no".into())
+        Ruling::Refuse("no".into())
     }
 
-    fn proposal(&mut self, request: &ProposalRequest<'_>) -> Verdict {
+    fn proposal(&mut self, request: &ProposalRequest<'_>) -> Ruling {
         self.asked.push(request.place);
         self.sign_bytes.push(request.sign_bytes.to_vec());
-        Verdict::Refuse("no".into())
+        Ruling::Refuse("no".into())
     }
 }
 
 /// Takes everything for what these sign-bytes were about.
 pub struct Confused(pub Vec<u8>);
 
-impl Judge for Confused {
-    fn vote(&mut self, _: &VoteRequest<'_>) -> Verdict {
-        Verdict::SignAgain(self.0.clone())
+impl Arbiter for Confused {
+    fn vote(&mut self, _: &VoteRequest<'_>) -> Ruling {
+        Ruling::SignAgain(self.0.clone())
     }
 
-    fn proposal(&mut self, _: &ProposalRequest<'_>) -> Verdict {
-        Verdict::SignAgain(self.0.clone())
+    fn proposal(&mut self, _: &ProposalRequest<'_>) -> Ruling {
+        Ruling::SignAgain(self.0.clone())
     }
 }
 
@@ -60,31 +60,31 @@ pub struct LikeCometBft {
 }
 
 impl LikeCometBft {
-    fn decide(&mut self, place: Place, sign_bytes: &[u8]) -> Verdict {
+    fn decide(&mut self, place: Place, sign_bytes: &[u8]) -> Ruling {
         if let Some((last, content)) = &self.last {
             if place == *last {
                 let (then, now) = (Signed::read(content).unwrap(), Signed::read(sign_bytes).unwrap());
                 return match then.says_the_same(&now) {
-                    true if then.time == now.time => Verdict::Sign,
-                    true => Verdict::SignAgain(content.clone()),
-                    false => Verdict::Refuse(self.words.clone()),
+                    true if then.time == now.time => Ruling::Sign,
+                    true => Ruling::SignAgain(content.clone()),
+                    false => Ruling::Refuse(self.words.clone()),
                 };
             }
             if place < *last {
-                return Verdict::Refuse(self.words.clone());
+                return Ruling::Refuse(self.words.clone());
             }
         }
         self.last = Some((place, sign_bytes.to_vec()));
-        Verdict::Sign
+        Ruling::Sign
     }
 }
 
-impl Judge for LikeCometBft {
-    fn vote(&mut self, request: &VoteRequest<'_>) -> Verdict {
+impl Arbiter for LikeCometBft {
+    fn vote(&mut self, request: &VoteRequest<'_>) -> Ruling {
         self.decide(request.place, request.sign_bytes)
     }
 
-    fn proposal(&mut self, request: &ProposalRequest<'_>) -> Verdict {
+    fn proposal(&mut self, request: &ProposalRequest<'_>) -> Ruling {
         self.decide(request.place, request.sign_bytes)
     }
 }

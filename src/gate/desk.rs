@@ -1,0 +1,283 @@
+//! Where both sides of a gate meet: the node's requests, which are answered at once from what is known, and the record,
+//! which is followed beside. One at a time; what is decided is durable before it is acted on.
+
+use std::{io, process, sync::Arc};
+
+use tracing::{error, info, warn};
+
+use crate::failover::{
+    self, Height,
+    gate::{self, Act, Answer, Ask, Content, Event, Gate, Hrs, Latch, Limits, Me, Part, Refusal, Step, decide},
+};
+
+use super::{
+    arbiter::{Arbiter, ProposalRequest, Ruling, VoteRequest},
+    counts::Counts,
+    diary::{Diary, Line},
+    encoding::to_hex,
+    privval::{self, BlockId, Place, Timestamp, canonical::Signed},
+    store::{Found, Kept, Medium, Store},
+};
+
+/// A height that is so many windows above the ceiling is nonsense.
+const JUMP: u64 = 50;
+
+/// Where both sides meet.
+#[derive(Debug)]
+pub struct Desk<M> {
+    gate: Gate,
+    limits: Limits,
+    store: Store<M>,
+    diary: Diary,
+    /// The height that the node asked for last, unless that was nonsense.
+    asked: Height,
+    counts: Counts,
+    /// The time of this machine, for the diary (milliseconds since the epoch).
+    now: fn() -> i64,
+    /// What is done when nothing durable can be said any more. A process that goes on might sign twice.
+    die: fn(&io::Error) -> !,
+    /// Whether the record should be looked at before its time.
+    hurry: Arc<tokio::sync::Notify>,
+}
+
+/// What a request was about.
+struct Asked<'a> {
+    place: Place,
+    block: &'a BlockId<'a>,
+    time: Timestamp,
+    sign_bytes: &'a [u8],
+}
+
+// === impl Desk ===
+
+impl<M: Medium> Desk<M> {
+    /// A process that has just started, with what was kept of the ones before.
+    pub fn open(me: Me, medium: M, diary: Diary, counts: Counts, now: fn() -> i64) -> io::Result<Self> {
+        let (store, found) = Store::open(medium)?;
+        match found {
+            Found::Nothing => info!("no state was kept here before"),
+            Found::Kept => {}
+            Found::Lost => warn!(
+                "the kept state cannot be read: it counts as lost, and the rest of the window that it was about is \
+                 waited for"
+            ),
+        }
+        let gate = Gate::new(me, store.kept().disk.clone());
+        // Nothing is signed before a record was seen, so that no window is needed before.
+        let limits = Limits { window: 0, jump: 0 };
+        let hurry = Arc::default();
+        let desk = Self { gate, limits, store, diary, asked: Height(0), counts, now, die, hurry };
+        desk.show();
+        Ok(desk)
+    }
+
+    /// The same, with another end for a process whose disk fails: tests go on.
+    #[must_use]
+    pub fn dying(mut self, die: fn(&io::Error) -> !) -> Self {
+        self.die = die;
+        self
+    }
+
+    /// What to wait for beside the clock before the record is looked at again.
+    #[must_use]
+    pub fn hurry(&self) -> Arc<tokio::sync::Notify> {
+        Arc::clone(&self.hurry)
+    }
+
+    /// What it knows.
+    #[must_use]
+    pub const fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// The record was seen; `window` is the identity's. What is returned is to be written with the version that was seen.
+    pub fn seen(&mut self, record: failover::Record, window: u64) -> Option<failover::Record> {
+        self.limits = Limits { window, jump: window.saturating_mul(JUMP) };
+        self.take(&Event::Seen { record, asked: self.asked })
+    }
+
+    /// The process is to stop: what it holds is given back with the next look at the record.
+    pub fn stop(&mut self) {
+        self.take(&Event::Stop);
+    }
+
+    /// Whether there is nothing left to give back.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.gate.hold().is_none()
+    }
+
+    /// The chain has a signature of the key that this gate did not make.
+    pub fn foreign(&mut self) {
+        self.take(&Event::ForeignSignature);
+    }
+
+    fn take(&mut self, event: &Event) -> Option<failover::Record> {
+        let (next, acts) = gate::step(&self.gate, event, &self.limits);
+        if next.part != self.gate.part {
+            tell(&next.part);
+        }
+        self.gate = next;
+        let mut put = None;
+        for act in acts {
+            match act {
+                Act::Persist => self.keep(self.store.kept().sign_bytes.clone()),
+                Act::Put(record) => put = Some(record),
+                Act::Page(latch) => page(latch),
+            }
+        }
+        self.show();
+        put
+    }
+
+    /// Makes the state durable, or ends the process.
+    fn keep(&mut self, sign_bytes: Vec<u8>) {
+        if let Err(error) = self.store.keep(Kept { disk: self.gate.disk.clone(), sign_bytes }) {
+            (self.die)(&error);
+        }
+    }
+
+    fn rule(&mut self, asked: &Asked<'_>) -> Ruling {
+        let Ok(signed) = Signed::read(asked.sign_bytes) else {
+            return Ruling::Refuse("these are no sign-bytes".into());
+        };
+        let at =
+            Hrs { height: Height(asked.place.height), round: asked.place.round, step: step(asked.place.step) };
+        let content = Content { what: signed.content(), when: nanos(asked.time) };
+        let (next, answer) = decide(&self.gate, &gate::Request::Sign(Ask { at, content }), &self.limits);
+        if answer != Answer::Refuse(Refusal::Jump) {
+            self.asked = at.height;
+        }
+        match answer {
+            Answer::Sign => {
+                self.gate = next;
+                self.keep(asked.sign_bytes.to_vec());
+                let line = self.line(asked, at, content);
+                if let Err(error) = self.diary.add(&line) {
+                    (self.die)(&error);
+                }
+                self.counts.signed(at.step);
+                self.show();
+                Ruling::Sign
+            }
+            Answer::Repeat => Ruling::SignAgain(self.store.kept().sign_bytes.clone()),
+            Answer::Refuse(why) => {
+                self.counts.refused(why);
+                if matches!(why, Refusal::AboveWindow | Refusal::NotHolder) {
+                    self.hurry.notify_one();
+                }
+                Ruling::Refuse(words(why).into())
+            }
+            Answer::PubKey | Answer::Pong => Ruling::Refuse("this was no question for a signature".into()),
+        }
+    }
+
+    fn line(&self, asked: &Asked<'_>, at: Hrs, content: Content) -> Line {
+        let tenure = self.gate.hold().map(|hold| hold.tenure).unwrap_or_default();
+        Line {
+            at: (self.now)(),
+            member: self.gate.me.pod.member.clone(),
+            pod_uid: self.gate.me.pod.uid.clone(),
+            boot: format!("{:032x}", self.gate.me.boot.0),
+            epoch: tenure.epoch.0,
+            activation: format!("{:032x}", tenure.activation.0),
+            height: at.height.0,
+            round: at.round,
+            kind: kind(at.step).into(),
+            block: (!asked.block.is_nil()).then(|| to_hex(asked.block.hash)),
+            timestamp: content.when,
+        }
+    }
+
+    fn show(&self) {
+        let hold = self.gate.hold();
+        let left = hold.map_or(0, |hold| hold.ceiling.0.saturating_sub(self.asked.0.max(hold.start.0)));
+        let epoch = self.gate.disk.known.map_or(0, |known| known.epoch.0);
+        self.counts.stand(hold.is_some(), epoch, left, self.gate.disk.latched.is_some());
+    }
+}
+
+impl<M: Medium> Arbiter for Arc<std::sync::Mutex<Desk<M>>> {
+    fn vote(&mut self, request: &VoteRequest<'_>) -> Ruling {
+        let VoteRequest { place, vote, sign_bytes } = *request;
+        lock(self).rule(&Asked { place, block: &vote.block, time: vote.time, sign_bytes })
+    }
+
+    fn proposal(&mut self, request: &ProposalRequest<'_>) -> Ruling {
+        let ProposalRequest { place, proposal, sign_bytes } = *request;
+        lock(self).rule(&Asked { place, block: &proposal.block, time: proposal.time, sign_bytes })
+    }
+}
+
+/// The desk. A panic while it was held leaves it in the middle of something: that process is over.
+pub fn lock<M>(desk: &std::sync::Mutex<Desk<M>>) -> std::sync::MutexGuard<'_, Desk<M>> {
+    desk.lock().unwrap_or_else(|_| process::abort())
+}
+
+fn die(error: &io::Error) -> ! {
+    error!(%error, "what was decided cannot be made durable: nothing more is signed, and the process ends");
+    process::exit(1)
+}
+
+fn tell(part: &Part) {
+    match part {
+        Part::Idle => info!("nothing to sign: another member's turn"),
+        Part::Bidding { tenure, .. } => info!(epoch = tenure.epoch.0, "claiming the place"),
+        Part::Holding(hold) => {
+            info!(
+                epoch = hold.tenure.epoch.0,
+                start = hold.start.0,
+                "holding the place, and signing above the start"
+            );
+        }
+        Part::Done(tenure) => info!(epoch = tenure.epoch.0, "done in this epoch"),
+    }
+}
+
+fn page(latch: Latch) {
+    match latch {
+        Latch::Restored => error!(
+            "latched: the record knows less than this gate, so it was restored from a backup; nothing is signed until \
+             `mainstay adopt` has begun a new epoch with a verified floor"
+        ),
+        Latch::Foreign => error!(
+            "latched: the chain has a signature of this key that this gate did not make; find out who else has the \
+             key, then `mainstay adopt`"
+        ),
+    }
+}
+
+/// What the node is told, and logs.
+const fn words(why: Refusal) -> &'static str {
+    match why {
+        Refusal::Latched => "latched: a person has to look",
+        Refusal::NotHolder => "another member signs now",
+        Refusal::Silent => "this epoch is sealed here",
+        Refusal::Conflict => "something else was signed here before",
+        Refusal::Behind => "something later was signed before",
+        Refusal::BelowWindow => "below the window: another process may have signed here",
+        Refusal::AboveWindow => "above the window that is confirmed",
+        Refusal::Jump => "far above the window: no chain is there",
+    }
+}
+
+const fn step(step: privval::Step) -> Step {
+    match step {
+        privval::Step::Propose => Step::Propose,
+        privval::Step::Prevote => Step::Prevote,
+        privval::Step::Precommit => Step::Precommit,
+    }
+}
+
+/// The name of a step in the diary and in metrics.
+pub(super) const fn kind(step: Step) -> &'static str {
+    match step {
+        Step::Propose => "proposal",
+        Step::Prevote => "prevote",
+        Step::Precommit => "precommit",
+    }
+}
+
+fn nanos(time: Timestamp) -> i128 {
+    i128::from(time.seconds()) * 1_000_000_000 + i128::from(time.nanos())
+}

@@ -1,0 +1,82 @@
+//! Follows the record: sees it again and again, and writes what the gate wants it to say. The node is answered beside, and
+//! waits for none of this.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    counts::Counts,
+    desk::{Desk, lock},
+    registry::{Registry, Trouble},
+    store::Medium,
+};
+
+/// Writes in a row after one reading. A claim and a raise are two; more is somebody else's turn.
+const WRITES: usize = 4;
+/// The node's requests may ask for a look before its time, but not for more looks than this.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a process that is to stop tries to give back what it holds.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Follows the record every `every` until `stop`, then gives the rest of the window back and returns.
+pub async fn follow<M: Medium, R: Registry>(
+    desk: &Arc<Mutex<Desk<M>>>,
+    registry: &R,
+    every: Duration,
+    counts: &Counts,
+    stop: &CancellationToken,
+) {
+    let hurry = lock(desk).hurry();
+    let mut said = String::new();
+    while !stop.is_cancelled() {
+        if let Err(trouble) = look(desk, registry).await {
+            counts.api_errors.inc();
+            let words = trouble.to_string();
+            if words != said {
+                warn!("{words}; what was confirmed before is signed on, and no more");
+            }
+            said = words;
+        } else if !said.is_empty() {
+            info!("the record can be read again");
+            said.clear();
+        }
+        let pause = async {
+            tokio::time::sleep(PAUSE).await;
+            let _ = tokio::time::timeout(every.saturating_sub(PAUSE), hurry.notified()).await;
+        };
+        stop.run_until_cancelled(pause).await;
+    }
+    lock(desk).stop();
+    let give_back = async {
+        while let Err(trouble) = look(desk, registry).await {
+            warn!("{trouble}; trying to give back the rest of the window");
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    if tokio::time::timeout(FAREWELL, give_back).await.is_ok() {
+        info!("nothing is held any more");
+    } else {
+        warn!("the rest of the window could not be given back: the next process waits for it");
+    }
+}
+
+/// Looks once, and writes until nothing is left to be written.
+pub async fn look<M: Medium, R: Registry>(desk: &Arc<Mutex<Desk<M>>>, registry: &R) -> Result<(), Trouble> {
+    let mut seen = registry.read().await?;
+    for _ in 0..WRITES {
+        // An identity that nobody has adopted says nothing; one that has lost its record says nothing new.
+        let Some(record) = seen.record.clone() else { return Ok(()) };
+        let Some(wanted) = lock(desk).seen(record, seen.window()) else { return Ok(()) };
+        seen = match registry.write(&seen, &wanted).await {
+            Ok(seen) => seen,
+            Err(Trouble::Conflict) => registry.read().await?,
+            Err(trouble) => return Err(trouble),
+        };
+    }
+    Ok(())
+}

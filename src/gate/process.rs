@@ -1,0 +1,201 @@
+//! The whole process of a gate.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    failover::{Boot, Pod, gate::Me},
+    serve::{self, ServeError},
+};
+
+use super::{
+    answer::Signer,
+    counts::Counts,
+    desk::Desk,
+    dial::dial,
+    diary::Diary,
+    encoding::to_hex,
+    follow::follow,
+    key::{Key, KeyError},
+    page,
+    registry::Identity,
+    store::{Slots, StoreError},
+};
+
+/// How a gate is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Name of the `SigningIdentity`: the chain's id, a dot, and the public key in hexadecimal digits.
+    pub identity: String,
+    /// The member of the group that this is.
+    pub member: String,
+    /// The uid of the pod.
+    pub pod_uid: String,
+    /// The node that it runs on.
+    pub node: String,
+    /// The key file.
+    pub key: PathBuf,
+    /// The folder of what must survive.
+    pub state: PathBuf,
+    /// The socket that the node listens on.
+    pub socket: PathBuf,
+    /// Where health and metrics are served.
+    pub listen: String,
+    /// How often the record is read.
+    pub every: Duration,
+}
+
+/// Why a gate cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// No usable key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The name of the identity is none.
+    #[error(
+        "the identity {0} is no CHAIN_ID.PUBLIC_KEY with 64 hexadecimal digits in lower case: it is the name of the \
+         SigningIdentity of this key"
+    )]
+    Name(String),
+    /// The identity is another key's.
+    #[error("the key {path} has the public half {public}, and the identity is {identity}: this is another key", path = path.display())]
+    OtherKey {
+        /// The file.
+        path: PathBuf,
+        /// Its public half.
+        public: String,
+        /// The identity.
+        identity: String,
+    },
+    /// Nothing can be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing can be kept.
+    #[error("failed to use the state folder {}: {error}", path.display())]
+    State {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// No cluster.
+    #[error("failed to set up a client of the API server: {0}; a gate runs in a pod with a service account")]
+    Cluster(#[from] kube::Error),
+    /// No configuration of one.
+    #[error("failed to find the API server: {0}; a gate runs in a pod with a service account")]
+    Config(#[from] kube::config::InferConfigError),
+    /// Nobody can ask.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The system has no dice.
+    #[error("failed to draw a random number")]
+    Dice,
+    /// Signals cannot be heard.
+    #[error("failed to listen for signals: {0}")]
+    Signals(io::Error),
+}
+
+/// Runs a gate until it is told to end.
+pub async fn run(options: Options) -> Result<(), GateError> {
+    let key = Key::read(&options.key)?;
+    let chain = chain_of(&options, &key)?;
+    let boot = Boot(draw()?);
+    let pod = Pod { member: options.member, uid: options.pod_uid, node: options.node };
+    let me = Me { pod: Arc::new(pod), boot };
+    let counts = Counts::default();
+    let unusable = |error| GateError::State { path: options.state.clone(), error };
+    let diary = Diary::open(&options.state).map_err(unusable)?;
+    let desk = Desk::open(me, Slots::open(&options.state)?, diary, counts.clone(), wall).map_err(unusable)?;
+    let desk = Arc::new(Mutex::new(desk));
+
+    let config = kube::Config::infer().await?;
+    let registry = Identity::new(kube::Client::try_from(config)?, &options.identity);
+    let listener = serve::listen(&options.listen).await?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(GateError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(GateError::Signals)?;
+    info!(identity = options.identity, boot = format!("{:032x}", boot.0), "the gate is up");
+
+    let (stop, over) = (CancellationToken::new(), CancellationToken::new());
+    let signer = Signer::new(chain, key);
+    let mut arbiter = Arc::clone(&desk);
+    let ended = over.clone();
+    let pages =
+        tokio::spawn(serve::serve(listener, page::router(&counts), async move { ended.cancelled().await }));
+    // The node is answered until the very end: without an answer it would freeze.
+    let (answers, record) = (dial(&options.socket, &signer, &mut arbiter, &counts, &over), async {
+        follow(&desk, &registry, options.every, &counts, &stop).await;
+        over.cancel();
+    });
+    let signals = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("ending: the rest of the window is given back");
+        stop.cancel();
+    };
+    tokio::join!(answers, record, signals);
+    if let Ok(Err(error)) = pages.await {
+        warn!(%error, "the page of metrics had ended before");
+    }
+    Ok(())
+}
+
+/// The chain that an identity is of, if it is of this key.
+fn chain_of(options: &Options, key: &Key) -> Result<String, GateError> {
+    let (chain, public) = split(&options.identity).ok_or_else(|| GateError::Name(options.identity.clone()))?;
+    let own = to_hex(key.public()).to_ascii_lowercase();
+    if own != public {
+        let (path, identity) = (options.key.clone(), options.identity.clone());
+        return Err(GateError::OtherKey { path, public: own, identity });
+    }
+    Ok(chain.to_owned())
+}
+
+/// The chain's id and the public key of an identity. The id may have dots, the key has none.
+#[must_use]
+pub fn split(identity: &str) -> Option<(&str, &str)> {
+    let (chain, key) = identity.rsplit_once('.')?;
+    let digits = key.len() == 64 && key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (digits && !chain.is_empty()).then_some((chain, key))
+}
+
+/// A number that no other process has drawn.
+fn draw() -> Result<u128, GateError> {
+    let mut bytes = [0; 16];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| GateError::Dice)?;
+    Ok(u128::from_be_bytes(bytes))
+}
+
+/// This machine's time, for the diary (milliseconds since the epoch).
+#[expect(clippy::disallowed_methods, reason = "for people: nothing is decided by it")]
+fn wall() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Whether a folder is one that goes with the pod: what must survive would not.
+#[must_use]
+pub fn is_in_memory(folder: &Path) -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let mut best = ("", "");
+    for line in mounts.lines() {
+        let mut words = line.split(' ').skip(1);
+        if let (Some(at), Some(kind)) = (words.next(), words.next())
+            && folder.starts_with(at)
+            && at.len() >= best.0.len()
+        {
+            best = (at, kind);
+        }
+    }
+    matches!(best.1, "tmpfs" | "ramfs" | "overlay")
+}
