@@ -17,3 +17,4 @@ mod refusals;
 #[expect(dead_code, reason = "the chart's own tests use the rest of it")]
 #[path = "../chart/render.rs"]
 mod render;
+mod signing;
