@@ -9,6 +9,7 @@
 
 mod apiserver;
 mod crds;
+mod gate;
 mod offline;
 mod online;
 mod operator;
@@ -17,4 +18,3 @@ mod refusals;
 #[expect(dead_code, reason = "the chart's own tests use the rest of it")]
 #[path = "../chart/render.rs"]
 mod render;
-mod signing;
