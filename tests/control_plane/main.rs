@@ -14,9 +14,9 @@ mod online;
 mod operator;
 mod readiness;
 mod refusals;
-mod signers;
-mod signing;
-mod stage;
 #[expect(dead_code, reason = "the chart's own tests use the rest of it")]
 #[path = "../chart/render.rs"]
 mod render;
+mod signers;
+mod signing;
+mod stage;

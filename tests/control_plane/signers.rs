@@ -116,7 +116,10 @@ fn right() -> Vec<(&'static str, Value)> {
                 drop(pod.remove("terminationGracePeriodSeconds"));
             }),
         ),
-        ("no look back by the environment", node("env", json!([{"name": "DOUBLE_SIGN_CHECK_HEIGHT", "value": "0"}]))),
+        (
+            "no look back by the environment",
+            node("env", json!([{"name": "DOUBLE_SIGN_CHECK_HEIGHT", "value": "0"}])),
+        ),
         ("a Deployment of something else", unlabelled(another("Deployment"))),
         ("a set of something else", unlabelled(changed(|set| set["spec"]["replicas"] = json!(9)))),
     ]

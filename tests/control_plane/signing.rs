@@ -272,9 +272,7 @@ fn people() -> Vec<Value> {
             "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": role},
             "subjects": [{"kind": "ServiceAccount", "name": person, "namespace": NAMESPACE}]})
     };
-    let account = |person: &str| {
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": person, "namespace": NAMESPACE}})
-    };
+    let account = |person: &str| json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": person, "namespace": NAMESPACE}});
     let orders = json!({"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": {"name": "orders"},
         "rules": [{"apiGroups": ["mainstay.dev"], "resources": ["signingorders"], "verbs": ["create"]}]});
     vec![account("ann"), account("bob"), orders, bound("ann", "validator.oncall"), bound("bob", "orders")]

@@ -45,7 +45,8 @@ pub async fn get(client: &Client, path: &str) -> Result<Value, String> {
 
 /// Where objects of its kind are created.
 pub fn collection(object: &Value) -> String {
-    let (version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap().to_lowercase());
+    let (version, kind) =
+        (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap().to_lowercase());
     let api = if version.contains('/') { "/apis" } else { "/api" };
     let plural = kind.strip_suffix('y').map_or(format!("{kind}s"), |stem| format!("{stem}ies"));
     match object["metadata"]["namespace"].as_str() {
@@ -154,7 +155,8 @@ impl Stage {
         let set = set(member);
         let (name, template) = (set["metadata"]["name"].as_str().unwrap(), &set["spec"]["template"]);
         let pod = format!("{name}-0");
-        let mut object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]});
+        let mut object =
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]});
         object["metadata"]["name"] = json!(pod);
         object["metadata"]["namespace"] = json!(NAMESPACE);
         object["metadata"]["labels"]["apps.kubernetes.io/pod-index"] = json!("0");
