@@ -18,3 +18,6 @@ mod refusals;
 #[expect(dead_code, reason = "the chart's own tests use the rest of it")]
 #[path = "../chart/render.rs"]
 mod render;
+mod signers;
+mod signing;
+mod stage;
