@@ -15,6 +15,7 @@ mod traffic;
 
 mod crash;
 mod edits;
+mod failover;
 mod garbage;
 mod halt;
 mod heal;

@@ -81,6 +81,12 @@ pub fn pid(namespace: &str, pod: &str) -> Result<u32, String> {
     text.trim().parse().map_err(|_| format!("no pid of {pod}: {text}"))
 }
 
+/// The process of one container of a pod, also of a sidecar.
+pub fn pid_of(namespace: &str, pod: &str, container: &str) -> Result<u32, String> {
+    let text = cluster(&["pid", "--namespace", namespace, "--container", container, pod])?;
+    text.trim().parse().map_err(|_| format!("no pid of {container} of {pod}: {text}"))
+}
+
 /// Drops what arrives at a pod with this TCP port on a side (`--dport`, `--sport`), or lets it through again. Its process
 /// notices nothing else.
 pub fn block(namespace: &str, pod: &str, side: &str, port: &str, blocked: bool) -> Result<(), String> {
