@@ -7,10 +7,15 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// The user that images run as.
 pub const USER: u32 = 65532;
+
+/// What belongs to glibc beside its `libc.so.6`.
+const LIBC: [&str; 4] = ["libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1"];
 
 /// What commands of pods are written with: a node behind a gate removes its socket before it starts.
 const SHELL: [&str; 4] = ["/bin/sh", "/bin/rm", "/bin/cp", "/bin/chmod"];
@@ -61,8 +66,8 @@ fn cached(family: &Path, program: &str, tools: &[&str], name: &str, user: &str) 
     Ok(tar)
 }
 
-/// Packs a dynamically linked program with every library it loads.
-pub fn rust_binary(bin: &Path, name: &str, tar: &Path) -> Result<()> {
+/// Packs a dynamically linked program with every library it loads, and folders that it reads.
+pub fn program(bin: &Path, with: &[Folder], name: &str, tar: &Path) -> Result<()> {
     let program = bin.file_name().unwrap_or_default().to_string_lossy();
     let entrypoint = format!("/usr/bin/{program}");
     let mut image = Image { entrypoint: entrypoint.clone(), user: format!("{USER}:{USER}"), ..Image::default() };
@@ -71,8 +76,29 @@ pub fn rust_binary(bin: &Path, name: &str, tar: &Path) -> Result<()> {
     if authorities.is_file() {
         image.add(authorities, authorities)?;
     }
+    for folder in with {
+        image.add_folder(&folder.place, &folder.from)?;
+    }
     image.accounts();
     image.write(name, tar)
+}
+
+/// A folder of this machine, and where it is in an image.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    from: PathBuf,
+    place: PathBuf,
+}
+
+impl FromStr for Folder {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some((from, place)) if place.starts_with('/') => Ok(Self { from: from.into(), place: place.into() }),
+            _ => Err("write FOLDER:PLACE, as in node_modules:/node_modules".into()),
+        }
+    }
 }
 
 impl Image {
@@ -96,6 +122,29 @@ impl Image {
             if path.starts_with('/') {
                 self.add(path, Path::new(path))?;
             }
+            // What it loads only when it runs may ask for the rest of the C library.
+            for rest in LIBC.iter().filter(|_| path.ends_with("/libc.so.6")) {
+                let beside = Path::new(path).with_file_name(rest);
+                if beside.is_file() {
+                    self.add(beside.clone(), &beside)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a folder's files. Links stay behind: they may lead out of it.
+    fn add_folder(&mut self, path: &Path, from: &Path) -> Result<()> {
+        let unreadable = || format!("reading {}", from.display());
+        for entry in fs::read_dir(from).context(unreadable())? {
+            let entry = entry.context(unreadable())?;
+            let kind = entry.file_type().context(unreadable())?;
+            let path = path.join(entry.file_name());
+            if kind.is_dir() {
+                self.add_folder(&path, &entry.path())?;
+            } else if kind.is_file() {
+                self.add(path, &entry.path())?;
+            }
         }
         Ok(())
     }
@@ -107,10 +156,10 @@ impl Image {
         self.files.insert("/etc/group".into(), group.into());
     }
 
-    /// The image's one layer: folders first, then files, in the order of their names.
-    fn layer(&self) -> Result<Vec<u8>> {
-        let mut folders: BTreeSet<PathBuf> = self
-            .files
+    /// The image's one layer: folders first, then files, in the order of their names. A file goes from memory as soon as
+    /// it is in the layer.
+    fn layer(files: BTreeMap<PathBuf, Vec<u8>>) -> Result<Vec<u8>> {
+        let mut folders: BTreeSet<PathBuf> = files
             .keys()
             .flat_map(|path| path.ancestors().skip(1))
             .filter(|path| *path != Path::new("/"))
@@ -122,23 +171,23 @@ impl Image {
             let mode = if folder == Path::new("/tmp") { 0o1777 } else { 0o755 };
             entry(&mut tar, &format!("{}/", relative(folder)), mode, b'5', &[])?;
         }
-        for (path, content) in &self.files {
+        for (path, content) in files {
             // Programs and libraries alike: the loader asks for nothing less.
             let mode = if path.starts_with("/etc") { 0o644 } else { 0o755 };
-            entry(&mut tar, &relative(path), mode, b'0', content)?;
+            entry(&mut tar, &relative(&path), mode, b'0', &content)?;
         }
-        finish(&mut tar);
+        finish(&mut tar)?;
         Ok(tar)
     }
 
     /// Writes the archive, replacing an older one when complete.
-    fn write(&self, name: &str, path: &Path) -> Result<()> {
+    fn write(self, name: &str, path: &Path) -> Result<()> {
         if !name.contains(':') || name.contains(char::is_whitespace) {
             return Err(Failure::refused(format!(
                 "image name {name:?}: give it a tag, as in mainstay.test/app:dev"
             )));
         }
-        let layer = self.layer()?;
+        let layer = Self::layer(self.files)?;
         let digest = hex(&layer);
         let architecture = match std::env::consts::ARCH {
             "aarch64" => "arm64",
@@ -155,15 +204,14 @@ impl Image {
         let config_file = format!("{}.json", hex(config.as_bytes()));
         let layer_file = format!("{digest}/layer.tar");
         let manifest = json!([{"Config": config_file, "RepoTags": [name], "Layers": [layer_file]}]).to_string();
-        let mut tar = Vec::new();
+        make_dir(path.parent().unwrap_or(Path::new(".")))?;
+        let new = path.with_extension(format!("new{}", std::process::id()));
+        let mut tar = fs::File::create(&new).context(format_args!("writing {}", new.display()))?;
         entry(&mut tar, &config_file, 0o644, b'0', config.as_bytes())?;
         entry(&mut tar, &format!("{digest}/"), 0o755, b'5', &[])?;
         entry(&mut tar, &layer_file, 0o644, b'0', &layer)?;
         entry(&mut tar, "manifest.json", 0o644, b'0', manifest.as_bytes())?;
-        finish(&mut tar);
-        make_dir(path.parent().unwrap_or(Path::new(".")))?;
-        let new = path.with_extension(format!("new{}", std::process::id()));
-        crate::run::write(&new, tar)?;
+        finish(&mut tar)?;
         fs::rename(&new, path).context(format_args!("replacing {}", path.display()))
     }
 }
@@ -177,13 +225,11 @@ fn hex(content: &[u8]) -> String {
 }
 
 /// One entry in the ustar format: owner root, time zero, so that only content matters.
-fn entry(tar: &mut Vec<u8>, name: &str, mode: u32, kind: u8, content: &[u8]) -> Result<()> {
+fn entry(tar: &mut impl Write, name: &str, mode: u32, kind: u8, content: &[u8]) -> Result<()> {
     let mut header = [0_u8; 512];
     let mut put = |at: usize, text: &[u8]| header[at..at + text.len()].copy_from_slice(text);
-    if name.len() > 100 {
-        return Err(format!("{name}: a path of more than 100 characters does not fit into the archive").into());
-    }
-    put(0, name.as_bytes());
+    let (prefix, rest) = split(name).ok_or_else(|| format!("{name}: that path is too long for the archive"))?;
+    put(0, rest.as_bytes());
     put(100, format!("{mode:07o}").as_bytes());
     put(108, b"0000000");
     put(116, b"0000000");
@@ -192,15 +238,28 @@ fn entry(tar: &mut Vec<u8>, name: &str, mode: u32, kind: u8, content: &[u8]) -> 
     put(148, b"        ");
     put(156, &[kind]);
     put(257, b"ustar\x0000");
+    put(345, prefix.as_bytes());
     let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
     header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    tar.extend_from_slice(&header);
-    tar.extend_from_slice(content);
-    tar.resize(tar.len().next_multiple_of(512), 0);
-    Ok(())
+    let padding = vec![0; content.len().next_multiple_of(512) - content.len()];
+    append(tar, &[&header, content, &padding])
+}
+
+/// A name as the two fields of a header take it: at most 155 characters of folders, and 100 of what follows.
+fn split(name: &str) -> Option<(&str, &str)> {
+    if name.len() <= 100 {
+        return Some(("", name));
+    }
+    let at = name.len() - 101 + name[name.len() - 101..].find('/')?;
+    (at <= 155 && at + 1 < name.len()).then_some((&name[..at], &name[at + 1..]))
 }
 
 /// Two empty blocks end an archive.
-fn finish(tar: &mut Vec<u8>) {
-    tar.resize(tar.len() + 1024, 0);
+fn finish(tar: &mut impl Write) -> Result<()> {
+    append(tar, &[&[0; 1024]])
+}
+
+fn append(tar: &mut impl Write, parts: &[&[u8]]) -> Result<()> {
+    let written: io::Result<()> = parts.iter().try_for_each(|part| tar.write_all(part));
+    written.context("writing an archive")
 }

@@ -116,10 +116,13 @@ enum Image {
     /// The chain's image.
     Cometbft,
     /// A dynamically linked program with its libraries.
-    RustBinary {
+    Program {
         /// The program.
         #[arg(long)]
         bin: PathBuf,
+        /// A folder that it reads, and where; any number of them.
+        #[arg(long, value_name = "FOLDER:PLACE")]
+        with: Vec<image::Folder>,
         /// Name with tag.
         #[arg(long)]
         name: String,
@@ -230,9 +233,9 @@ fn image(wanted: &Image) -> Result<()> {
     match wanted {
         Image::Pause => say!("{}", image::pause()?.display()),
         Image::Cometbft => say!("{}", image::cometbft()?.display()),
-        Image::RustBinary { bin, name, out } => {
+        Image::Program { bin, with, name, out } => {
             make_dir(out.parent().unwrap_or(out))?;
-            image::rust_binary(bin, name, out)?;
+            image::program(bin, with, name, out)?;
             say!("{}", out.display());
         }
     }

@@ -28,4 +28,5 @@ mod people;
 mod readiness;
 mod reroute;
 mod vantage;
+mod wedge;
 mod workloads;

@@ -22,7 +22,7 @@ fn quiet() {
 }
 
 /// What was written down about a slot, oldest first.
-fn journal(stage: &Stage, slot: &str) -> Vec<Value> {
+pub fn journal(stage: &Stage, slot: &str) -> Vec<Value> {
     let mut all = remediations(&stage.namespace);
     all.retain(|of| of["spec"]["target"]["slot"] == slot);
     all.sort_by_key(|of| of["spec"]["attempt"].as_i64());

@@ -55,13 +55,28 @@ impl Stage {
         Self::set(name, &[], &[], Share::All { _guard: guard })
     }
 
-    fn set(name: &str, chain: &[&str], helm: &[&str], share: Share) -> Self {
-        let stage = Self {
+    /// A namespace and an installation, and no chain: nodes of another kind come with their own network.
+    pub fn bare(name: &str, helm: &[&str]) -> Self {
+        let guard = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+        let stage = Self::named(name, Share::One { _guard: guard });
+        let namespace = &stage.namespace;
+        apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}"))
+            .expect("a namespace");
+        install(&stage.system, &[namespace], false, helm).expect("an installation");
+        stage
+    }
+
+    fn named(name: &str, share: Share) -> Self {
+        Self {
             namespace: format!("e2e-{name}"),
             system: format!("e2e-{name}-system"),
             begun: now(),
             _share: share,
-        };
+        }
+    }
+
+    fn set(name: &str, chain: &[&str], helm: &[&str], share: Share) -> Self {
+        let stage = Self::named(name, share);
         let up = ["chain", "up", "--namespace", &stage.namespace, "--chain-id", &stage.namespace];
         cluster(&[&up, chain].concat()).expect("a chain");
         install(&stage.system, &[&stage.namespace], false, helm).expect("an installation");
@@ -242,6 +257,9 @@ impl Drop for Stage {
         drop(kubectl(&["delete", "network", &self.namespace, "--wait=false"]));
         drop(kubectl(&["delete", "networkledger", &self.namespace, "--wait=false"]));
         drop(cluster(&["chain", "down", "--namespace", &self.namespace]));
-        drop(kubectl(&["delete", "namespace", &self.system, "--timeout=90s"]));
+        // The chain's namespace went with it; one without a chain is left.
+        let namespaces = [self.namespace.as_str(), &self.system];
+        let delete = ["delete", "namespace", "--ignore-not-found", "--timeout=90s"];
+        drop(kubectl(&[&delete[..], &namespaces].concat()));
     }
 }

@@ -1,22 +1,16 @@
 //! A guarded validator: the members `a` and `b` on a node each, one key, and what they signed.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use mainstay::{
     api::SigningIdentityStatus,
     failover::{Phase, Record},
-    gate::diary::Line,
 };
 use serde_json::Value;
 
 use super::{
     conformance::{Write, strangers, writes},
-    oracle::{Crime, crimes},
+    oracle::{Crime, Line, crimes, read},
 };
 use crate::{
     rig::{apply, cluster, get, kubectl, now, pid_of, run, signal, state, wait},
@@ -134,8 +128,9 @@ impl Group {
 
     /// What all gates have signed, in the order of time.
     pub fn signatures(&self) -> Vec<Line> {
-        let mut lines: Vec<Line> =
-            logs(&self.homes.join("gate")).iter().flat_map(|log| read(log).into_iter()).collect();
+        // Those of lost volumes were put aside.
+        let folders = fs::read_dir(self.homes.join("gate")).expect("a folder").flatten();
+        let mut lines: Vec<Line> = folders.flat_map(|folder| read(&folder.path())).collect();
         lines.sort_by_key(|line| line.at);
         lines
     }
@@ -328,22 +323,6 @@ fn image(namespace: &str) -> String {
 fn head(address: (&str, u16)) -> Option<u64> {
     let status: Value = serde_json::from_str(&ask(address, "/status").ok()?).ok()?;
     status["result"]["sync_info"]["latest_block_height"].as_str()?.parse().ok()
-}
-
-/// Every log that a gate has written, those of lost volumes too.
-fn logs(folder: &Path) -> Vec<PathBuf> {
-    let folders = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let files = folders.flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
-    let named =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("signatures.log"));
-    files.map(|entry| entry.path()).filter(named).collect()
-}
-
-/// The last line of a log may be half written.
-fn read(log: &Path) -> Vec<Line> {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    whole.lines().map(|line| serde_json::from_str(line).expect("a signature")).collect()
 }
 
 /// What a wait may take beside the blocks that have to pass.

@@ -1,19 +1,22 @@
-//! What must never have happened, told from the union of all gates' logs and the records that were written.
+//! What must never have happened, told from the union of all gates' logs, which are kept outside their pods, and from the
+//! records that were written. The chain's own evidence tells of few conflicts: peers ignore votes that come late.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use mainstay::{
-    failover::{Activation, Epoch, Record, Tenure},
-    gate::diary::Line,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
 };
+
+use mainstay::failover::{Activation, Epoch, Record, Tenure};
+pub use mainstay::gate::diary::Line;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Crime {
-    /// Two blocks at one height, round and type: what the chain punishes.
-    TwoBlocks { height: u64, round: u32, kind: String, blocks: BTreeSet<Option<String>> },
+    /// Two blocks at one height, round and type, which the chain punishes; or two times of one block.
+    Conflict { height: u64, round: u32, kind: String, said: BTreeSet<(Option<String>, i128)> },
     /// A height that two processes signed at: of two epochs, or of one.
-    TwoOwners { height: u64, owners: BTreeSet<(u64, String)> },
+    TwoOwners { height: u64, owners: BTreeSet<(u64, String, String)> },
     /// A signature of an epoch that no record tells of.
     NoSuchEpoch { epoch: u64, height: u64 },
     /// A signature at or below the floor of its epoch, or above what its epoch ever owned.
@@ -22,8 +25,28 @@ pub enum Crime {
     AboveTheBound { epoch: u64, height: u64, bound: u64 },
 }
 
+/// The lines of one member's log, the older part first. The last one may be half written.
+pub fn read(state: &Path) -> Vec<Line> {
+    let text = ["signatures.log.1", "signatures.log"].map(|name| fs::read_to_string(state.join(name)));
+    let text: Vec<_> = text.into_iter().filter_map(Result::ok).collect();
+    let text = text.concat();
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines().map(|line| serde_json::from_str(line).expect("a line")).collect()
+}
+
+/// The heights that each epoch has signed, from the lowest to the highest.
+pub fn ranges(lines: &[Line]) -> BTreeMap<(u64, String, String), (u64, u64)> {
+    let mut ranges = BTreeMap::new();
+    for line in lines {
+        let key = (line.epoch, line.activation.clone(), line.member.clone());
+        let range = ranges.entry(key).or_insert((line.height, line.height));
+        *range = (range.0.min(line.height), range.1.max(line.height));
+    }
+    ranges
+}
+
 /// What an epoch owned: above the floor, up to the highest ceiling that was ever written, and what it left behind.
-struct Range {
+struct Owned {
     floor: u64,
     ceiling: u64,
     bound: Option<u64>,
@@ -31,28 +54,27 @@ struct Range {
 
 /// Judges the signatures by themselves.
 pub fn conflicts(lines: &[Line]) -> Vec<Crime> {
-    let (mut blocks, mut owners) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::<_, BTreeSet<_>>::new());
+    let (mut said, mut owners) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::<_, BTreeSet<_>>::new());
     for line in lines {
         let at = (line.height, line.round, line.kind.clone());
-        blocks.entry(at).or_default().insert(line.block.clone());
-        owners.entry(line.height).or_default().insert((line.epoch, line.boot.clone()));
+        said.entry(at).or_default().insert((line.block.clone(), line.timestamp));
+        owners.entry(line.height).or_default().insert((line.epoch, line.activation.clone(), line.boot.clone()));
     }
-    let two_blocks = blocks.into_iter().filter(|(_, blocks)| blocks.len() > 1);
-    let two_blocks =
-        two_blocks.map(|((height, round, kind), blocks)| Crime::TwoBlocks { height, round, kind, blocks });
-    let two_owners = owners.into_iter().filter(|(_, owners)| owners.len() > 1);
-    two_blocks.chain(two_owners.map(|(height, owners)| Crime::TwoOwners { height, owners })).collect()
+    let conflicts = said.into_iter().filter(|(_, said)| said.len() > 1);
+    let conflicts = conflicts.map(|((height, round, kind), said)| Crime::Conflict { height, round, kind, said });
+    let shared = owners.into_iter().filter(|(_, owners)| owners.len() > 1);
+    conflicts.chain(shared.map(|(height, owners)| Crime::TwoOwners { height, owners })).collect()
 }
 
 /// Judges them by the records too, which are in the order in which they were written.
 pub fn crimes(lines: &[Line], records: &[Record]) -> Vec<Crime> {
-    let ranges = ranges(records);
+    let owned = owned(records);
     let mut crimes = conflicts(lines);
     for Line { epoch, height, activation, .. } in lines {
         let (epoch, height) = (*epoch, *height);
         let activation = u128::from_str_radix(activation, 16).map(Activation).unwrap_or_default();
         let tenure = Tenure { epoch: Epoch(epoch), activation };
-        let Some(Range { floor, ceiling, bound }) = ranges.get(&tenure) else {
+        let Some(Owned { floor, ceiling, bound }) = owned.get(&tenure) else {
             crimes.push(Crime::NoSuchEpoch { epoch, height });
             continue;
         };
@@ -66,11 +88,11 @@ pub fn crimes(lines: &[Line], records: &[Record]) -> Vec<Crime> {
     crimes
 }
 
-fn ranges(records: &[Record]) -> BTreeMap<Tenure, Range> {
-    let mut ranges = BTreeMap::<_, Range>::new();
+fn owned(records: &[Record]) -> BTreeMap<Tenure, Owned> {
+    let mut ranges = BTreeMap::<_, Owned>::new();
     for (index, record) in records.iter().enumerate() {
         let (floor, ceiling) = (record.floor.0, record.ceiling.0);
-        let range = ranges.entry(record.tenure).or_insert(Range { floor, ceiling, bound: None });
+        let range = ranges.entry(record.tenure).or_insert(Owned { floor, ceiling, bound: None });
         range.ceiling = range.ceiling.max(ceiling);
         let ended = records.get(index + 1).is_some_and(|next| next.tenure != record.tenure);
         range.bound = ended.then(|| record.bound().0);
@@ -140,7 +162,9 @@ mod tests {
     #[test]
     fn two_blocks_at_one_place_are_seen_also_of_one_process() {
         let lines = [line(1, "x", 105, "prevote", Some("b")), line(1, "x", 105, "prevote", None)];
-        assert!(matches!(&conflicts(&lines)[..], [Crime::TwoBlocks { height: 105, .. }]));
+        assert!(matches!(&conflicts(&lines)[..], [Crime::Conflict { height: 105, .. }]));
+        let later = [lines[0].clone(), Line { timestamp: 1, ..lines[0].clone() }];
+        assert!(matches!(&conflicts(&later)[..], [Crime::Conflict { .. }]), "at another time");
         let other = [lines[0].clone(), line(1, "x", 105, "precommit", None)];
         assert_eq!(conflicts(&other), [], "of another type");
         let other = [lines[0].clone(), Line { round: 1, ..lines[1].clone() }];
