@@ -87,6 +87,12 @@ pub fn pid_of(namespace: &str, pod: &str, container: &str) -> Result<u32, String
     text.trim().parse().map_err(|_| format!("no pid of {container} of {pod}: {text}"))
 }
 
+/// The process of a component of the cluster.
+pub fn pid_component(name: &str) -> u32 {
+    let text = cluster(&["pid", "--component", name]).expect("a component");
+    text.trim().parse().expect("a number")
+}
+
 /// Drops what arrives at a pod with this TCP port on a side (`--dport`, `--sport`), or lets it through again. Its process
 /// notices nothing else.
 pub fn block(namespace: &str, pod: &str, side: &str, port: &str, blocked: bool) -> Result<(), String> {

@@ -1,10 +1,15 @@
 //! A guarded validator: the members `a` and `b` on a node each, one key, and what they signed.
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use mainstay::{
     api::SigningIdentityStatus,
-    failover::{Phase, Record},
+    failover::{PATIENCE, Phase, Record},
 };
 use serde_json::Value;
 
@@ -13,7 +18,7 @@ use super::{
     oracle::{Crime, Line, crimes, read},
 };
 use crate::{
-    rig::{apply, cluster, get, kubectl, now, pid_of, run, signal, state, wait},
+    rig::{apply, cluster, get, kubectl, pid_of, run, state, wait},
     stage::{SOON, Stage, ask},
 };
 
@@ -21,6 +26,15 @@ use crate::{
 pub const WINDOW: u64 = 12;
 /// Between two blocks (milliseconds), when nobody is missing.
 pub const BLOCK: u64 = 500;
+
+/// How the members are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A gate beside each node.
+    Gated,
+    /// No gate: whoever will may dial the socket of each node, from outside.
+    Plain,
+}
 
 /// A chain of four validators and a guarded fifth.
 pub struct Group {
@@ -60,6 +74,17 @@ impl Group {
 
     /// Both members run, and nobody has begun the record.
     pub fn unsigned(name: &str, said: &'static str, helm: &[&str]) -> Self {
+        Self::shaped(name, said, helm, Shape::Gated, |_, _| {})
+    }
+
+    /// The same in either shape; what is to run before the members do is given the homes and the chain's id.
+    pub fn shaped(
+        name: &str,
+        said: &'static str,
+        helm: &[&str],
+        shape: Shape,
+        prepare: impl FnOnce(&Path, &str),
+    ) -> Self {
         let block = BLOCK.to_string();
         let chain = ["--gated", "--full-nodes", "0", "--block-time", &block];
         let helm = [&["--set", "failover.enabled=true"], helm].concat();
@@ -76,8 +101,9 @@ impl Group {
             std::os::unix::fs::chown(&folder, Some(65532), Some(65532)).expect("a folder of the pods' user");
         }
         apply(&group.objects()).expect("a group");
+        prepare(&group.homes, &group.stage.namespace);
         for (member, node) in [("a", "node1"), ("b", "node2")] {
-            apply(&group.member(member, node)).expect("a member");
+            apply(&group.member(member, node, shape)).expect("a member");
         }
         wait("both members to follow the chain", SOON, || {
             ["a", "b"].iter().all(|member| group.height(member) > Some(2)).then_some(())
@@ -117,13 +143,6 @@ impl Group {
     /// The process of a container of a member.
     pub fn pid(&self, member: &str, container: &str) -> u32 {
         pid_of(&self.stage.namespace, &format!("{member}-0"), container).expect("a process")
-    }
-
-    /// Signals both processes of a member's pod: of both, for a machine stops as a whole.
-    pub fn both(&self, member: &str, name: &str) {
-        for container in ["gate", "cometbft"] {
-            signal(self.pid(member, container), name).expect("a signal");
-        }
     }
 
     /// What all gates have signed, in the order of time.
@@ -179,6 +198,35 @@ impl Group {
             self.said, first.height,
         );
         Handed { decided, first, after, missed, head, floor }
+    }
+
+    /// It was waited for until the chain had passed what the former epoch owned, and ten seconds at most beyond that.
+    pub fn waited_out(&self, handed: &Handed) {
+        let passed = self.time(handed.floor).expect("a block at the floor");
+        let patience = i64::try_from(PATIENCE).unwrap_or(i64::MAX);
+        let due = passed.max(handed.decided + patience);
+        println!(
+            "{}: the chain passed the floor {} ms after the decision, {} blocks above the last signature",
+            self.said,
+            passed - handed.decided,
+            handed.floor.saturating_sub(handed.head),
+        );
+        assert!(handed.first.at <= due + 10_000, "{} ms too late", handed.first.at - due);
+    }
+
+    /// When the chain says that a block was made (milliseconds since the epoch).
+    fn time(&self, height: u64) -> Option<i64> {
+        let text = ask((&self.validator(), 26657), &format!("/block?height={height}")).ok()?;
+        let body: Value = serde_json::from_str(&text).ok()?;
+        let time: jiff::Timestamp = body["result"]["block"]["header"]["time"].as_str()?.parse().ok()?;
+        Some(time.as_millisecond())
+    }
+
+    /// Heights between the first and the last signature that nobody signed.
+    pub fn holes(&self) -> Vec<u64> {
+        let heights: BTreeSet<_> = self.signatures().into_iter().map(|line| line.height).collect();
+        let (first, last) = (heights.first().copied().unwrap_or(1), heights.last().copied().unwrap_or(0));
+        (first..=last).filter(|height| !heights.contains(height)).collect()
     }
 
     /// The head of the chain, as a node tells it.
@@ -275,10 +323,13 @@ subjects:
         )
     }
 
-    fn member(&self, member: &str, node: &str) -> String {
+    fn member(&self, member: &str, node: &str, shape: Shape) -> String {
         let Self { identity, stage, homes, .. } = self;
-        include_str!("member.yaml")
-            .replace("@member", member)
+        let text = match shape {
+            Shape::Gated => include_str!("member.yaml"),
+            Shape::Plain => include_str!("plain.yaml"),
+        };
+        text.replace("@member", member)
             .replace("@node", node)
             .replace("@namespace", &stage.namespace)
             .replace("@identity", identity)
@@ -329,10 +380,4 @@ fn head(address: (&str, u16)) -> Option<u64> {
 pub fn within(handed: &Handed, seconds: i64, blocks: u64, block: u64) {
     let most = seconds * 1000 + i64::try_from(blocks * block).unwrap_or(i64::MAX);
     assert!(handed.after <= most, "{} ms, and it may take {most}", handed.after);
-}
-
-/// Lets time pass, in which something must not happen.
-pub fn pause(seconds: u64) -> i64 {
-    std::thread::sleep(Duration::from_secs(seconds));
-    now()
 }

@@ -4,9 +4,12 @@
 //! machines. The oracle is the union of the gates' logs, and every write of the record is played again.
 
 mod conformance;
+mod frozen;
 mod group;
 mod members;
 mod oracle;
 mod switch;
 
+mod machines;
+mod naive;
 mod planned;
