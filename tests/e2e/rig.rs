@@ -40,7 +40,12 @@ pub fn get(args: &[&str]) -> Value {
 
 /// Applies a manifest.
 pub fn apply(manifest: &str) -> Result<String, String> {
-    run(Command::new(launcher()).args(["kubectl", "apply", "-f", "-"]), Some(manifest))
+    run_with(&["apply", "-f", "-"], manifest)
+}
+
+/// Runs `kubectl` with something to read.
+pub fn run_with(args: &[&str], input: &str) -> Result<String, String> {
+    run(Command::new(launcher()).arg("kubectl").args(args), Some(input))
 }
 
 /// Installs or upgrades the chart as `mainstay` in `system`, looking after `namespaces` (empty: all of them), with

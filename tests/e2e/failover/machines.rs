@@ -14,25 +14,6 @@ use crate::{
 };
 
 #[test]
-#[ignore = "needs the local cluster of two nodes: make e2e-failover"]
-fn a_frozen_machine_is_waited_out_and_comes_back_as_nobody() {
-    let group = Group::new("frozen", "node frozen");
-    group.blocks(4);
-    let machine = Frozen::machine(&group, "a", 1);
-    let ceiling = group.record().expect("a record").ceiling.0;
-    group.order(&["failover", "val", "--to", "b"]).expect("a failover");
-    let handed = group.handed("b", 1);
-    assert_eq!(handed.floor, ceiling, "nobody has sealed");
-    group.waited_out(&handed);
-    // It may still sign what it owns, and nothing else.
-    machine.thaw();
-    pause(10);
-    let late = group.signatures().into_iter().filter(|line| line.member == "a" && line.at > handed.decided);
-    println!("node frozen: the one that came back signed {} times more", late.count());
-    group.is_innocent();
-}
-
-#[test]
 #[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]
 fn a_frozen_gate_that_wakes_in_the_middle_seals() {
     let group = Group::new("thawed", "gate thawed in the middle");

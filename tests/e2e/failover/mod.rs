@@ -10,6 +10,7 @@ mod members;
 mod oracle;
 mod switch;
 
+mod everyday;
 mod machines;
 mod naive;
-mod planned;
+mod records;

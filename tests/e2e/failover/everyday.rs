@@ -1,6 +1,9 @@
-//! The everyday ones: a switch that was ordered, and a gate that dies.
+//! The everyday ones: a switch that was ordered, a gate that dies, and a machine that does.
 
-use super::group::{BLOCK, Group, within};
+use super::{
+    frozen::{Frozen, pause},
+    group::{BLOCK, Group, within},
+};
 use crate::rig::signal;
 
 #[test]
@@ -14,6 +17,7 @@ fn an_ordered_switch_takes_seconds_and_misses_next_to_nothing() {
         let handed = group.handed(member, epoch);
         within(&handed, 5, 2, BLOCK);
         assert_eq!(handed.floor, handed.head, "it was sealed at what it had signed");
+        assert!(handed.missed <= 2, "{} blocks missed", handed.missed);
     }
     group.is_innocent();
 }
@@ -36,5 +40,24 @@ fn a_gate_that_is_killed_comes_back_and_waits_for_its_own_window() {
     let last =
         group.signatures().into_iter().filter(|line| line.boot == before[0].boot).map(|line| line.height).max();
     println!("gate killed: it signs again at {}, the last one was {last:?}, the ceiling {ceiling}", first.height);
+    group.is_innocent();
+}
+
+#[test]
+#[ignore = "needs the local cluster of two nodes: make e2e-failover"]
+fn a_frozen_machine_is_waited_out_and_comes_back_as_nobody() {
+    let group = Group::new("frozen", "node frozen");
+    group.blocks(4);
+    let machine = Frozen::machine(&group, "a", 1);
+    let ceiling = group.record().expect("a record").ceiling.0;
+    group.order(&["failover", "val", "--to", "b"]).expect("a failover");
+    let handed = group.handed("b", 1);
+    assert_eq!(handed.floor, ceiling, "nobody has sealed");
+    group.waited_out(&handed);
+    // It may still sign what it owns, and nothing else.
+    machine.thaw();
+    pause(10);
+    let late = group.signatures().into_iter().filter(|line| line.member == "a" && line.at > handed.decided);
+    println!("node frozen: the one that came back signed {} times more", late.count());
     group.is_innocent();
 }
