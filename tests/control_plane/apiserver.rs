@@ -129,11 +129,6 @@ impl ApiServer {
         connect(&self.url, OWN_TOKEN)
     }
 
-    /// A client with a token of this server.
-    pub fn client_of(&self, token: &str) -> Client {
-        connect(&self.url, token)
-    }
-
     /// What the operator said so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("mainstay.log")).unwrap_or_default()
