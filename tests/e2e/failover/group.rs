@@ -279,7 +279,10 @@ impl Group {
         assert_eq!(strangers.len(), strange, "{strangers:#?}");
         assert_eq!(self.stage.forbidden(), Vec::<String>::new());
         assert_eq!(self.evidence(), 0, "the chain has evidence");
-        println!("{}: {signatures} signatures and {writes} writes of the record, all of them legal", self.said);
+        println!(
+            "{}: {signatures} signatures, {writes} writes of the record, {strange} of them strange",
+            self.said
+        );
     }
 
     /// What the chain itself holds against anybody, in its last hundred blocks. It misses most of what there is.
