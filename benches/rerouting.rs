@@ -134,7 +134,7 @@ fn report(rounds: &[Round], asked: usize) -> Option<i64> {
         load.trim()
     );
     println!(
-        "{} rounds on {CHAINS} chains; polls every 2 s, hold 2 s, a new connection every 10 ms",
+        "{} rounds on {CHAINS} chains; polls every 2 s, hold 2 s; a client connects anew 10 ms after each answer",
         rounds.len()
     );
     distribution("cut to rule", rounds.iter().map(|round| round.noticed).collect());
