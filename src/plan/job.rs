@@ -45,10 +45,10 @@ pub(super) fn cooldown(facts: &Facts<'_>) -> Option<Held> {
     held_until(facts, end, |left| format!("resting after job {} of {}: {left} s left", record.jobs, step.attempts))
 }
 
-/// A request to a group that does not exist is refused, with the reason, and the next step has its turn.
+/// Refused, with the reason, and the next step has its turn.
 pub(super) fn no_group(facts: &Facts<'_>) -> Option<Held> {
     let group = facts.policy.ladder.failover.as_ref()?;
     Held::because(format!(
-        "there is no FailoverGroup {group}: nobody knows who else could sign, and two must never; a person decides"
+        "a ladder orders no failover yet: a person decides, and `mainstay failover {group}` orders one"
     ))
 }

@@ -110,7 +110,7 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
         Step::Reroute | Step::Rejoin => turn_refused(ledger, ask, &record),
         Step::Page => page_refused(ask, &record),
         // Who signs is not for this ledger to say.
-        Step::Failover => Some(Refused { guard: Guard::Failover, why: "there is no FailoverGroup".into() }),
+        Step::Failover => Some(Refused { guard: Guard::Failover, why: "a ladder orders no failover yet".into() }),
     };
     if let Some(refused) = refused {
         return Err(refused);

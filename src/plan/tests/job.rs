@@ -135,5 +135,5 @@ fn nobody_else_signs_while_there_is_no_group() {
     assert_eq!(step(&signs), Some(Step::Page));
     let told = signs.record(|record| record.paged = true).refusal();
     assert_eq!((told.step, told.guard), (Some(Step::Failover), Guard::Failover));
-    assert!(told.held.why.contains("there is no FailoverGroup hub"), "{}", told.held.why);
+    assert!(told.held.why.contains("`mainstay failover hub` orders one"), "{}", told.held.why);
 }
