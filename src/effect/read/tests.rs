@@ -84,6 +84,7 @@ async fn what_is_well_is_read_in_order_with_the_stop_last() {
         workload: WorkloadFacts::Settled,
         node: NodeFacts::Ready,
         cron_job: CronJobFacts::Unread,
+        group: GroupFacts::Unread,
         vantage: Vantage::Unread,
     };
     assert_eq!(live, expected);
