@@ -173,8 +173,8 @@ pub struct SlotRecord {
     /// Jobs in this incident.
     #[serde(default)]
     pub jobs: i32,
-    /// Failovers away from it in this incident.
-    #[serde(default)]
+    /// Failovers away from it in this incident. Few slots have any, and the ledger is small.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub failovers: i32,
     /// Whether this incident was paged.
     #[serde(default)]
@@ -184,4 +184,10 @@ pub struct SlotRecord {
     pub exhausted: bool,
     /// When the last step began (milliseconds, API server's clock).
     pub last_at: i64,
+}
+
+// Serde wants a reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+const fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
