@@ -152,6 +152,8 @@ pub fn apiserver(place: &Place, program: PathBuf, endpoints: &Endpoints, bare: b
         "--allow-privileged=true".into(),
         format!("--audit-policy-file={}", place.at("audit-policy.yaml").display()),
         format!("--audit-log-path={}", place.at("audit.log").display()),
+        // What is measured from it must not be elsewhere all of a sudden: it is rotated at 100 MB by default.
+        "--audit-log-maxsize=4096".into(),
     ];
     if bare {
         // Nobody makes the default service accounts here, and loopback can be no endpoint.

@@ -181,12 +181,12 @@ fn a_record_of_an_older_copy_shuts_every_gate_until_it_is_adopted() {
 
 /// What a restored backup does, whatever admission control says.
 fn restore(group: &Group, status: &Value) {
-    let mut object = get(&["sid", &group.identity]);
-    object["status"] = status.clone();
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        metadata.remove("resourceVersion");
-        metadata.remove("managedFields");
-    }
     let user = format!("system:serviceaccount:{}:mainstay", group.stage.system);
-    run_with(&["replace", "--subresource=status", "--as", &user, "-f", "-"], &object.to_string()).expect("a copy");
+    wait("the copy to be put back", SOON, || {
+        // A gate may write in between.
+        let mut object = get(&["sid", &group.identity]);
+        object["status"] = status.clone();
+        run_with(&["replace", "--subresource=status", "--as", &user, "-f", "-"], &object.to_string()).ok()
+    })
+    .expect("a copy");
 }
