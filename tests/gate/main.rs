@@ -10,9 +10,14 @@ mod dialling;
 mod hostile;
 mod keys;
 mod memory;
+mod node;
 mod peer;
+mod server;
 mod states;
+mod storm;
 mod vectors;
+mod volume;
+mod whole;
 
 use std::sync::LazyLock;
 
