@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod arbiters;
+mod chain;
 mod desk;
 mod dialling;
 mod hostile;
