@@ -2,7 +2,8 @@
 #
 #   make demo     a real cluster, a real chain, a broken node, and the story of its healing
 #   make test     everything that needs no root; says what it skipped
-#   make e2e      the installed chart on the local cluster, as CI runs it; make e2e-full is all of it
+#   make e2e      the installed chart on the local cluster, as CI runs it; make e2e-full is all of it; make e2e-failover
+#                 only what is about failing over a signer
 #   make chains   real nodes of other kinds, watched by the operator's own eyes; make chains-full adds wasmd and Hermes
 #   make bench    how long a hung node stays hung; make bench-signals what watching costs
 #   make down     removes what demo and e2e left running
@@ -13,6 +14,8 @@ CARGO     ?= cargo
 CACHE     ?= $(or $(MAINSTAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mainstay)
 TARGET    := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 CLUSTER   := $(TARGET)/debug/examples/cluster
+# A cluster of two nodes of its own: what fails there are machines.
+TWO       := MAINSTAY_CLUSTER_DIR=$(CACHE)/cluster-of-two
 # Scenarios at once: each waits most of its time, and runs a chain of seven nodes.
 THREADS   ?= 2
 PROGRAMS  := $(CACHE)/programs/node_modules
@@ -25,7 +28,7 @@ NODE_TAR  := $(CACHE)/images/ethereumjs.tar
 # Debian's Node.js reads a part of itself from here when it starts.
 NODE_PARTS := $(wildcard $(addprefix /usr/share/nodejs/,acorn acorn-walk cjs-module-lexer undici))
 
-.PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full bench ready crds image launcher fmt \
+.PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full e2e-failover e2e-failover-full bench ready ready-two crds image launcher fmt \
   parity chains chains-full programs ethereumjs bench-signals bench-planning measure-reroute fuzz model model-failover \
   simulate
 
@@ -37,6 +40,7 @@ demo: image ## A cluster, a chain, a hung node, and its healing, told as it happ
 
 down: launcher ## Removes the local cluster and everything that runs on it.
 	$(CLUSTER) down
+	$(TWO) $(CLUSTER) down
 
 test: lint unit chart control-plane ## Everything that needs no root.
 	@echo "skipped here: the scenarios on the local cluster, which need root (make e2e, make e2e-full)"
@@ -63,13 +67,21 @@ control-plane: launcher ## The real API server: the definitions, and every refus
 	HELM=$$($(CLUSTER) tool helm) KUBEBUILDER_ASSETS=$(CACHE)/assets $(CARGO) test --quiet --test control_plane -- --include-ignored
 
 e2e: ready ## The installed chart on the local cluster with real chains.
-	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) --skip killed_at_every_step --skip a_wedge_that_comes_back
+	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) --skip killed_at_every_step --skip a_wedge_that_comes_back --skip failover::
 	HELM=$$($(CLUSTER) tool helm) $(CARGO) test --quiet --test rights -- --include-ignored
+	$(MAKE) e2e-failover
 
 e2e-full: ready ethereumjs ## The same, with the operator killed at every step and a real wedge: a good half hour.
 	$(CLUSTER) load-image $(NODE_TAR)
-	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS)
+	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) --skip failover::
 	HELM=$$($(CLUSTER) tool helm) $(CARGO) test --quiet --test rights -- --include-ignored
+	$(MAKE) e2e-failover-full
+
+e2e-failover: ready-two ## A signer that fails over between two nodes, as CI runs it, and the control without a fence.
+	$(TWO) $(CARGO) test --test e2e -- --include-ignored --test-threads 1 failover::everyday failover::naive failover::switch
+
+e2e-failover-full: ready-two ## The same with every fault there is: twenty minutes.
+	$(TWO) $(CARGO) test --test e2e -- --include-ignored --test-threads 1 failover::
 
 bench: ready ## From a hung node to its removal, twenty times, with the distribution.
 	$(CARGO) run --quiet --example healing
@@ -117,6 +129,11 @@ model: ## The ledger protocol under a model checker, wide: minutes, and gigabyte
 
 model-failover: ## The failover protocol under a model checker, wide: millions of states, minutes, and gigabytes.
 	MODEL=wide $(CARGO) test --release --test failover -- --nocapture --test-threads 1
+
+ready-two: image
+	$(TWO) $(CLUSTER) up --nodes 2
+	$(TWO) $(CLUSTER) load-image $(IMAGE_TAR)
+	$(CARGO) run --quiet -- crds | $(TWO) $(CLUSTER) kubectl apply --server-side --force-conflicts -f -
 
 ready: image
 	$(CLUSTER) up

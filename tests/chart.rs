@@ -22,9 +22,10 @@ const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/mainstay");
 const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
 
 /// Our kinds and those of others that live outside namespaces.
-const CLUSTER_SCOPED: [&str; 6] = [
+const CLUSTER_SCOPED: [&str; 7] = [
     "networks",
     "networkledgers",
+    "signingidentities",
     "nodes",
     "customresourcedefinitions",
     "validatingadmissionpolicies",
@@ -312,6 +313,38 @@ fn what_may_create_jobs_is_held_to_those_of_cron_jobs() {
     assert!(manifests(&json!({})).iter().all(|object| object["metadata"]["name"] != name));
 }
 
+/// Two installations must not hold each other's gates and operators to their own names.
+#[test]
+#[ignore = "needs helm"]
+fn whoever_signs_is_held_to_it_in_these_namespaces_only() {
+    let names =
+        ["signing", "orders", "identities", "signers"].map(|what| format!("mainstay-system.mainstay-{what}"));
+    let all = manifests(&json!({"failover": {"enabled": true}, "namespaces": ["cosmos", "osmosis"]}));
+    for name in &names {
+        assert_eq!(named(&all, "ValidatingAdmissionPolicy", name)["spec"]["failurePolicy"], "Fail", "{name}");
+        let binding = named(&all, "ValidatingAdmissionPolicyBinding", name);
+        assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]), "{name}");
+        let is_namespaced = name.ends_with("-orders") || name.ends_with("-signers");
+        let values = &binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"][0]["values"];
+        assert_eq!(*values, if is_namespaced { json!(["cosmos", "osmosis"]) } else { Value::Null }, "{name}");
+    }
+    let conditions = |all: &[Value]| {
+        let conditions = named(all, "ValidatingAdmissionPolicy", &names[0])["spec"]["matchConditions"].clone();
+        let conditions = conditions.as_array().unwrap().iter().map(|one| text(&one["expression"]));
+        conditions.collect::<Vec<_>>()
+    };
+    let (own, of) = (
+        "request.userInfo.username != 'system:serviceaccount:mainstay-system:mainstay'",
+        "object.spec.namespace in ['cosmos', 'osmosis']",
+    );
+    assert_eq!(conditions(&all), [own, of]);
+    assert_eq!(conditions(&manifests(&json!({"failover": {"enabled": true}}))), [own]);
+    for values in [json!({}), json!({"failover": {"enabled": true}, "admission": {"enabled": false}})] {
+        let all = manifests(&values);
+        assert!(all.iter().all(|object| !names.contains(&text(&object["metadata"]["name"]))), "{values}");
+    }
+}
+
 #[test]
 #[ignore = "needs helm"]
 fn the_only_way_in_is_the_health_and_metrics_port() {
@@ -368,6 +401,8 @@ fn a_value_that_means_nothing_is_refused() {
         (json!({"config": {"heartbeat": {"every": 60, "sinks": ["oncall"]}}}), "every"),
         (json!({"config": {"heartbeat": {"every": "60s", "sinks": []}}}), "sinks"),
         (json!({"networkPolicy": {"egressPorts": [0]}}), "egressPorts"),
+        (json!({"failover": {"enable": true}}), "enable"),
+        (json!({"failover": true}), "failover"),
         (json!({"rotation": {"readinessGates": true}}), "readinessGates"),
         (json!({"rotation": {"readinessGate": "yes"}}), "readinessGate"),
     ] {

@@ -167,11 +167,14 @@ fn reference() -> String {
         .to_owned();
     for crd in crds::all() {
         let kind = crd["spec"]["names"]["kind"].as_str().unwrap_or_default();
-        if !["Network", "NodeHealthPolicy"].contains(&kind) {
+        if !["Network", "NodeHealthPolicy", "FailoverGroup", "SigningIdentity"].contains(&kind) {
             continue;
         }
-        let scope =
-            if crd["spec"]["scope"] == "Cluster" { "one per chain, in no namespace" } else { "in a namespace" };
+        let scope = match kind {
+            "Network" => "one per chain, in no namespace",
+            "SigningIdentity" => "one per key, in no namespace",
+            _ => "in a namespace",
+        };
         let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         let about = words(&schema["description"]);
         let _ = write!(text, "\n## {kind}\n\n{about} ({scope})\n\n| field | type | meaning |\n|---|---|---|\n");

@@ -19,11 +19,12 @@ mod render;
 mod rig;
 
 /// Rights that no scenario can use, and why they are needed all the same.
-const RARE: [(&str, &str); 4] = [
+const RARE: [(&str, &str); 5] = [
     (
         "watched: delete noderemediations.mainstay.dev",
         "a journal entry is forgotten when it is seven days old and ten younger ones of its slot are there",
     ),
+    ("watched: create signingorders.mainstay.dev", "what the rung failover of a ladder orders"),
     // The audit log does not say which of two rights a request was granted by.
     ("*: get noderemediations.mainstay.dev", "a namespace that goes away takes its role with it"),
     ("*: patch noderemediations.mainstay.dev", "the same: its journal must be let go"),
@@ -75,8 +76,8 @@ fn needed(line: &Value, granted: &BTreeSet<Grant>) -> Option<Grant> {
 #[ignore = "reads what the scenarios left: make e2e"]
 fn every_right_is_used_and_none_is_missing() {
     // What one scenario or another has its chart do beside the default.
-    let values =
-        json!({"namespaces": ["watched"], "jobs": {"enabled": true}, "rotation": {"readinessGate": true}});
+    let values = json!({"namespaces": ["watched"], "jobs": {"enabled": true}, "rotation": {"readinessGate": true},
+        "failover": {"enabled": true}});
     let granted: BTreeSet<Grant> = grants(&render::manifests(&values)).into_iter().map(in_general).collect();
     let lines = rig::audit("e2e-");
     assert!(lines.len() > 100, "no scenario has run: {} lines", lines.len());

@@ -5,8 +5,6 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ProofKind;
-
 /// A validator and its standbys: at every height one of them signs with the key of its `SigningIdentity`.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[kube(
@@ -47,9 +45,6 @@ pub struct FailoverGroupSpec {
     /// How the place changes hands.
     #[x_kube(validation = Rule::new("has(self.gate)").message("say how the place changes hands: handover: {gate: {}}"))]
     pub handover: Handover,
-    /// What is taken as proof that a former holder has stopped.
-    #[serde(default)]
-    pub fence: Fence,
     /// What a standby must be to go on.
     #[serde(default)]
     pub standby: Standby,
@@ -87,26 +82,6 @@ pub struct Handover {
 /// Nothing is to be said: the window is the identity's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GateHandover {}
-
-/// What is taken as proof that a former holder has stopped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Fence {
-    /// Kinds of proof. A gate's window needs none but its own.
-    #[serde(default = "default_accept")]
-    #[schemars(length(min = 1, max = 4))]
-    pub accept: Vec<ProofKind>,
-}
-
-fn default_accept() -> Vec<ProofKind> {
-    vec![ProofKind::SignerRefuses, ProofKind::WindowFrozen]
-}
-
-impl Default for Fence {
-    fn default() -> Self {
-        Self { accept: default_accept() }
-    }
-}
 
 /// What a standby must be to go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

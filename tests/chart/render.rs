@@ -80,6 +80,7 @@ fn everything() -> Value {
         "serviceMonitor": {"enabled": true, "labels": {"release": "prometheus"}},
         "flowSchema": {"enabled": true},
         "rotation": {"readinessGate": true},
+        "failover": {"enabled": true},
     })
 }
 

@@ -125,6 +125,18 @@ fn the_status_of_pods_is_written_only_where_that_was_asked_for_and_only_under_gu
     );
 }
 
+#[test]
+#[ignore = "needs helm"]
+fn records_are_written_only_where_that_was_asked_for() {
+    let on_signers = |values: Value| -> Vec<String> {
+        let ours = |grant: &Grant| grant.resource.starts_with("signing") || grant.resource == "failovergroups";
+        grants(&manifests(&values)).iter().filter(|grant| ours(grant)).map(ToString::to_string).collect()
+    };
+    assert_eq!(on_signers(json!({})), Vec::<String>::new());
+    let enabled = on_signers(json!({"failover": {"enabled": true}, "namespaces": ["cosmos"]}));
+    insta::assert_snapshot!(enabled.join("\n"), @"");
+}
+
 /// The whole list, so that a right that is added shows up in review.
 #[test]
 #[ignore = "needs helm"]

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// How long a node may take to connect, and to answer.
 const LIMIT: Duration = Duration::from_secs(2);
+/// The role of the members of a guarded validator.
+pub const GATED: &str = "gated";
 /// Marks a namespace that was made for its chain and goes with it.
 const OURS: &str = "mainstay.test/made-for-chain";
 
@@ -27,6 +29,10 @@ pub struct Spec {
     /// Number of full nodes, in the `StatefulSet` `full`.
     #[arg(long, default_value_t = 3)]
     pub full_nodes: u32,
+    /// One validator more, whose key is left in `signer/` of the homes, and whose two members `a` and `b` have homes,
+    /// Services and throw-away keys, but no pods yet: whoever tests failing over makes them.
+    #[arg(long)]
+    pub gated: bool,
     /// Chain id; the namespace when not given.
     #[arg(long)]
     chain_id: Option<String>,
@@ -43,7 +49,14 @@ impl Spec {
 
     fn members(&self) -> Vec<Member> {
         let role = |set, role, count| (0..count).map(move |ordinal| Member { set, role, ordinal });
-        role("val", "validator", self.validators).chain(role("full", "full", self.full_nodes)).collect()
+        let others = role("val", "validator", self.validators);
+        let gated = u32::from(self.gated);
+        // The first of both has a validator's key when it is made, like those before it.
+        others
+            .chain(role("a", GATED, gated))
+            .chain(role("full", "full", self.full_nodes))
+            .chain(role("b", GATED, gated))
+            .collect()
     }
 }
 
@@ -84,6 +97,7 @@ pub fn up(place: &Place, state: &State, spec: &Spec) -> Result<()> {
     let mut services: Vec<Value> = members.iter().map(service).collect();
     services.extend(["val", "full"].map(governing));
     apply(state, &spec.namespace, &services)?;
+    let nodes = members.iter().filter(|member| member.role != GATED).count();
     let mut addressed = Vec::new();
     for member in members {
         let service = get(state, &["service", &member.pod(), "-n", &spec.namespace])?;
@@ -98,10 +112,10 @@ pub fn up(place: &Place, state: &State, spec: &Spec) -> Result<()> {
         .collect::<Result<Vec<Value>>>()?;
     apply(state, &spec.namespace, &sets)?;
     wait_for("every node's second block", Duration::from_secs(120), || {
-        let nodes = heights(state, &spec.namespace)?;
-        match nodes.iter().find(|node| node.height.is_none_or(|height| height < 2)) {
+        let found = heights(state, &spec.namespace)?;
+        match found.iter().find(|node| node.height.is_none_or(|height| height < 2)) {
             Some(node) => Err(format!("{} {}", node.pod, node.said).into()),
-            None if nodes.len() < addressed.len() => Err(format!("{} pods", nodes.len()).into()),
+            None if found.len() < nodes => Err(format!("{} pods", found.len()).into()),
             None => Ok(()),
         }
     })?;

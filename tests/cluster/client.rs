@@ -83,9 +83,11 @@ pub fn load(place: &Place, state: &State, tar: &Path) -> Result<()> {
 /// The process of a pod's container, as the machine numbers it.
 pub fn pod_process(state: &State, namespace: &str, pod: &str, container: Option<&str>) -> Result<u32> {
     let object = get(state, &["pod", pod, "-n", namespace])?;
-    let statuses = object["status"]["containerStatuses"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let status = statuses
+    // Sidecars stand among the containers that initialise.
+    let status = ["containerStatuses", "initContainerStatuses"]
         .iter()
+        .filter_map(|list| object["status"][list].as_array())
+        .flatten()
         .find(|status| container.is_none_or(|name| status["name"] == name))
         .ok_or_else(|| Failure::from(format!("pod {namespace}/{pod} has no such container yet")))?;
     let id = status["containerID"].as_str().unwrap_or_default();

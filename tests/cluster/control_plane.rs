@@ -60,11 +60,15 @@ const USERS: [(&str, &str, &str); 4] = [
     ("kube-proxy", "system:kube-proxy", ""),
 ];
 
-/// One line per answered request, without bodies.
+/// One line per answered request, without bodies; with them where a test replays what was written.
 const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
+- level: RequestResponse
+  omitManagedFields: true
+  verbs: [create, update, patch]
+  resources: [{group: mainstay.dev, resources: [signingidentities/status]}]
 - level: Metadata
 ";
 

@@ -13,9 +13,10 @@ pub fn create(dir: &Path, spec: &Spec, members: &[(Member, String)]) -> Result<(
     let work = dir.with_extension("new");
     let _ = fs::remove_dir_all(&work);
     crate::run::make_dir(dir.parent().unwrap_or(dir))?;
+    let gated = u32::from(spec.gated);
     output(
         command(COMETBFT.program("cometbft")?, ["testnet", "--hostname-prefix=node", "--node-dir-prefix=node"])
-            .args([format!("--v={}", spec.validators), format!("--n={}", spec.full_nodes)])
+            .args([format!("--v={}", spec.validators + gated), format!("--n={}", spec.full_nodes + gated)])
             .arg("--o")
             .arg(&work),
     )?;
@@ -25,7 +26,21 @@ pub fn create(dir: &Path, spec: &Spec, members: &[(Member, String)]) -> Result<(
         configure(&home, spec, member, members)?;
         give_away(&home)?;
     }
+    if spec.gated {
+        lay_aside(&work)?;
+    }
     fs::rename(&work, dir).context(format_args!("making {}", dir.display()))
+}
+
+/// The guarded validator's key, out of its nodes' reach: they get the one of a full node, which nobody knows.
+fn lay_aside(work: &Path) -> Result<()> {
+    let name = "priv_validator_key.json";
+    let [a, b] = ["a-0", "b-0"].map(|home| work.join(home).join("config").join(name));
+    let key = work.join("signer").join(name);
+    crate::run::make_dir(&work.join("signer"))?;
+    fs::rename(&a, &key).context(format_args!("making {}", key.display()))?;
+    fs::copy(&b, &a).context(format_args!("making {}", a.display()))?;
+    give_away(&a)
 }
 
 fn configure(home: &Path, spec: &Spec, member: &Member, members: &[(Member, String)]) -> Result<()> {

@@ -17,6 +17,9 @@ pub const USER: u32 = 65532;
 /// What belongs to glibc beside its `libc.so.6`.
 const LIBC: [&str; 4] = ["libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1"];
 
+/// What commands of pods are written with: a node behind a gate removes its socket before it starts.
+const SHELL: [&str; 4] = ["/bin/sh", "/bin/rm", "/bin/cp", "/bin/chmod"];
+
 /// The content of an image: files by absolute path.
 #[derive(Debug, Default)]
 pub struct Image {
@@ -37,20 +40,26 @@ pub fn cometbft_name() -> Result<String> {
 
 /// Writes the pause image into the cache, if it is not there.
 pub fn pause() -> Result<PathBuf> {
-    cached(&PAUSE.ensure()?, "pause", &pause_name()?, "65535:65535")
+    cached(&PAUSE.ensure()?, "pause", &[], &pause_name()?, "65535:65535")
 }
 
 /// Writes the chain's image into the cache, if it is not there.
 pub fn cometbft() -> Result<PathBuf> {
-    cached(&COMETBFT.ensure()?, "cometbft", &cometbft_name()?, &format!("{USER}:{USER}"))
+    cached(&COMETBFT.ensure()?, "cometbft", &SHELL, &cometbft_name()?, &format!("{USER}:{USER}"))
 }
 
-fn cached(family: &Path, program: &str, name: &str, user: &str) -> Result<PathBuf> {
-    let stem = family.file_name().unwrap_or_default().to_string_lossy().into_owned();
+fn cached(family: &Path, program: &str, tools: &[&str], name: &str, user: &str) -> Result<PathBuf> {
+    let mut stem = family.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if !tools.is_empty() {
+        stem.push_str("-shell");
+    }
     let tar = place::cache()?.join("images").join(format!("{stem}.tar"));
     if !tar.is_file() {
         let mut image = Image { entrypoint: format!("/bin/{program}"), user: user.into(), ..Image::default() };
         image.add(format!("/bin/{program}"), &family.join(program))?;
+        for tool in tools {
+            image.add_linked(tool, Path::new(tool))?;
+        }
         image.accounts();
         image.write(name, &tar)?;
     }
@@ -62,25 +71,7 @@ pub fn program(bin: &Path, with: &[Folder], name: &str, tar: &Path) -> Result<()
     let program = bin.file_name().unwrap_or_default().to_string_lossy();
     let entrypoint = format!("/usr/bin/{program}");
     let mut image = Image { entrypoint: entrypoint.clone(), user: format!("{USER}:{USER}"), ..Image::default() };
-    image.add(entrypoint, bin)?;
-    let closure = output(command("ldd", [bin]).env("LC_ALL", "C"))?;
-    for entry in closure.lines().map(str::trim) {
-        if entry.ends_with("not found") {
-            return Err(format!("{}: {entry}: install that library first", bin.display()).into());
-        }
-        // `name => /path (address)` or `/path (address)`; the kernel's own has no path.
-        let path = entry.rsplit_once("=> ").map_or(entry, |(_, path)| path).split(" (").next().unwrap_or_default();
-        if path.starts_with('/') {
-            image.add(path, Path::new(path))?;
-        }
-        // What it loads only when it runs may ask for the rest of the C library.
-        for rest in LIBC.iter().filter(|_| path.ends_with("/libc.so.6")) {
-            let beside = Path::new(path).with_file_name(rest);
-            if beside.is_file() {
-                image.add(beside.clone(), &beside)?;
-            }
-        }
-    }
+    image.add_linked(entrypoint, bin)?;
     let authorities = Path::new("/etc/ssl/certs/ca-certificates.crt");
     if authorities.is_file() {
         image.add(authorities, authorities)?;
@@ -114,6 +105,31 @@ impl Image {
     fn add(&mut self, path: impl Into<PathBuf>, from: &Path) -> Result<()> {
         let content = fs::read(from).context(format_args!("reading {}", from.display()))?;
         self.files.insert(path.into(), content);
+        Ok(())
+    }
+
+    /// A program with the libraries that it loads.
+    fn add_linked(&mut self, path: impl Into<PathBuf>, from: &Path) -> Result<()> {
+        self.add(path, from)?;
+        let closure = output(command("ldd", [from]).env("LC_ALL", "C"))?;
+        for entry in closure.lines().map(str::trim) {
+            if entry.ends_with("not found") {
+                return Err(format!("{}: {entry}: install that library first", from.display()).into());
+            }
+            // `name => /path (address)` or `/path (address)`; the kernel's own has no path.
+            let path = entry.rsplit_once("=> ").map_or(entry, |(_, path)| path);
+            let path = path.split(" (").next().unwrap_or_default();
+            if path.starts_with('/') {
+                self.add(path, Path::new(path))?;
+            }
+            // What it loads only when it runs may ask for the rest of the C library.
+            for rest in LIBC.iter().filter(|_| path.ends_with("/libc.so.6")) {
+                let beside = Path::new(path).with_file_name(rest);
+                if beside.is_file() {
+                    self.add(beside.clone(), &beside)?;
+                }
+            }
+        }
         Ok(())
     }
 

@@ -42,7 +42,7 @@ use std::process::ExitCode;
 #[command(name = "cluster")]
 struct Cli {
     /// State folder; `cluster` in the cache when not given.
-    #[arg(long, global = true)]
+    #[arg(long, env = "MAINSTAY_CLUSTER_DIR", global = true)]
     dir: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,

@@ -119,9 +119,19 @@ impl ApiServer {
         Operator(Process(child))
     }
 
+    /// A client with a token that this API server has given.
+    pub fn client_of(&self, token: &str) -> Client {
+        connect(&self.url, token)
+    }
+
     /// A client under the name of Mainstay's own account, which may do here whatever admission control lets it.
     pub fn own_account(&self) -> Client {
         connect(&self.url, OWN_TOKEN)
+    }
+
+    /// A client with a token of this server.
+    pub fn client_of(&self, token: &str) -> Client {
+        connect(&self.url, token)
     }
 
     /// What the operator said so far.

@@ -9,6 +9,7 @@
 
 mod apiserver;
 mod crds;
+mod gate;
 mod offline;
 mod online;
 mod operator;
@@ -17,3 +18,6 @@ mod refusals;
 #[expect(dead_code, reason = "the chart's own tests use the rest of it")]
 #[path = "../chart/render.rs"]
 mod render;
+mod signers;
+mod signing;
+mod stage;

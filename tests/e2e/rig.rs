@@ -40,7 +40,12 @@ pub fn get(args: &[&str]) -> Value {
 
 /// Applies a manifest.
 pub fn apply(manifest: &str) -> Result<String, String> {
-    run(Command::new(launcher()).args(["kubectl", "apply", "-f", "-"]), Some(manifest))
+    run_with(&["apply", "-f", "-"], manifest)
+}
+
+/// Runs `kubectl` with something to read.
+pub fn run_with(args: &[&str], input: &str) -> Result<String, String> {
+    run(Command::new(launcher()).arg("kubectl").args(args), Some(input))
 }
 
 /// Installs or upgrades the chart as `mainstay` in `system`, looking after `namespaces` (empty: all of them), with
@@ -79,6 +84,18 @@ pub fn uninstall(system: &str) -> Result<String, String> {
 pub fn pid(namespace: &str, pod: &str) -> Result<u32, String> {
     let text = cluster(&["pid", "--namespace", namespace, pod])?;
     text.trim().parse().map_err(|_| format!("no pid of {pod}: {text}"))
+}
+
+/// The process of one container of a pod, also of a sidecar.
+pub fn pid_of(namespace: &str, pod: &str, container: &str) -> Result<u32, String> {
+    let text = cluster(&["pid", "--namespace", namespace, "--container", container, pod])?;
+    text.trim().parse().map_err(|_| format!("no pid of {container} of {pod}: {text}"))
+}
+
+/// The process of a component of the cluster.
+pub fn pid_component(name: &str) -> u32 {
+    let text = cluster(&["pid", "--component", name]).expect("a component");
+    text.trim().parse().expect("a number")
 }
 
 /// Drops what arrives at a pod with this TCP port on a side (`--dport`, `--sport`), or lets it through again. Its process

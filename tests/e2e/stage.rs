@@ -228,12 +228,17 @@ pub const SILENT: &str = "{name: preset/silent, signal: reachable, below: 1, for
 
 /// The metrics of one replica.
 pub fn metrics(address: (&str, u16)) -> io::Result<String> {
+    ask(address, "/metrics")
+}
+
+/// The body of one page over HTTP.
+pub fn ask(address: (&str, u16), path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    write!(stream, "GET /metrics HTTP/1.0\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", address.0)?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
-    Ok(text)
+    Ok(text.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned()))
 }
 
 impl Drop for Stage {

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::{Document, Families, Finding, Weight, read::without_nulls, rules::Rules, schema};
 use crate::{
-    api::{Family, GROUP, Network, NodeHealthPolicy, VERSION},
+    api::{FailoverGroup, Family, GROUP, Network, NodeHealthPolicy, SigningIdentity, VERSION},
     cli::crds,
+    gate::process::split,
     policy,
 };
 
@@ -40,6 +41,10 @@ pub struct Object {
     pub policy: Option<(NodeHealthPolicy, policy::Policy)>,
     /// The network, once nothing is wrong with it.
     pub network: Option<Network>,
+    /// The group of a signer, once nothing is wrong with it.
+    pub group: Option<FailoverGroup>,
+    /// The key of a signer, once nothing is wrong with it.
+    pub identity: Option<SigningIdentity>,
 }
 
 impl Object {
@@ -47,7 +52,8 @@ impl Object {
     pub fn new(file: &str, document: Document) -> Result<Self, String> {
         let version = text(&document.value, "/apiVersion");
         if version.split_once('/').is_some_and(|(group, _)| group == GROUP) {
-            return Ok(Self { file: file.to_owned(), document, policy: None, network: None });
+            let file = file.to_owned();
+            return Ok(Self { file, document, policy: None, network: None, group: None, identity: None });
         }
         let kind = text(&document.value, "/kind");
         Err(if kind.is_empty() { "something without a kind".into() } else { kind.to_owned() })
@@ -137,11 +143,26 @@ impl Object {
                 },
                 Err(error) => return Some(self.error("", error.to_string())),
             },
+            "FailoverGroup" => match serde_json::from_value(value) {
+                Ok(object) => self.group = Some(object),
+                Err(error) => return Some(self.error("", error.to_string())),
+            },
+            "SigningIdentity" => match serde_json::from_value::<SigningIdentity>(value) {
+                Ok(object) if object.metadata.name.as_deref().and_then(split).is_some() => {
+                    self.identity = Some(object);
+                }
+                Ok(_) => return Some(self.error("metadata.name", NAMED_AFTER_ITS_KEY)),
+                Err(error) => return Some(self.error("", error.to_string())),
+            },
             _ => {}
         }
         None
     }
 }
+
+/// Admission control says it in the same words.
+const NAMED_AFTER_ITS_KEY: &str = "the name of a SigningIdentity is CHAIN_ID.PUBLIC_KEY, the key with 64 hexadecimal \
+                                   digits in lower case: `mainstay identity FILE --chain CHAIN_ID` prints it";
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
@@ -167,6 +188,26 @@ fn is_label(label: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::cli::check::check;
+
+    #[test]
+    fn an_identity_is_named_after_its_key() {
+        let said = |name: &str| {
+            let text = format!(
+                "apiVersion: mainstay.dev/v1alpha1\nkind: SigningIdentity\nmetadata: {{name: {name}}}\n\
+                 spec: {{network: hub, namespace: cosmos, group: val}}\n"
+            );
+            check(&[("i.yaml".into(), text)], None).to_string()
+        };
+        let key = "0a".repeat(32);
+        assert!(said(&format!("hub-4.{key}")).ends_with("fine, 0 warnings\n"));
+        for name in ["hub-4", &key, &format!("hub-4.{}", &key[1..])] {
+            let said = said(name);
+            assert!(
+                said.contains("metadata.name: the name of a SigningIdentity is CHAIN_ID.PUBLIC_KEY"),
+                "{said}"
+            );
+        }
+    }
 
     #[test]
     fn what_kubernetes_itself_refuses_is_refused() {

@@ -1,7 +1,10 @@
 //! What would be taken, and may surprise.
 
 use super::{Finding, Weight, object::Object};
-use crate::{api::Network, policy::Policy};
+use crate::{
+    api::{FailoverGroup, Network, SigningIdentity},
+    policy::Policy,
+};
 
 /// Warnings about objects that are otherwise fine.
 pub fn find(objects: &[Object]) -> Vec<Finding> {
@@ -13,6 +16,9 @@ pub fn find(objects: &[Object]) -> Vec<Finding> {
             admission(policy, &networks, &mut warn);
             ladder(policy, &mut warn);
             silence(policy, &mut warn);
+        }
+        if let Some(group) = &object.group {
+            key(group, objects.iter().filter_map(|object| object.identity.as_ref()), &mut warn);
         }
         if let Some(network) = &object.network {
             let twin = |other: &&Network| {
@@ -44,6 +50,30 @@ fn admission(policy: &Policy, networks: &[&Network], warn: &mut impl FnMut(&str,
             "Network/{name} does not admit namespace {namespace}: nothing would be done; add it to allowedNamespaces there"
         );
         warn("spec.network", message);
+    }
+}
+
+/// A group and its key name each other.
+fn key<'a>(
+    group: &FailoverGroup,
+    mut identities: impl Iterator<Item = &'a SigningIdentity>,
+    warn: &mut impl FnMut(&str, String),
+) {
+    let name = &group.spec.identity;
+    let Some(identity) = identities.find(|identity| identity.metadata.name.as_ref() == Some(name)) else {
+        let message = format!("SigningIdentity/{name} is not in these files: not checked against it");
+        return warn("spec.identity", message);
+    };
+    let spec = &identity.spec;
+    // Without a namespace in the file, kubectl decides.
+    let elsewhere = group.metadata.namespace.as_ref().is_some_and(|namespace| *namespace != spec.namespace);
+    if elsewhere || group.metadata.name.as_ref() != Some(&spec.group) || group.spec.network != spec.network {
+        let message = format!(
+            "SigningIdentity/{name} belongs to the group {} of namespace {} on network {}: nothing would be done; write the \
+             same in both",
+            spec.group, spec.namespace, spec.network
+        );
+        warn("spec.identity", message);
     }
 }
 

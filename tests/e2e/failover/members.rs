@@ -73,8 +73,7 @@ impl Members {
         let (home, former, program) = (home.display(), former.display(), cometbft.trim());
         sh(&format!(
             "cp -a {former} {home} && cd {home} && rm config/node_key.json && {program} gen-node-key --home . >/dev/null && \
-             {program} gen-validator --home . >config/priv_validator_key.json && \
-             echo '{{\"height\":\"0\",\"round\":0,\"step\":0}}' >data/priv_validator_state.json && \
+             rm config/priv_validator_key.json data/priv_validator_state.json && \
              sed -i 's|^priv_validator_laddr = .*|priv_validator_laddr = \"unix:///gate/privval.sock\"|; \
              s|^moniker = .*|moniker = \"{member}\"|' config/config.toml && mkdir -p {home}/../state-{member} && \
              chmod 700 {home}/../state-{member} && chown -R {USER} {home} {home}/../state-{member}"
@@ -171,7 +170,7 @@ impl Members {
             "spec": {
                 "replicas": 1, "serviceName": "gated", "selector": {"matchLabels": {"app": "gated", "member": member}},
                 "template": {"metadata": {"labels": labels}, "spec": {
-                    "serviceAccountName": format!("gate-{member}"), "terminationGracePeriodSeconds": 10,
+                    "serviceAccountName": format!("gate-{member}"), "terminationGracePeriodSeconds": 30,
                     "enableServiceLinks": false,
                     "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532,
                                         "seccompProfile": {"type": "RuntimeDefault"}},

@@ -1,0 +1,389 @@
+//! A guarded validator: the members `a` and `b` on a node each, one key, and what they signed.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use mainstay::{
+    api::SigningIdentityStatus,
+    failover::{PATIENCE, Phase, Record},
+};
+use serde_json::Value;
+
+use super::{
+    conformance::{Write, strangers, writes},
+    oracle::{Crime, Line, crimes, read},
+};
+use crate::{
+    rig::{apply, cluster, get, kubectl, pid_of, run, state, wait},
+    stage::{SOON, Stage, ask},
+};
+
+/// How many heights a gate owns ahead of the chain.
+pub const WINDOW: u64 = 12;
+/// Between two blocks (milliseconds), when nobody is missing.
+pub const BLOCK: u64 = 500;
+
+/// How the members are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A gate beside each node.
+    Gated,
+    /// No gate: whoever will may dial the socket of each node, from outside.
+    Plain,
+}
+
+/// A chain of four validators and a guarded fifth.
+pub struct Group {
+    pub stage: Stage,
+    pub identity: String,
+    pub homes: PathBuf,
+    said: &'static str,
+}
+
+/// A place that has changed hands.
+pub struct Handed {
+    /// When the former holder was revoked (milliseconds since the epoch).
+    pub decided: i64,
+    /// The first signature of the next one.
+    pub first: Line,
+    /// From one to the other (milliseconds).
+    pub after: i64,
+    /// Heights that nobody signed.
+    pub missed: u64,
+    /// The head of the former epoch's signatures, and what it could have signed.
+    pub head: u64,
+    pub floor: u64,
+}
+
+impl Group {
+    /// Both members run, and `a` signs.
+    pub fn new(name: &str, said: &'static str) -> Self {
+        Self::with(name, said, &[])
+    }
+
+    /// The same, with `helm` more arguments for the chart.
+    pub fn with(name: &str, said: &'static str, helm: &[&str]) -> Self {
+        let group = Self::unsigned(name, said, helm);
+        group.begin();
+        group
+    }
+
+    /// Both members run, and nobody has begun the record.
+    pub fn unsigned(name: &str, said: &'static str, helm: &[&str]) -> Self {
+        Self::shaped(name, said, helm, Shape::Gated, |_, _| {})
+    }
+
+    /// The same in either shape; what is to run before the members do is given the homes and the chain's id.
+    pub fn shaped(
+        name: &str,
+        said: &'static str,
+        helm: &[&str],
+        shape: Shape,
+        prepare: impl FnOnce(&Path, &str),
+    ) -> Self {
+        let block = BLOCK.to_string();
+        let chain = ["--gated", "--full-nodes", "0", "--block-time", &block];
+        let helm = [&["--set", "failover.enabled=true"], helm].concat();
+        let stage = Stage::with(name, &chain, &helm);
+        let homes = state().join("chains").join(&stage.namespace);
+        let key = homes.join("signer/priv_validator_key.json").display().to_string();
+        let identity =
+            mainstay(&["identity", &key, "--chain", &stage.namespace]).expect("a name").trim().to_owned();
+        let group = Self { stage, identity, homes, said };
+        group.stage.kubectl(&["create", "secret", "generic", "signer", "--from-file", &key]);
+        for member in ["a", "b"] {
+            let folder = group.state(member);
+            fs::create_dir_all(&folder).expect("a folder");
+            std::os::unix::fs::chown(&folder, Some(65532), Some(65532)).expect("a folder of the pods' user");
+        }
+        apply(&group.objects()).expect("a group");
+        prepare(&group.homes, &group.stage.namespace);
+        for (member, node) in [("a", "node1"), ("b", "node2")] {
+            apply(&group.member(member, node, shape)).expect("a member");
+        }
+        wait("both members to follow the chain", SOON, || {
+            ["a", "b"].iter().all(|member| group.height(member) > Some(2)).then_some(())
+        })
+        .expect("two members");
+        group
+    }
+
+    /// A person begins the record; the first member signs.
+    pub fn begin(&self) {
+        self.order(&["init", "val", "--assert", "made a minute ago for this test"]).expect("a first record");
+        self.signs("a", 0);
+    }
+
+    /// Where the gate of a member keeps what must survive, outside of its pod.
+    pub fn state(&self, member: &str) -> PathBuf {
+        self.homes.join("gate").join(member)
+    }
+
+    /// What a person types, as the administrator.
+    pub fn order(&self, args: &[&str]) -> Result<String, String> {
+        mainstay(&[args, &["--namespace", &self.stage.namespace]].concat())
+    }
+
+    /// The record as it stands.
+    pub fn record(&self) -> Option<Record> {
+        let object = get(&["sid", &self.identity]);
+        let status: SigningIdentityStatus = serde_json::from_value(object["status"].clone()).ok()?;
+        Some(Record::try_from(&status).expect("a record"))
+    }
+
+    /// Its epoch.
+    pub fn epoch(&self) -> u64 {
+        self.record().map_or(0, |record| record.tenure.epoch.0)
+    }
+
+    /// The process of a container of a member.
+    pub fn pid(&self, member: &str, container: &str) -> u32 {
+        pid_of(&self.stage.namespace, &format!("{member}-0"), container).expect("a process")
+    }
+
+    /// What all gates have signed, in the order of time.
+    pub fn signatures(&self) -> Vec<Line> {
+        // Those of lost volumes were put aside.
+        let folders = fs::read_dir(self.homes.join("gate")).expect("a folder").flatten();
+        let mut lines: Vec<Line> = folders.flat_map(|folder| read(&folder.path())).collect();
+        lines.sort_by_key(|line| line.at);
+        lines
+    }
+
+    /// Every write of the record.
+    pub fn writes(&self) -> Vec<Write> {
+        let log = fs::read_to_string(state().join("audit.log")).expect("an audit log");
+        writes(&log, &self.identity)
+    }
+
+    /// Waits for a signature of a member in an epoch after this one.
+    pub fn signs(&self, member: &str, epoch: u64) -> Line {
+        wait(&format!("{member} to sign after epoch {epoch}"), SOON, || {
+            self.signatures().into_iter().find(|line| line.member == member && line.epoch > epoch)
+        })
+        .expect("a signature")
+    }
+
+    /// Waits for signatures of a process that none of these lines is of.
+    pub fn signs_anew(&self, before: &[Line]) -> Line {
+        wait("a new process to sign", SOON, || {
+            let known = |line: &Line| before.iter().any(|of| of.boot == line.boot);
+            self.signatures().into_iter().find(|line| !known(line))
+        })
+        .expect("a signature")
+    }
+
+    /// Waits until a member signs after this epoch, and says how long it took.
+    pub fn handed(&self, member: &str, epoch: u64) -> Handed {
+        let first = self.signs(member, epoch);
+        let writes = self.writes();
+        let revoked = |write: &&Write| {
+            write.record.tenure.epoch.0 == epoch && matches!(write.record.phase, Phase::Revoking { .. })
+        };
+        let decided = writes.iter().find(revoked).expect("the write that revokes").at;
+        let next = writes.iter().find(|write| write.record.tenure.epoch.0 == first.epoch).expect("the next epoch");
+        let former =
+            self.signatures().into_iter().filter(|line| line.epoch == epoch).map(|line| line.height).max();
+        let head = former.unwrap_or_default();
+        let after = first.at - decided;
+        let missed = first.height.saturating_sub(head + 1);
+        let floor = next.record.floor.0;
+        println!(
+            "{}: {member} signs {after} ms after the decision, at height {}, the last of the former epoch was {head}: \
+             {missed} blocks missed (floor {floor})",
+            self.said, first.height,
+        );
+        Handed { decided, first, after, missed, head, floor }
+    }
+
+    /// It was waited for until the chain had passed what the former epoch owned, and ten seconds at most beyond that.
+    pub fn waited_out(&self, handed: &Handed) {
+        let passed = self.time(handed.floor).expect("a block at the floor");
+        let patience = i64::try_from(PATIENCE).unwrap_or(i64::MAX);
+        let due = passed.max(handed.decided + patience);
+        println!(
+            "{}: the chain passed the floor {} ms after the decision, {} blocks above the last signature",
+            self.said,
+            passed - handed.decided,
+            handed.floor.saturating_sub(handed.head),
+        );
+        assert!(handed.first.at <= due + 10_000, "{} ms too late", handed.first.at - due);
+    }
+
+    /// When the chain says that a block was made (milliseconds since the epoch).
+    fn time(&self, height: u64) -> Option<i64> {
+        let text = ask((&self.validator(), 26657), &format!("/block?height={height}")).ok()?;
+        let body: Value = serde_json::from_str(&text).ok()?;
+        let time: jiff::Timestamp = body["result"]["block"]["header"]["time"].as_str()?.parse().ok()?;
+        Some(time.as_millisecond())
+    }
+
+    /// Heights between the first and the last signature that nobody signed.
+    pub fn holes(&self) -> Vec<u64> {
+        let heights: BTreeSet<_> = self.signatures().into_iter().map(|line| line.height).collect();
+        let (first, last) = (heights.first().copied().unwrap_or(1), heights.last().copied().unwrap_or(0));
+        (first..=last).filter(|height| !heights.contains(height)).collect()
+    }
+
+    /// The head of the chain, as a node tells it.
+    pub fn height(&self, pod: &str) -> Option<u64> {
+        let name = format!("{pod}-0");
+        let address = get(&["-n", &self.stage.namespace, "pod", &name])["status"]["podIP"].clone();
+        head((address.as_str()?, 26657))
+    }
+
+    /// Waits until the chain has so many more blocks.
+    pub fn blocks(&self, more: u64) -> u64 {
+        let head = || head((self.validator().as_str(), 26657));
+        let begun = wait("a head", SOON, head).expect("a head");
+        wait(&format!("{more} blocks"), SOON, || head().filter(|head| *head >= begun + more)).expect("blocks")
+    }
+
+    fn validator(&self) -> String {
+        let service = get(&["-n", &self.stage.namespace, "service", "val-0"]);
+        service["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The user of this stage's operator.
+    fn operator(&self) -> String {
+        format!("system:serviceaccount:{}:mainstay", self.stage.system)
+    }
+
+    /// What nobody may have written into the record.
+    pub fn strangers(&self) -> Vec<String> {
+        strangers(&self.writes(), &self.operator(), WINDOW)
+    }
+
+    /// What must never have happened.
+    pub fn crimes(&self) -> Vec<Crime> {
+        let records: Vec<_> = self.writes().into_iter().map(|write| write.record).collect();
+        crimes(&self.signatures(), &records)
+    }
+
+    /// Nothing happened that must never happen: the end of every scenario.
+    pub fn is_innocent(&self) {
+        self.is_innocent_but(0);
+    }
+
+    /// The same where so many writes were made that nobody may make.
+    pub fn is_innocent_but(&self, strange: usize) {
+        // What is under way is seen, too.
+        self.blocks(3);
+        let (signatures, writes) = (self.signatures().len(), self.writes().len());
+        assert_eq!(self.crimes(), []);
+        let strangers = self.strangers();
+        assert_eq!(strangers.len(), strange, "{strangers:#?}");
+        assert_eq!(self.stage.forbidden(), Vec::<String>::new());
+        assert_eq!(self.evidence(), 0, "the chain has evidence");
+        println!("{}: {signatures} signatures and {writes} writes of the record, all of them legal", self.said);
+    }
+
+    /// What the chain itself holds against anybody, in its last hundred blocks. It misses most of what there is.
+    pub fn evidence(&self) -> usize {
+        let address = self.validator();
+        let Some(top) = head((address.as_str(), 26657)) else { return 0 };
+        let block = |height: u64| -> Option<usize> {
+            let text = ask((&address, 26657), &format!("/block?height={height}")).ok()?;
+            let body: Value = serde_json::from_str(&text).ok()?;
+            body["result"]["block"]["evidence"]["evidence"].as_array().map(Vec::len)
+        };
+        (top.saturating_sub(100).max(1)..=top).filter_map(block).sum()
+    }
+
+    fn objects(&self) -> String {
+        let Self { identity, stage, .. } = self;
+        let (namespace, name) = (&stage.namespace, format!("{}-gate", stage.namespace));
+        format!(
+            "apiVersion: mainstay.dev/v1alpha1
+kind: SigningIdentity
+metadata: {{name: {identity}}}
+spec: {{network: {namespace}, namespace: {namespace}, group: val, window: {WINDOW}}}
+---
+apiVersion: mainstay.dev/v1alpha1
+kind: FailoverGroup
+metadata: {{name: val, namespace: {namespace}}}
+spec:
+  network: {namespace}
+  identity: {identity}
+  members: [{{name: a, statefulSet: a}}, {{name: b, statefulSet: b}}]
+  handover: {{gate: {{}}}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {{name: {name}}}
+rules:
+- {{apiGroups: [mainstay.dev], resources: [signingidentities], resourceNames: [{identity}], verbs: [get]}}
+- {{apiGroups: [mainstay.dev], resources: [signingidentities/status], resourceNames: [{identity}], verbs: [update]}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: {name}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {name}}}
+subjects:
+- {{kind: ServiceAccount, name: signer-a, namespace: {namespace}}}
+- {{kind: ServiceAccount, name: signer-b, namespace: {namespace}}}"
+        )
+    }
+
+    fn member(&self, member: &str, node: &str, shape: Shape) -> String {
+        let Self { identity, stage, homes, .. } = self;
+        let text = match shape {
+            Shape::Gated => include_str!("member.yaml"),
+            Shape::Plain => include_str!("plain.yaml"),
+        };
+        text.replace("@member", member)
+            .replace("@node", node)
+            .replace("@namespace", &stage.namespace)
+            .replace("@identity", identity)
+            .replace("@image", &image(&stage.namespace))
+            .replace("@home", &homes.join(format!("{member}-0")).display().to_string())
+            .replace("@state", &self.state(member).display().to_string())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for member in ["a-0", "b-0"] {
+                let log = kubectl(&["-n", &self.stage.namespace, "logs", member, "-c", "gate", "--tail=30"]);
+                eprintln!("{member}: {}", log.unwrap_or_else(|why| why));
+            }
+            drop(kubectl(&["get", "sid", &self.identity, "-o", "yaml"]).map(|text| eprintln!("{text}")));
+            drop(
+                kubectl(&["-n", &self.stage.namespace, "get", "sord,fog", "-o", "yaml"])
+                    .map(|text| eprintln!("{text}")),
+            );
+        }
+        let name = format!("{}-gate", self.stage.namespace);
+        drop(kubectl(&["delete", "clusterrole,clusterrolebinding", &name, "--wait=false"]));
+        drop(kubectl(&["delete", "sid", &self.identity, "--wait=false"]));
+    }
+}
+
+/// What the program says that this test is about.
+fn mainstay(args: &[&str]) -> Result<String, String> {
+    let kubeconfig = cluster(&["kubeconfig"])?;
+    run(Command::new(env!("CARGO_BIN_EXE_mainstay")).args(args).env("KUBECONFIG", kubeconfig.trim()), None)
+}
+
+/// The image of the chain's own nodes.
+fn image(namespace: &str) -> String {
+    let path = "jsonpath={.spec.template.spec.containers[0].image}";
+    kubectl(&["-n", namespace, "get", "statefulset", "val", "-o", path]).expect("a chain")
+}
+
+/// Where a node's chain stands.
+fn head(address: (&str, u16)) -> Option<u64> {
+    let status: Value = serde_json::from_str(&ask(address, "/status").ok()?).ok()?;
+    status["result"]["sync_info"]["latest_block_height"].as_str()?.parse().ok()
+}
+
+/// What a wait may take beside the blocks that have to pass.
+pub fn within(handed: &Handed, seconds: i64, blocks: u64, block: u64) {
+    let most = seconds * 1000 + i64::try_from(blocks * block).unwrap_or(i64::MAX);
+    assert!(handed.after <= most, "{} ms, and it may take {most}", handed.after);
+}

@@ -1,0 +1,153 @@
+//! The control: the way it is done by hand, without a fence. The same oracle has to cry, or it says nothing elsewhere.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use mainstay::gate::{
+    Arbiter, Counts, Key, ProposalRequest, Ruling, Signer, VoteRequest, dial,
+    diary::Diary,
+    encoding::to_hex,
+    privval::{BlockId, Place, Step, Timestamp},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    frozen::Frozen,
+    group::{Group, Shape},
+    oracle::{Crime, Line, conflicts},
+};
+use crate::{
+    rig::{now, pid_component, wait},
+    stage::SOON,
+};
+
+/// Signs whatever is later than what it signed itself, as `CometBFT` with a key file does. It knows of nobody else.
+struct Plain {
+    member: &'static str,
+    signs: Arc<AtomicBool>,
+    last: Option<Place>,
+    diary: Diary,
+}
+
+impl Plain {
+    fn rule(&mut self, place: Place, block: &BlockId<'_>, time: Timestamp) -> Ruling {
+        if !self.signs.load(Ordering::Relaxed) || self.last.is_some_and(|last| place <= last) {
+            return Ruling::Refuse("no".into());
+        }
+        self.last = Some(place);
+        let line = Line {
+            at: now(),
+            member: self.member.into(),
+            pod_uid: String::new(),
+            boot: self.member.into(),
+            epoch: 0,
+            activation: String::new(),
+            height: place.height,
+            round: place.round,
+            kind: match place.step {
+                Step::Propose => "proposal",
+                Step::Prevote => "prevote",
+                Step::Precommit => "precommit",
+            }
+            .into(),
+            block: (!block.is_nil()).then(|| to_hex(block.hash)),
+            timestamp: i128::from(time.seconds()) * 1_000_000_000 + i128::from(time.nanos()),
+        };
+        self.diary.add(&line).expect("a line");
+        Ruling::Sign
+    }
+}
+
+impl Arbiter for Plain {
+    fn vote(&mut self, request: &VoteRequest<'_>) -> Ruling {
+        self.rule(request.place, &request.vote.block, request.vote.time)
+    }
+
+    fn proposal(&mut self, request: &ProposalRequest<'_>) -> Ruling {
+        self.rule(request.place, &request.proposal.block, request.proposal.time)
+    }
+}
+
+/// A signer beside each node, in this very process.
+struct Signers {
+    stop: CancellationToken,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Signers {
+    fn start(
+        &mut self,
+        folder: PathBuf,
+        chain: String,
+        key: &Path,
+        member: &'static str,
+        signs: &Arc<AtomicBool>,
+    ) {
+        let signer = Signer::new(chain, Key::read(key).expect("a key"));
+        let diary = Diary::open(&folder).expect("a log");
+        let mut plain = Plain { member, signs: Arc::clone(signs), last: None, diary };
+        let stop = self.stop.clone();
+        self.threads.push(thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let socket = folder.join("privval.sock");
+            runtime.block_on(dial(&socket, &signer, &mut plain, &Counts::default(), &stop));
+        }));
+    }
+}
+
+impl Drop for Signers {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        for thread in self.threads.drain(..) {
+            drop(thread.join());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the local cluster of two nodes: make e2e-failover"]
+fn without_a_fence_the_same_oracle_cries() {
+    let mut signers = Signers { stop: CancellationToken::new(), threads: Vec::new() };
+    let (first, second) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+    let group = Group::shaped("naive", "naive", &[], Shape::Plain, |homes, chain| {
+        let key = homes.join("signer/priv_validator_key.json");
+        for (member, signs) in [("a", &first), ("b", &second)] {
+            signers.start(homes.join("gate").join(member), chain.to_owned(), &key, member, signs);
+        }
+    });
+    wait("a to sign", SOON, || (group.signatures().len() > 6).then_some(())).expect("signatures");
+    assert_eq!(conflicts(&group.signatures()), [], "one signer is no trouble");
+
+    // Its node does not answer any more: the pod is deleted by force, and the other one is let loose.
+    let kubelet = Frozen::process(pid_component("kubelet-1"));
+    let deleted = group.stage.kubectl(&["delete", "pod", "a-0", "--force", "--grace-period=0"]);
+    println!("naive: {}", deleted.trim());
+    let decided = now();
+    second.store(true, Ordering::Relaxed);
+    let cried = wait("the oracle to cry", SOON, || {
+        let crimes = conflicts(&group.signatures());
+        let (blocks, owners): (Vec<_>, Vec<_>) = crimes.into_iter().partition(|crime| {
+            matches!(crime, Crime::Conflict { said, .. } if said.iter().any(|(block, _)| Some(block) != said.first().map(|(block, _)| block)))
+        });
+        (!blocks.is_empty() && !owners.is_empty()).then_some((blocks, owners))
+    });
+    kubelet.thaw();
+    let (blocks, owners) = cried.expect("a crime");
+    println!(
+        "naive: after {} ms the oracle has {} places with two blocks, such as {:?}, and {} with two owners",
+        now() - decided,
+        blocks.len(),
+        blocks[0],
+        owners.len()
+    );
+    // It is for the record only: the chain tells of few.
+    thread::sleep(Duration::from_secs(5));
+    println!("naive: the chain itself has {} pieces of evidence", group.evidence());
+}
