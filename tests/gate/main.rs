@@ -13,6 +13,8 @@ mod keys;
 mod memory;
 mod node;
 mod peer;
+mod process;
+mod rig;
 mod server;
 mod states;
 mod storm;

@@ -96,7 +96,7 @@ impl Signatures {
     }
 
     /// Whether an answer is a signature; one that contradicts an earlier one is the end.
-    fn read(&mut self, message: &[u8]) -> bool {
+    pub fn read(&mut self, message: &[u8]) -> bool {
         let answer = Fields::of(message).read().unwrap().unwrap();
         let (mut content, mut refused) = (None, false);
         if matches!(answer.number, 4 | 6) {
