@@ -11,6 +11,7 @@
 mod launcher;
 mod mistakes;
 mod recovery;
+mod simulation;
 mod system;
 mod world;
 
