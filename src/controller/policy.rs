@@ -7,7 +7,10 @@ use crate::{
         LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, Phase, policy::NodeHealthPolicyStatus,
     },
     effect::{self, journal, ledger as ledgers},
-    plan::{self, Decision, Guard, Held, Hours, Live, Place, PodFacts, Proposal, Refusal, Step, Vantage, propose},
+    plan::{
+        self, CronJobFacts, Decision, Guard, Held, Hours, Live, Place, PodFacts, Proposal, Refusal, Step, Vantage,
+        propose,
+    },
     remedy::REJECTED,
     signal::{Mono, Now, Server},
     world::{PolicySnapshot, Round, TargetSnapshot},
@@ -15,7 +18,7 @@ use crate::{
 
 use super::{
     context::Context,
-    entry::{About, entry, step_of},
+    entry::{entry, step_of},
     remediation::Standing,
     report,
     vantage::Others,
@@ -166,7 +169,7 @@ async fn begin(
     let snapshot = round.snapshot();
     let policy = &snapshot.policy;
     let mut proposal = proposal.clone();
-    let mut about = About::default();
+    let mut revision = String::new();
     if proposal.step != Step::Page {
         let job = proposal.step == Step::Job;
         let vantage = if target.facts.verdict.is_a_silence() {
@@ -183,19 +186,14 @@ async fn begin(
             effect::Also {
                 services: proposal.step.is_a_rotation(),
                 cron_job: policy.ladder.job.as_ref().filter(|_| job).map(|job| (job.cron_job.as_str(), "")),
-                // Whichever step is next before the look: the one that the look finds to be next may be a failover.
-                group: policy.ladder.failover.as_ref().map(|step| effect::GroupRef {
-                    name: &step.group,
-                    network: &policy.network,
-                    pod: &target.facts.uid,
-                    order: "",
-                }),
             },
             &|pod| ctx.is_protected(pod),
         )
         .await?;
         let live = Live { vantage, ..live };
-        about = About::of(&live);
+        if let CronJobFacts::Ready(found) = &live.cron_job {
+            revision.clone_from(found);
+        }
         match propose(&round.facts(target, &live)) {
             // One that is only found to be next now is looked at with what belongs to it.
             Decision::Proposed(again) if again.step == Step::Job && !job => {
@@ -220,7 +218,7 @@ async fn begin(
     let first = known.max().unwrap_or(0).max(record) + 1;
     // Entries that this cache has not seen are stepped over, one by one, and only when they are final.
     for attempt in first..first.saturating_add(8) {
-        let object = entry(snapshot, target, &proposal, &about, attempt, now);
+        let object = entry(snapshot, target, &proposal, &revision, attempt, now);
         match journal::create(&ctx.clients.actuator, &object).await? {
             journal::Created::New(object) => {
                 report::proposed(ctx, &object, proposal.step);

@@ -13,14 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    failover::{Boot, Pod, gate::Me, split},
+    failover::{Boot, Pod, gate::Me},
     serve::{self, ServeError},
-    telemetry::{BuildError, Client, address::Reach},
 };
 
 use super::{
     answer::Signer,
-    chain::Chain,
     counts::Counts,
     desk::Desk,
     dial::dial,
@@ -50,8 +48,6 @@ pub struct Options {
     pub state: PathBuf,
     /// The socket that the node listens on.
     pub socket: PathBuf,
-    /// The node's RPC.
-    pub rpc: String,
     /// Where health and metrics are served.
     pub listen: String,
     /// How often the record is read.
@@ -97,9 +93,6 @@ pub enum GateError {
     /// No configuration of one.
     #[error("failed to find the API server: {0}; a gate runs in a pod with a service account")]
     Config(#[from] kube::config::InferConfigError),
-    /// The node cannot be asked.
-    #[error(transparent)]
-    Client(#[from] BuildError),
     /// Nobody can ask.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -110,9 +103,6 @@ pub enum GateError {
     #[error("failed to listen for signals: {0}")]
     Signals(io::Error),
 }
-
-/// How often the node is asked for its head.
-const HEAD: Duration = Duration::from_secs(1);
 
 /// Runs a gate until it is told to end.
 pub async fn run(options: Options) -> Result<(), GateError> {
@@ -135,9 +125,6 @@ pub async fn run(options: Options) -> Result<(), GateError> {
     info!(identity = options.identity, boot = format!("{:032x}", boot.0), "the gate is up");
 
     let (stop, over) = (CancellationToken::new(), CancellationToken::new());
-    // Loopback, which the operator's probes never ask.
-    let client = Client::new(Reach::Anywhere, &[])?;
-    let mut own = Chain::new(client, &options.rpc, &chain, *key.public());
     let signer = Signer::new(chain, key);
     let mut arbiter = Arc::clone(&desk);
     let ended = over.clone();
@@ -156,7 +143,7 @@ pub async fn run(options: Options) -> Result<(), GateError> {
         info!("ending: the rest of the window is given back");
         stop.cancel();
     };
-    tokio::join!(answers, record, signals, own.watch(&desk, HEAD, &counts, &over));
+    tokio::join!(answers, record, signals);
     if let Ok(Err(error)) = pages.await {
         warn!(%error, "the page of metrics had ended before");
     }
@@ -172,6 +159,14 @@ fn chain_of(options: &Options, key: &Key) -> Result<String, GateError> {
         return Err(GateError::OtherKey { path, public: own, identity });
     }
     Ok(chain.to_owned())
+}
+
+/// The chain's id and the public key of an identity. The id may have dots, the key has none.
+#[must_use]
+pub fn split(identity: &str) -> Option<(&str, &str)> {
+    let (chain, key) = identity.rsplit_once('.')?;
+    let digits = key.len() == 64 && key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (digits && !chain.is_empty()).then_some((chain, key))
 }
 
 /// A number that no other process has drawn.

@@ -11,7 +11,6 @@
 mod launcher;
 mod mistakes;
 mod recovery;
-mod simulation;
 mod system;
 mod world;
 

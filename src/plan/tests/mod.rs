@@ -2,7 +2,6 @@
 
 mod approval;
 mod causes;
-mod failover;
 mod guards;
 mod job;
 mod ladder;
