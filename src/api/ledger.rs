@@ -84,14 +84,16 @@ pub enum SeatStep {
     Rejoin,
     /// A job of the owner's: it counts against `maxConcurrent`.
     Job,
+    /// Another member is to sign: it counts against `maxConcurrent`, because nobody may for a while.
+    Failover,
 }
 
 impl SeatStep {
-    /// Whether the target is gone or useless meanwhile.
+    /// Whether the target, or who takes its place, is gone or useless meanwhile.
     #[must_use]
     pub const fn disrupts(self) -> bool {
         match self {
-            Self::Restart | Self::Job => true,
+            Self::Restart | Self::Job | Self::Failover => true,
             Self::Reroute | Self::Rejoin => false,
         }
     }
@@ -171,6 +173,9 @@ pub struct SlotRecord {
     /// Jobs in this incident.
     #[serde(default)]
     pub jobs: i32,
+    /// Failovers away from it in this incident. Few slots have any, and the ledger is small.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failovers: i32,
     /// Whether this incident was paged.
     #[serde(default)]
     pub paged: bool,
@@ -179,4 +184,10 @@ pub struct SlotRecord {
     pub exhausted: bool,
     /// When the last step began (milliseconds, API server's clock).
     pub last_at: i64,
+}
+
+// Serde wants a reference.
+#[expect(clippy::trivially_copy_pass_by_ref)]
+const fn is_zero(number: &i32) -> bool {
+    *number == 0
 }

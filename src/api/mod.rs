@@ -30,8 +30,8 @@ pub use network::{
 };
 pub use policy::{NodeHealthPolicy, NodeHealthPolicySpec};
 pub use remediation::{
-    Action, JobAction, MAINSTAY, NodeRemediation, NodeRemediationSpec, NodeRemediationStatus, PageAction, Phase,
-    PolicyIdentity, RestartAction, RestartMethod, RotationAction, TargetIdentity, Transition,
+    Action, FailoverAction, JobAction, MAINSTAY, NodeRemediation, NodeRemediationSpec, NodeRemediationStatus,
+    PageAction, Phase, PolicyIdentity, RestartAction, RestartMethod, RotationAction, TargetIdentity, Transition,
 };
 pub use signing::{
     ProofKind, SigningBlock, SigningHandover, SigningHolder, SigningIdentity, SigningIdentitySpec,

@@ -96,7 +96,7 @@ pub struct TargetIdentity {
 /// What is to be done; exactly one of its fields.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.reroute), has(self.rejoin), has(self.restart), has(self.job), has(self.page)].filter(x, x).size() == 1").message("exactly one of reroute, rejoin, restart, job and page"))]
+#[x_kube(validation = Rule::new("[has(self.reroute), has(self.rejoin), has(self.restart), has(self.job), has(self.failover), has(self.page)].filter(x, x).size() == 1").message("exactly one of reroute, rejoin, restart, job, failover and page"))]
 pub struct Action {
     /// Take the pod out of the Services that it takes part in, by its label or its readiness gate.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,6 +110,9 @@ pub struct Action {
     /// Run a suspended `CronJob` once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<JobAction>,
+    /// Let another member of a failover group sign.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failover: Option<FailoverAction>,
     /// Call a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<PageAction>,
@@ -150,6 +153,23 @@ pub struct JobAction {
     pub within: Duration,
     /// How long the target must have been healthy without a break, once the job is complete.
     pub clear: Duration,
+}
+
+/// Parameters of a failover, as they were when it was decided. The `SigningOrder` has the name of the remediation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailoverAction {
+    /// Name of the `FailoverGroup`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub group: String,
+    /// Name of the `SigningIdentity` whose key the group shares.
+    #[schemars(length(min = 1, max = 253))]
+    pub identity: String,
+    /// The epoch in which the target holds the place: an order that comes late changes nothing.
+    #[schemars(range(min = 0))]
+    pub epoch: i64,
+    /// From the order to another member that holds the place.
+    pub within: Duration,
 }
 
 /// How a pod is removed.

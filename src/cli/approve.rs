@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{CliError, block_on, print};
 use crate::{
     api::{
-        ApprovedRemediation, GROUP, JobAction, NodeRemediation, Phase, RemediationApproval,
+        ApprovedRemediation, FailoverAction, GROUP, JobAction, NodeRemediation, Phase, RemediationApproval,
         RemediationApprovalSpec, RestartAction, VERSION,
     },
     controller::entry::step_of,
@@ -163,6 +163,10 @@ fn describe(object: &NodeRemediation) -> String {
     }
     if let Some(JobAction { cron_job, revision, within, .. }) = &action.job {
         let _ = writeln!(text, "  CronJob {cron_job} ({revision}) is run once, for {within} at most");
+    }
+    if let Some(FailoverAction { group, epoch, within, .. }) = &action.failover {
+        let _ =
+            writeln!(text, "  another member of FailoverGroup {group} signs after epoch {epoch}, within {within}");
     }
     let record: Option<Record> = serde_json::from_str(&spec.decision).ok();
     for finding in record.iter().flat_map(|record| record.target.verdict.firing()) {

@@ -8,8 +8,11 @@ use kube::{Api, Client, api::PostParams};
 
 use super::{CliError, approve::who_am_i, block_on, print};
 use crate::{
-    api::{Network, NodeHealthPolicy, NodeRemediation, NodeRemediationSpec, PolicyIdentity, TargetIdentity},
-    controller::entry::action,
+    api::{
+        FailoverGroup, Network, NodeHealthPolicy, NodeRemediation, NodeRemediationSpec, PolicyIdentity,
+        SigningIdentity, TargetIdentity,
+    },
+    controller::entry::{About, action},
     plan::Step,
     policy::{self, Policy},
     world::PodView,
@@ -44,6 +47,8 @@ enum What {
     Restart,
     /// Run the job of the ladder once
     Job,
+    /// Let another member of the ladder's failover group sign
+    Failover,
 }
 
 /// Why nothing was asked.
@@ -84,6 +89,7 @@ impl What {
             Self::Reroute => Step::Reroute,
             Self::Restart => Step::Restart,
             Self::Job => Step::Job,
+            Self::Failover => Step::Failover,
         }
     }
 }
@@ -105,16 +111,9 @@ async fn ask(args: &Args) -> Result<String, AskError> {
     let pod: PodView = serde_json::to_value(&pod)
         .and_then(serde_json::from_value::<PodView>)
         .map_err(|error| AskError::Pod(args.pod.clone(), error))?;
-    let revision = match policy.ladder.job.as_ref().filter(|_| args.what == What::Job) {
-        Some(job) => {
-            let found = Api::<CronJob>::namespaced(client.clone(), &namespace).get_metadata(&job.cron_job).await?;
-            let meta = found.metadata;
-            format!("{}/{}", meta.uid.unwrap_or_default(), meta.generation.unwrap_or_default())
-        }
-        None => String::new(),
-    };
+    let about = about(&client, &namespace, &policy, args.what).await?;
     let me = who_am_i(&client).await?.ok_or(AskError::Nobody)?;
-    let request = request(&policy, &pod, args.what.step(), &revision, &me)?;
+    let request = request(&policy, &pod, args.what.step(), &about, &me)?;
     if args.dry_run {
         return Ok(serde_yaml::to_string(&request)?);
     }
@@ -129,16 +128,36 @@ async fn ask(args: &Args) -> Result<String, AskError> {
     }
 }
 
+/// What the step is about beside the pod, as it is now.
+async fn about(client: &Client, namespace: &str, policy: &Policy, what: What) -> Result<About, AskError> {
+    let mut about = About::default();
+    match (what, &policy.ladder.job, &policy.ladder.failover) {
+        (What::Job, Some(job), _) => {
+            let found = Api::<CronJob>::namespaced(client.clone(), namespace).get_metadata(&job.cron_job).await?;
+            let meta = found.metadata;
+            about.revision = format!("{}/{}", meta.uid.unwrap_or_default(), meta.generation.unwrap_or_default());
+        }
+        (What::Failover, _, Some(step)) => {
+            let group = Api::<FailoverGroup>::namespaced(client.clone(), namespace).get(&step.group).await?;
+            about.identity = group.spec.identity;
+            let identity = Api::<SigningIdentity>::all(client.clone()).get(&about.identity).await?;
+            about.epoch = identity.status.map_or(0, |record| record.epoch);
+        }
+        _ => {}
+    }
+    Ok(about)
+}
+
 /// The request, as the operator takes it: what the policy's ladder says of the step, and nothing else.
 fn request(
     policy: &Policy,
     pod: &PodView,
     step: Step,
-    revision: &str,
+    about: &About,
     by: &str,
 ) -> Result<NodeRemediation, AskError> {
-    let action = action(policy, step, revision)
-        .ok_or_else(|| AskError::NotInLadder(policy.id.name.clone(), step.name()))?;
+    let action =
+        action(policy, step, about).ok_or_else(|| AskError::NotInLadder(policy.id.name.clone(), step.name()))?;
     let slot = pod.slot().ok_or_else(|| AskError::Bare(pod.name.clone()))?;
     let spec = NodeRemediationSpec {
         network: policy.network.clone(),
@@ -172,10 +191,14 @@ mod tests {
     use crate::{api::Family, controller::entry::unlawful, plan::TargetFacts};
 
     fn policy(remediation: &Value) -> Policy {
+        policy_of("FullNode", remediation)
+    }
+
+    fn policy_of(role: &str, remediation: &Value) -> Policy {
         let object: NodeHealthPolicy = serde_json::from_value(json!({
             "apiVersion": "mainstay.dev/v1alpha1", "kind": "NodeHealthPolicy",
             "metadata": {"name": "rpc", "namespace": "cosmos", "uid": "p", "generation": 4},
-            "spec": {"network": "hub", "role": "FullNode", "selector": {"matchLabels": {"app": "gaiad"}},
+            "spec": {"network": "hub", "role": role, "selector": {"matchLabels": {"app": "gaiad"}},
                 "remediation": remediation},
         }))
         .unwrap();
@@ -201,16 +224,29 @@ mod tests {
     fn what_is_asked_is_what_the_operator_takes() {
         let ladder = json!({"reroute": {}, "restart": {"within": "3m"}, "job": {"cronJob": "resync"}});
         let policy = policy(&ladder);
+        let about = About { revision: "c1/2".into(), ..About::default() };
         for step in [Step::Reroute, Step::Restart, Step::Job] {
-            let request = request(&policy, &pod(), step, "c1/2", "ann").unwrap();
+            let request = request(&policy, &pod(), step, &about, "ann").unwrap();
             assert_eq!(unlawful(&request.spec, &policy, &target()), None, "{step:?}");
             assert!(request.spec.by_hand());
         }
     }
 
     #[test]
+    fn a_failover_names_the_key_and_its_epoch() {
+        let policy = policy_of("Validator", &json!({"failover": {"group": "val"}, "page": {}}));
+        let about = About { identity: "hub-1.k".into(), epoch: 4, ..About::default() };
+        let request = request(&policy, &pod(), Step::Failover, &about, "ann").unwrap();
+        assert_eq!(unlawful(&request.spec, &policy, &target()), None);
+        let failover = request.spec.action.failover.unwrap();
+        assert_eq!((failover.identity.as_str(), failover.epoch), ("hub-1.k", 4));
+        assert_eq!(failover.within.as_millis(), 120_000);
+    }
+
+    #[test]
     fn what_the_ladder_does_not_have_is_not_asked_for() {
-        let error = request(&policy(&json!({"page": {}})), &pod(), Step::Restart, "", "ann").unwrap_err();
+        let error =
+            request(&policy(&json!({"page": {}})), &pod(), Step::Restart, &About::default(), "ann").unwrap_err();
         assert_eq!(error.to_string(), "the ladder of policy rpc has no restart");
     }
 
@@ -218,7 +254,7 @@ mod tests {
     fn nobody_chooses_a_ledger_a_slot_or_a_way_of_their_own() {
         let policy = policy(&json!({"restart": {}, "page": {}}));
         let wrong = |change: fn(&mut NodeRemediationSpec)| {
-            let mut spec = request(&policy, &pod(), Step::Restart, "", "ann").unwrap().spec;
+            let mut spec = request(&policy, &pod(), Step::Restart, &About::default(), "ann").unwrap().spec;
             change(&mut spec);
             unlawful(&spec, &policy, &target()).unwrap_or_default()
         };

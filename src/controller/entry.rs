@@ -5,10 +5,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     api::{
-        Action, Duration, JobAction, MAINSTAY, NodeRemediation, NodeRemediationSpec, PageAction, PolicyIdentity,
-        RestartAction, RotationAction, TargetIdentity,
+        Action, Duration, FailoverAction, JobAction, MAINSTAY, NodeRemediation, NodeRemediationSpec, PageAction,
+        PolicyIdentity, RestartAction, RotationAction, TargetIdentity,
     },
-    plan::{ENDPOINTS, Proposal, Step, TargetFacts},
+    plan::{CronJobFacts, ENDPOINTS, GroupFacts, Live, Proposal, Step, TargetFacts},
     policy::Policy,
     remedy::Kind,
     signal::{Mono, Now},
@@ -20,14 +20,51 @@ use crate::world::{PolicySnapshot, TargetSnapshot};
 const LONGEST_NAME: usize = 63;
 const HASH: usize = 10;
 
-/// The journal entry of an attempt. A second operator that decides the same writes the same name. `revision`: the
-/// `CronJob` of a job, as it was found.
+/// What a step was decided about beside the pod: it must be the same when the step is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// The `CronJob` of a job, as `UID/GENERATION`.
+    pub revision: String,
+    /// The signing identity of a failover.
+    pub identity: String,
+    /// The epoch in which the target holds its place.
+    pub epoch: i64,
+}
+
+impl About {
+    /// As it was found.
+    #[must_use]
+    pub fn of(live: &Live) -> Self {
+        let mut about = Self::default();
+        if let CronJobFacts::Ready(revision) = &live.cron_job {
+            about.revision.clone_from(revision);
+        }
+        if let GroupFacts::Ready { identity, epoch, .. } = &live.group {
+            (about.identity, about.epoch) = (identity.clone(), *epoch);
+        }
+        about
+    }
+
+    /// As it was written down.
+    fn written(action: &Action) -> Self {
+        let mut about = Self::default();
+        if let Some(job) = &action.job {
+            about.revision.clone_from(&job.revision);
+        }
+        if let Some(failover) = &action.failover {
+            (about.identity, about.epoch) = (failover.identity.clone(), failover.epoch);
+        }
+        about
+    }
+}
+
+/// The journal entry of an attempt. A second operator that decides the same writes the same name.
 #[must_use]
 pub fn entry(
     snapshot: &PolicySnapshot,
     target: &TargetSnapshot,
     proposal: &Proposal,
-    revision: &str,
+    about: &About,
     attempt: i32,
     now: Now,
 ) -> NodeRemediation {
@@ -51,7 +88,7 @@ pub fn entry(
             generation: policy.generation,
         },
         target: TargetIdentity { slot: facts.slot.clone(), pod: facts.pod.clone(), uid: facts.uid.clone() },
-        action: action(policy, proposal.step, revision).unwrap_or_else(page),
+        action: action(policy, proposal.step, about).unwrap_or_else(page),
         attempt,
         breach_at: server_of(breach),
         detected_at: server_of(verdict.since),
@@ -66,11 +103,12 @@ pub fn entry(
     object
 }
 
-const NOTHING: Action = Action { reroute: None, rejoin: None, restart: None, job: None, page: None };
+const NOTHING: Action =
+    Action { reroute: None, rejoin: None, restart: None, job: None, failover: None, page: None };
 
 /// What a step is under a policy; `None` for one that its ladder does not have, and for a page.
 #[must_use]
-pub fn action(policy: &Policy, step: Step, revision: &str) -> Option<Action> {
+pub fn action(policy: &Policy, step: Step, about: &About) -> Option<Action> {
     let ladder = &policy.ladder;
     let (millis, clear) = (Duration::from_millis, Duration::from_millis(policy.clear_for()));
     let endpoints = || Some(RotationAction { within: millis(ENDPOINTS) });
@@ -88,13 +126,22 @@ pub fn action(policy: &Policy, step: Step, revision: &str) -> Option<Action> {
         Step::Job => Action {
             job: ladder.job.as_ref().map(|step| JobAction {
                 cron_job: step.cron_job.clone(),
-                revision: revision.to_owned(),
+                revision: about.revision.clone(),
                 within: millis(step.within),
                 clear,
             }),
             ..NOTHING
         },
-        Step::Failover | Step::Page => NOTHING,
+        Step::Failover => Action {
+            failover: ladder.failover.as_ref().map(|step| FailoverAction {
+                group: step.group.clone(),
+                identity: about.identity.clone(),
+                epoch: about.epoch,
+                within: millis(step.within),
+            }),
+            ..NOTHING
+        },
+        Step::Page => NOTHING,
     };
     (action != NOTHING).then_some(action)
 }
@@ -125,12 +172,22 @@ pub fn unlawful(spec: &NodeRemediationSpec, policy: &Policy, target: &TargetFact
     if matches!(step, Step::Rejoin | Step::Page) {
         return Some(format!("{} is nothing to be asked for by hand", step.name()));
     }
-    let revision = spec.action.job.as_ref().map_or("", |job| &job.revision);
-    match action(policy, step, revision) {
+    match action(policy, step, &About::written(&spec.action)) {
         Some(action) if action == spec.action => None,
         Some(_) => Some(format!("the policy's ladder says something else of {}: see mainstay ask", step.name())),
         None => Some(format!("the policy's ladder has no {}", step.name())),
     }
+}
+
+/// Why a failover comes late, or is not about the key of its group.
+#[must_use]
+pub fn late(action: &Action, found: &GroupFacts) -> Option<String> {
+    let (Some(of), GroupFacts::Ready { identity, epoch, .. }) = (&action.failover, found) else { return None };
+    if of.identity != *identity {
+        return Some(format!("the identity of FailoverGroup {} is {identity}, and not {}", of.group, of.identity));
+    }
+    let other = of.epoch != *epoch;
+    other.then(|| format!("it was decided about epoch {}, and this is epoch {epoch}: it comes late", of.epoch))
 }
 
 /// The step that an action is.
@@ -141,6 +198,7 @@ pub fn step_of(action: &Action) -> Step {
         Kind::Rejoin { .. } => Step::Rejoin,
         Kind::Restart { .. } => Step::Restart,
         Kind::Job { .. } => Step::Job,
+        Kind::Failover { .. } => Step::Failover,
         Kind::Page => Step::Page,
     }
 }
@@ -148,11 +206,13 @@ pub fn step_of(action: &Action) -> Step {
 /// What an action asks for.
 #[must_use]
 pub fn kind_of(action: &Action) -> Kind {
-    let Action { reroute, rejoin, restart, job, page: _ } = action;
+    let Action { reroute, rejoin, restart, job, failover, page: _ } = action;
     if let Some(restart) = restart {
         Kind::Restart { within: restart.within.as_millis(), clear: restart.clear.as_millis() }
     } else if let Some(job) = job {
         Kind::Job { within: job.within.as_millis(), clear: job.clear.as_millis() }
+    } else if let Some(failover) = failover {
+        Kind::Failover { within: failover.within.as_millis() }
     } else if let Some(rotation) = reroute {
         Kind::Reroute { within: rotation.within.as_millis() }
     } else if let Some(rotation) = rejoin {
@@ -193,6 +253,23 @@ mod tests {
         let others = [name("q", "full-1", "u", 1), name("p", "full-1", "v", 1), name("p", "full-1", "u", 2)];
         assert!(others.iter().all(|other| *other != first));
         assert!(first.starts_with("full-1-"));
+    }
+
+    #[test]
+    fn a_failover_is_about_one_epoch_of_one_key() {
+        let about = FailoverAction {
+            group: "val".into(),
+            identity: "hub-1.k".into(),
+            epoch: 4,
+            within: Duration::from_millis(120_000),
+        };
+        let action = Action { failover: Some(about), ..NOTHING };
+        let found =
+            |identity: &str, epoch| GroupFacts::Ready { identity: identity.into(), epoch, automatic: true };
+        assert_eq!((step_of(&action), late(&action, &found("hub-1.k", 4))), (Step::Failover, None));
+        assert!(late(&action, &found("hub-1.k", 5)).unwrap().contains("epoch 4, and this is epoch 5"));
+        assert!(late(&action, &found("hub-1.z", 4)).unwrap().contains("hub-1.z, and not hub-1.k"));
+        assert_eq!(late(&action, &GroupFacts::NoStandby), None, "that is for the guard to say");
     }
 
     #[test]

@@ -7,10 +7,7 @@ use crate::{
         LedgerSeat, NetworkLedgerSpec, NodeHealthPolicy, NodeRemediation, Phase, policy::NodeHealthPolicyStatus,
     },
     effect::{self, journal, ledger as ledgers},
-    plan::{
-        self, CronJobFacts, Decision, Guard, Held, Hours, Live, Place, PodFacts, Proposal, Refusal, Step, Vantage,
-        propose,
-    },
+    plan::{self, Decision, Guard, Held, Hours, Live, Place, PodFacts, Proposal, Refusal, Step, Vantage, propose},
     remedy::REJECTED,
     signal::{Mono, Now, Server},
     world::{PolicySnapshot, Round, TargetSnapshot},
@@ -18,7 +15,7 @@ use crate::{
 
 use super::{
     context::Context,
-    entry::{entry, step_of},
+    entry::{About, entry, step_of},
     remediation::Standing,
     report,
     vantage::Others,
@@ -169,7 +166,7 @@ async fn begin(
     let snapshot = round.snapshot();
     let policy = &snapshot.policy;
     let mut proposal = proposal.clone();
-    let mut revision = String::new();
+    let mut about = About::default();
     if proposal.step != Step::Page {
         let job = proposal.step == Step::Job;
         let vantage = if target.facts.verdict.is_a_silence() {
@@ -186,14 +183,19 @@ async fn begin(
             effect::Also {
                 services: proposal.step.is_a_rotation(),
                 cron_job: policy.ladder.job.as_ref().filter(|_| job).map(|job| (job.cron_job.as_str(), "")),
+                // Whichever step is next before the look: the one that the look finds to be next may be a failover.
+                group: policy.ladder.failover.as_ref().map(|step| effect::GroupRef {
+                    name: &step.group,
+                    network: &policy.network,
+                    pod: &target.facts.uid,
+                    order: "",
+                }),
             },
             &|pod| ctx.is_protected(pod),
         )
         .await?;
         let live = Live { vantage, ..live };
-        if let CronJobFacts::Ready(found) = &live.cron_job {
-            revision.clone_from(found);
-        }
+        about = About::of(&live);
         match propose(&round.facts(target, &live)) {
             // One that is only found to be next now is looked at with what belongs to it.
             Decision::Proposed(again) if again.step == Step::Job && !job => {
@@ -218,7 +220,7 @@ async fn begin(
     let first = known.max().unwrap_or(0).max(record) + 1;
     // Entries that this cache has not seen are stepped over, one by one, and only when they are final.
     for attempt in first..first.saturating_add(8) {
-        let object = entry(snapshot, target, &proposal, &revision, attempt, now);
+        let object = entry(snapshot, target, &proposal, &about, attempt, now);
         match journal::create(&ctx.clients.actuator, &object).await? {
             journal::Created::New(object) => {
                 report::proposed(ctx, &object, proposal.step);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     api::{NodeRemediation, Phase, PolicyRef, RemediationRef},
-    effect::{self, JobState, journal, ledger as ledgers},
+    effect::{self, JobState, OrderState, journal, ledger as ledgers},
     plan::{Step, Switch, ledger},
     remedy::{self, Effect, End, Event, Kind, Observation, Order, SeatOutcome},
     signal::{Mono, Server},
@@ -23,8 +23,8 @@ mod look;
 
 /// Between two looks at a target that is being verified, and after an effect that failed (milliseconds).
 const LOOK_AGAIN: u64 = 1_000;
-/// A job takes longer, and each look at it is a read (milliseconds).
-const LOOK_AT_JOB: u64 = 5_000;
+/// A job or an order takes longer, and each look at it is a read (milliseconds).
+const READ_AGAIN: u64 = 5_000;
 /// A network that belongs to another installation is looked at again after this (milliseconds).
 const TICK: u64 = 30_000;
 const RETRY: u64 = 2_000;
@@ -205,13 +205,17 @@ impl<'a> Life<'a> {
             }
             // The job may have made the pod anew, or not: whichever fills its place must be well.
             Kind::Job { .. } => self.still_running().await.unwrap_or_else(|| healed(true)),
+            Kind::Failover { .. } => self.ordered().await,
             Kind::Restart { .. } | Kind::Page => healed(false),
         };
         let conclusive = match (&observation, self.order.kind) {
             (Observation::Healthy { lasted, .. }, Kind::Restart { clear, .. } | Kind::Job { clear, .. }) => {
                 *lasted >= clear
             }
-            (Observation::Healthy { .. }, Kind::Page | Kind::Reroute { .. } | Kind::Rejoin { .. })
+            (
+                Observation::Healthy { .. },
+                Kind::Page | Kind::Reroute { .. } | Kind::Rejoin { .. } | Kind::Failover { .. },
+            )
             | (Observation::Failed(_), _) => true,
             (Observation::NotYet(_) | Observation::Unknown(_), _) => false,
         };
@@ -223,7 +227,11 @@ impl<'a> Life<'a> {
         if conclusive || now.server >= Server(deadline) {
             Event::Observed { observation, now: now.server.0 }.into()
         } else {
-            Performed::Later(if self.step() == Step::Job { LOOK_AT_JOB } else { LOOK_AGAIN })
+            Performed::Later(if matches!(self.step(), Step::Job | Step::Failover) {
+                READ_AGAIN
+            } else {
+                LOOK_AGAIN
+            })
         }
     }
 
@@ -236,6 +244,18 @@ impl<'a> Life<'a> {
             // What was cleared away has ended.
             Ok(JobState::Complete | JobState::Absent) => None,
             Err(error) => Some(Observation::Unknown(error.to_string())),
+        }
+    }
+
+    /// What became of its order.
+    async fn ordered(&self) -> Observation {
+        let Some(given) = self.given() else { return Observation::Unknown("it orders nothing".into()) };
+        match effect::read_order(&self.ctx.clients.actuator, &given).await {
+            Ok(OrderState::Done(member)) => Observation::Healthy { pod: member, lasted: 0 },
+            Ok(OrderState::Refused(why)) => Observation::Failed(why),
+            Ok(OrderState::Open(why)) => Observation::NotYet(why),
+            Ok(OrderState::Absent) => Observation::NotYet(format!("there is no SigningOrder {}", self.key.name)),
+            Err(error) => Observation::Unknown(error.to_string()),
         }
     }
 

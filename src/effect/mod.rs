@@ -3,6 +3,7 @@
 
 pub mod approvals;
 pub mod event;
+mod failover;
 #[cfg(test)]
 #[expect(clippy::needless_pass_by_value, reason = "scripts are written down as values")]
 pub(crate) mod fake;
@@ -20,6 +21,7 @@ mod services;
 pub mod signing;
 pub mod status;
 
+pub use failover::{Given, GroupRef, OrderState, order_failover, read_order};
 pub use job::{JobOrder, JobState, read_job, run_job};
 pub use outcome::{Failed, Outcome, Verb};
 pub use read::{Also, ReadError, STOP_ANNOTATION, StopRef, read_live, read_metadata, read_pod, read_rotation};

@@ -12,11 +12,11 @@ use kube::{
     core::{PartialObjectMeta, Request},
 };
 
-use super::{Outcome, Verb, job, services};
+use super::{GroupRef, Outcome, Verb, failover, job, services};
 use crate::{
     controller::clients::{CallError, DEADLINE, deadline},
     plan::{
-        CronJobFacts, Live, NodeFacts, Place, PodFacts, PodPresent, Rotation, Services, Stop, Vantage,
+        CronJobFacts, GroupFacts, Live, NodeFacts, Place, PodFacts, PodPresent, Rotation, Services, Stop, Vantage,
         WorkloadFacts,
     },
     signal::Server,
@@ -52,6 +52,8 @@ pub struct Also<'a> {
     pub services: bool,
     /// This `CronJob`, for the remediation of this uid; empty if there is none yet.
     pub cron_job: Option<(&'a str, &'a str)>,
+    /// This `FailoverGroup`.
+    pub group: Option<GroupRef<'a>>,
 }
 
 /// Reads the pod, what makes it, where it runs, `also` what else is asked for, and last, right before the act, the
@@ -83,8 +85,12 @@ pub async fn read_live(
         Some((name, own)) => job::read_cron_job(actuator, namespace, name, own).await?,
         None => CronJobFacts::Unread,
     };
+    let group = match also.group {
+        Some(of) => failover::read_group(actuator, namespace, of).await?,
+        None => GroupFacts::Unread,
+    };
     let stop = read_stop(actuator, stop).await?;
-    Ok(Live { stop, pod, workload, node, cron_job, vantage: Vantage::Unread })
+    Ok(Live { stop, pod, workload, node, cron_job, group, vantage: Vantage::Unread })
 }
 
 /// Reads where a pod stands towards its Services, and its uid; `None` if there is no such pod.

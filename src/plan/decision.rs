@@ -1,8 +1,9 @@
 //! From facts to a proposal or a refusal. Both are shown to the user.
 
 use super::{
-    Facts, Guard, GuardResult, Held, Step, all, current_record, is_to_rejoin, ladder::gives_way, next_steps,
-    record,
+    Facts, Guard, GuardResult, Held, Step, all, current_record, is_to_rejoin,
+    ladder::{gives_way, is_a_detour},
+    next_steps, record,
 };
 
 /// What is to be done about one target.
@@ -61,10 +62,17 @@ pub fn propose(facts: &Facts<'_>) -> Decision {
     };
     let evidence = firing.iter().map(|finding| finding.evidence.as_str()).collect::<Vec<_>>().join("; ");
     let mut results = all(facts, step);
+    let mut left = None;
     for next in steps {
-        if !first_held(&results).is_some_and(|(guard, _)| gives_way(step, guard, next)) {
+        let Some((guard, _)) = first_held(&results).filter(|(guard, _)| gives_way(step, *guard, next)) else {
+            break;
+        };
+        // A detour that leads nowhere leads back, and to no page.
+        if let Some(rung) = left.take() {
+            (step, results) = rung;
             break;
         }
+        left = is_a_detour(step, guard).then_some((step, results));
         (step, results) = (next, all(facts, next));
     }
     if let Some((guard, held)) = first_held(&results) {
@@ -132,9 +140,8 @@ fn held_for_too_long(facts: &Facts<'_>, step: Step, guard: Guard) -> bool {
 
 /// Whether a step is due for longer than anybody should have to wait for it, and nobody was told.
 fn waited_for_too_long(facts: &Facts<'_>, step: Step) -> bool {
-    let Some(patience) =
-        facts.policy.patience().filter(|_| matches!(step, Step::Reroute | Step::Restart | Step::Job))
-    else {
+    let acts = matches!(step, Step::Reroute | Step::Restart | Step::Job | Step::Failover);
+    let Some(patience) = facts.policy.patience().filter(|_| acts) else {
         return false;
     };
     let waited = facts.now.mono.since(facts.breach_since());

@@ -9,7 +9,7 @@ use crate::{
     signal::{Mono, Now, Server},
 };
 
-use super::{Switch, budget::Spending, vantage::Vantage};
+use super::{Switch, budget::Spending, failover::GroupFacts, vantage::Vantage};
 
 /// What one decision about one target rests on.
 #[derive(Clone, Debug)]
@@ -175,6 +175,9 @@ pub struct Live {
     /// The `CronJob` of the ladder's job.
     #[serde(default)]
     pub cron_job: CronJobFacts,
+    /// The `FailoverGroup` of the ladder.
+    #[serde(default)]
+    pub group: GroupFacts,
     /// The other replicas.
     #[serde(default)]
     pub vantage: Vantage,

@@ -35,8 +35,6 @@ pub enum Guard {
     Cause,
     /// The job cannot be run: its `CronJob` is missing, runs by itself, or is none that we may run.
     CronJob,
-    /// Nobody else could sign.
-    Failover,
     /// This is a time in which nothing is begun.
     Window,
     /// What we see may be what is wrong with us.
@@ -68,6 +66,8 @@ pub enum Guard {
     /// No Service could do with a change of rotation: none chooses the pod, or this is its last ready pod, or its switch
     /// was turned a moment ago.
     Rotation,
+    /// It would not help that another signs, or nobody else may.
+    Failover,
     /// Nothing is left to try in this incident.
     Exhausted,
     /// The slot rests after the last step.
@@ -128,7 +128,6 @@ impl Guard {
             Self::CrashLoop => "CrashLoop",
             Self::Cause => "Cause",
             Self::CronJob => "CronJob",
-            Self::Failover => "Failover",
             Self::TelemetryLost => "TelemetryLost",
             Self::Upgrading => "Upgrading",
             Self::Diverged => "Diverged",
@@ -140,6 +139,7 @@ impl Guard {
             Self::Progress => "Progress",
             Self::Rerouted => "Rerouted",
             Self::Rotation => "Rotation",
+            Self::Failover => "Failover",
             Self::Exhausted => "Exhausted",
             Self::Cooldown => "Cooldown",
             Self::Budget => "Budget",

@@ -3,7 +3,7 @@
 use super::ledger::LONGEST;
 use crate::{
     api::SlotRecord,
-    policy::{JobStep, RerouteStep, RestartStep},
+    policy::{FailoverStep, JobStep, RerouteStep, RestartStep},
     signal::Server,
 };
 
@@ -12,6 +12,7 @@ pub fn begin_incident(record: &mut SlotRecord) {
     record.restarts = 0;
     record.reroutes = 0;
     record.jobs = 0;
+    record.failovers = 0;
     record.paged = false;
     record.exhausted = false;
 }
@@ -39,6 +40,12 @@ pub fn jobs_used_up(record: &SlotRecord, step: &JobStep) -> bool {
     record.exhausted || u32::try_from(record.jobs).is_ok_and(|jobs| jobs >= step.attempts)
 }
 
+/// Whether every failover of this incident was tried, or nothing more is.
+#[must_use]
+pub fn failovers_used_up(record: &SlotRecord, step: &FailoverStep) -> bool {
+    record.exhausted || u32::try_from(record.failovers).is_ok_and(|failovers| failovers >= step.attempts)
+}
+
 /// Whether the slot left its Services as often as it may in this incident.
 #[must_use]
 pub fn rerouted_enough(record: &SlotRecord, step: &RerouteStep) -> bool {
@@ -56,6 +63,13 @@ pub fn rests_until(record: &SlotRecord, step: &RestartStep) -> Option<Server> {
 #[must_use]
 pub fn job_rests_until(record: &SlotRecord, step: &JobStep) -> Option<Server> {
     let rest = rest(record.jobs, step.cooldown, step.backoff_factor, step.backoff_max)?;
+    Some(Server(record.last_at).plus(rest))
+}
+
+/// Until when a slot rests after its last failover.
+#[must_use]
+pub fn failover_rests_until(record: &SlotRecord, step: &FailoverStep) -> Option<Server> {
+    let rest = rest(record.failovers, step.cooldown, 1, step.cooldown)?;
     Some(Server(record.last_at).plus(rest))
 }
 

@@ -1,4 +1,4 @@
-//! The guards of what stands between a restart and a page: a job of the owner's, and another that signs.
+//! The guards of a job of the owner's.
 
 use crate::api::policy::Role;
 
@@ -43,12 +43,4 @@ pub(super) fn cooldown(facts: &Facts<'_>) -> Option<Held> {
     let record = current_record(facts);
     let end = ledger::job_rests_until(&record, step)?;
     held_until(facts, end, |left| format!("resting after job {} of {}: {left} s left", record.jobs, step.attempts))
-}
-
-/// Refused, with the reason, and the next step has its turn.
-pub(super) fn no_group(facts: &Facts<'_>) -> Option<Held> {
-    let group = facts.policy.ladder.failover.as_ref()?;
-    Held::because(format!(
-        "a ladder orders no failover yet: a person decides, and `mainstay failover {group}` orders one"
-    ))
 }

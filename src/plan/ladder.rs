@@ -47,7 +47,7 @@ impl Step {
         }
     }
 
-    /// What a seat is taken for; a page takes none, and the record of a failover is not in the ledger.
+    /// What a seat is taken for; a page takes none.
     #[must_use]
     pub const fn seat(self) -> Option<SeatStep> {
         match self {
@@ -55,7 +55,8 @@ impl Step {
             Self::Rejoin => Some(SeatStep::Rejoin),
             Self::Restart => Some(SeatStep::Restart),
             Self::Job => Some(SeatStep::Job),
-            Self::Failover | Self::Page => None,
+            Self::Failover => Some(SeatStep::Failover),
+            Self::Page => None,
         }
     }
 
@@ -100,7 +101,9 @@ pub fn next_steps(facts: &Facts<'_>) -> Vec<Step> {
     if job.is_some_and(|step| !ledger::jobs_used_up(&record, step)) {
         steps.push(Step::Job);
     }
-    if ladder.failover.is_some() {
+    // One that sees another chain may be the one that is right.
+    let failover = ladder.failover.as_ref().filter(|_| !facts.target.verdict.quarantined());
+    if failover.is_some_and(|step| !ledger::failovers_used_up(&record, step)) {
         steps.push(Step::Failover);
     }
     if ladder.page && !record.paged {
@@ -116,11 +119,19 @@ pub(super) fn gives_way(step: Step, guard: Guard, next: Step) -> bool {
         // Whatever cannot be taken out of rotation can still be helped.
         Step::Reroute => matches!(guard, Guard::Rotation | Guard::Exhausted),
         // What no restart mends may be mended by what its owner has written for that, or by another that signs.
+        Step::Restart if next == Step::Failover && is_a_detour(step, guard) => true,
         Step::Restart => matches!(guard, Guard::Cause | Guard::CrashLoop) && next != Step::Page,
         Step::Job => guard == Guard::CronJob,
-        Step::Failover => guard == Guard::Failover,
+        Step::Failover => matches!(guard, Guard::Failover | Guard::Cause),
         Step::Rejoin | Step::Page => false,
     }
+}
+
+/// Whether a step is not given up for the next one: a pod on a lost node, or one that does not end there, may still be
+/// restarted later, and meanwhile another may sign.
+#[must_use]
+pub(super) fn is_a_detour(step: Step, guard: Guard) -> bool {
+    step == Step::Restart && matches!(guard, Guard::NodeUnfit | Guard::Moved)
 }
 
 /// Whether the pod still serves. A step that was only written down turned no switch: the record remembers it.

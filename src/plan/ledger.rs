@@ -11,7 +11,8 @@ use crate::{
 };
 
 pub use super::incident::{
-    begin_incident, in_this_incident, job_rests_until, jobs_used_up, rerouted_enough, rests_until, used_up,
+    begin_incident, failover_rests_until, failovers_used_up, in_this_incident, job_rests_until, jobs_used_up,
+    rerouted_enough, rests_until, used_up,
 };
 pub use super::seats::{doubtful, expected, rotation_refused, seat_refused};
 use super::{
@@ -106,11 +107,9 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
     let previous_at = before.last_at;
     let mut record = in_this_incident(before, ask.long_health, ask.now);
     let refused = match ask.step {
-        Step::Restart | Step::Job => disruption_refused(ledger, ask, &record),
+        Step::Restart | Step::Job | Step::Failover => disruption_refused(ledger, ask, &record),
         Step::Reroute | Step::Rejoin => turn_refused(ledger, ask, &record),
         Step::Page => page_refused(ask, &record),
-        // Who signs is not for this ledger to say.
-        Step::Failover => Some(Refused { guard: Guard::Failover, why: "a ladder orders no failover yet".into() }),
     };
     if let Some(refused) = refused {
         return Err(refused);
@@ -141,14 +140,9 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
         }
         // It ends what the step before began, and counts for nothing.
         Step::Rejoin => seat(SeatStep::Rejoin),
-        Step::Restart | Step::Job => {
-            if ask.step == Step::Job {
-                seat(SeatStep::Job);
-                record.jobs += 1;
-            } else {
-                seat(SeatStep::Restart);
-                record.restarts += 1;
-            }
+        Step::Restart | Step::Job | Step::Failover => {
+            *tried(&mut record, ask.step) += 1;
+            ask.step.seat().map(seat);
             record.last_at = ask.now.0;
             next.actions.push(ActionRecord {
                 policy: ask.policy.id.uid.clone(),
@@ -162,7 +156,6 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
             record.last_at = ask.now.0;
             record.paged = true;
         }
-        Step::Failover => {}
     }
     put_record(&mut next, record);
     if forget(&mut next, ask) {
@@ -176,10 +169,14 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
 
 fn disruption_refused(ledger: &NetworkLedgerSpec, ask: &Ask<'_>, record: &SlotRecord) -> Option<Refused> {
     let refuse = |guard, why: String| Some(Refused { guard, why });
-    let (restart, job) = (ask.policy.ladder.restart, ask.policy.ladder.job.as_ref());
+    let ladder = &ask.policy.ladder;
+    let (job, failover) = (ladder.job.as_ref(), ladder.failover.as_ref());
     let tried = match ask.step {
         Step::Job => job.map(|step| (jobs_used_up(record, step), job_rests_until(record, step))),
-        _ => restart.map(|step| (used_up(record, &step), rests_until(record, &step))),
+        Step::Failover => {
+            failover.map(|step| (failovers_used_up(record, step), failover_rests_until(record, step)))
+        }
+        _ => ladder.restart.map(|step| (used_up(record, &step), rests_until(record, &step))),
     };
     if let Some((used_up, rests_until)) = tried {
         let step = ask.step.name();
@@ -253,6 +250,7 @@ pub fn release(ledger: &NetworkLedgerSpec, claim: &Claim<'_>, acted: bool, exhau
                 match seat.step {
                     SeatStep::Restart => record.restarts = (record.restarts - 1).max(0),
                     SeatStep::Job => record.jobs = (record.jobs - 1).max(0),
+                    SeatStep::Failover => record.failovers = (record.failovers - 1).max(0),
                     SeatStep::Reroute => record.reroutes = (record.reroutes - 1).max(0),
                     SeatStep::Rejoin => {}
                 }
@@ -277,7 +275,7 @@ pub fn release(ledger: &NetworkLedgerSpec, claim: &Claim<'_>, acted: bool, exhau
         next.actions.remove(index);
         // When the slot acted before is not known any more: the simulated rest stays as long as it is.
         if let Some(record) = next.slots.iter_mut().find(|record| of_slot(record, true)) {
-            let tried = if claim.step == Step::Job { &mut record.jobs } else { &mut record.restarts };
+            let tried = tried(record, claim.step);
             *tried = (*tried - 1).max(0);
         }
     } else if claim.step == Step::Page {
@@ -288,6 +286,15 @@ pub fn release(ledger: &NetworkLedgerSpec, claim: &Claim<'_>, acted: bool, exhau
         next.slots.iter_mut().filter(|record| mine(record)).for_each(|record| record.paged = false);
     }
     next
+}
+
+/// How often a step that counts against budgets was tried.
+const fn tried(record: &mut SlotRecord, step: Step) -> &mut i32 {
+    match step {
+        Step::Job => &mut record.jobs,
+        Step::Failover => &mut record.failovers,
+        _ => &mut record.restarts,
+    }
 }
 
 /// What was tried on a slot; a fresh record if nothing was.
@@ -305,6 +312,7 @@ pub fn record(ledger: &NetworkLedgerSpec, policy: &str, slot: &str, simulated: b
         restarts: 0,
         reroutes: 0,
         jobs: 0,
+        failovers: 0,
         paged: false,
         exhausted: false,
         last_at: 0,
@@ -356,6 +364,7 @@ impl<'a> Claim<'a> {
                 SeatStep::Reroute => Step::Reroute,
                 SeatStep::Rejoin => Step::Rejoin,
                 SeatStep::Job => Step::Job,
+                SeatStep::Failover => Step::Failover,
             },
             acted_at: None,
         }

@@ -5,6 +5,7 @@ mod approval;
 mod budget;
 mod decision;
 mod facts;
+mod failover;
 mod guard;
 mod guards;
 mod incident;
@@ -30,6 +31,7 @@ pub use facts::{
     ChainFacts, CronJobFacts, Facts, FleetFacts, GROWTH, Hours, JoinedFacts, Live, NodeFacts, OwnFacts, Place,
     PodFacts, PodPresent, Rotation, ServiceFacts, Services, Stop, TargetFacts, WorkloadFacts,
 };
+pub use failover::GroupFacts;
 pub use guard::{Guard, GuardResult, Held, all, guards_of};
 pub use ladder::{Step, current_record, is_to_rejoin, next_steps};
 pub use rotation::{ENDPOINTS, Switch};

@@ -1,6 +1,6 @@
 //! Which guards each step has, in the order in which they are asked.
 
-use super::{Facts, Guard, Step, guard::Held, guards, job, rotation, vantage};
+use super::{Facts, Guard, Step, failover, guard::Held, guards, job, rotation, vantage};
 
 /// One guard's question.
 pub(super) type Question = fn(&Facts<'_>) -> Option<Held>;
@@ -127,7 +127,36 @@ const JOB: Questions = &[
     (Guard::MaxConcurrent, guards::max_concurrent),
 ];
 
-const FAILOVER: Questions = &[(Guard::Failover, job::no_group)];
+/// It touches no pod. So what says that a pod is better left alone does not hold it (a rollout, a lost node, few others
+/// that are well), and what is ill on one node or in one zone is all the more reason to sign elsewhere. A pod that has just
+/// started is waited for: a start that is broken off by a switch costs more than it brings.
+const FAILOVER: Questions = &[
+    (Guard::EmergencyStop, guards::emergency_stop),
+    (Guard::OldSchema, guards::old_schema),
+    (Guard::Conflict, guards::conflict),
+    (Guard::Mode, guards::mode),
+    (Guard::Approval, guards::approval),
+    (Guard::Paused, guards::paused),
+    (Guard::NeverTouched, guards::never_touched),
+    (Guard::Moved, failover::moved),
+    (Guard::Cause, failover::cause),
+    (Guard::Window, guards::window),
+    (Guard::TelemetryLost, guards::telemetry_lost),
+    (Guard::Growth, guards::growth),
+    (Guard::Upgrading, guards::upgrading),
+    (Guard::Diverged, guards::diverged),
+    (Guard::NetworkStalled, guards::network_stalled),
+    (Guard::Evidence, guards::evidence),
+    (Guard::Unconfirmed, vantage::unconfirmed),
+    (Guard::StaleCache, guards::stale_cache),
+    (Guard::WarmUp, guards::warm_up),
+    (Guard::Failover, failover::helps),
+    (Guard::Exhausted, failover::exhausted),
+    (Guard::Cooldown, failover::cooldown),
+    (Guard::Budget, guards::budget),
+    (Guard::Storm, guards::storm),
+    (Guard::MaxConcurrent, guards::max_concurrent),
+];
 
 /// A page disturbs nobody but a person: it needs the mode, a verdict, and to be the only one who says so.
 const PAGE: Questions = &[

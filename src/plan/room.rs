@@ -29,7 +29,8 @@ pub(super) fn forget(ledger: &mut NetworkLedgerSpec, ask: &Ask<'_>) -> bool {
     });
     while !fits(ledger) {
         let idle = |record: &SlotRecord| {
-            record.restarts == 0 && record.reroutes == 0 && record.jobs == 0 && !record.paged && !record.exhausted
+            let tried = [record.restarts, record.reroutes, record.jobs, record.failovers];
+            tried == [0; 4] && !record.paged && !record.exhausted
         };
         let over = |record: &SlotRecord| ask.now.since(Server(record.last_at)) >= LONGEST;
         let is_asking = |record: &SlotRecord| record.policy == ask.policy.id.uid && record.slot == ask.slot;

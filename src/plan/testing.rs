@@ -7,14 +7,14 @@ use crate::{
         policy::{Mode, Role, Severity},
     },
     judge::{Finding, Verdict, VerdictKind},
-    policy::{BudgetLimit, JobStep, NetworkPlan, Policy, Selector, preset},
+    policy::{BudgetLimit, FailoverStep, JobStep, NetworkPlan, Policy, Selector, preset},
     signal::{Mono, Now, Server, Signal, Wall},
 };
 
 use super::{
-    ChainFacts, CronJobFacts, Decision, Facts, FleetFacts, Guard, Held, Hours, JoinedFacts, Live, NodeFacts,
-    OwnFacts, PodFacts, PodPresent, Refusal, Rotation, Step, Stop, TargetFacts, Vantage, WorkloadFacts, all,
-    propose,
+    ChainFacts, CronJobFacts, Decision, Facts, FleetFacts, GroupFacts, Guard, Held, Hours, JoinedFacts, Live,
+    NodeFacts, OwnFacts, PodFacts, PodPresent, Refusal, Rotation, Step, Stop, TargetFacts, Vantage, WorkloadFacts,
+    all, propose,
 };
 
 pub const SECOND: u64 = 1000;
@@ -106,6 +106,7 @@ pub fn facts() -> Given {
             workload: WorkloadFacts::Settled,
             node: NodeFacts::Ready,
             cron_job: CronJobFacts::Unread,
+            group: GroupFacts::Unread,
             vantage: Vantage::Unread,
         },
         hours: Hours::default(),
@@ -331,6 +332,13 @@ impl Given {
             backoff_factor: 2,
             backoff_max: 4 * HOUR,
         });
+        self
+    }
+
+    /// The ladder may let another member of the group `hub` sign.
+    pub fn failover(mut self) -> Self {
+        self.policy.ladder.failover =
+            Some(FailoverStep { group: "hub".into(), within: 2 * MINUTE, attempts: 1, cooldown: HOUR });
         self
     }
 

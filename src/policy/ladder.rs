@@ -6,7 +6,7 @@ use crate::api::{
 };
 
 use super::{
-    JobStep, Ladder, RerouteStep, RestartStep,
+    FailoverStep, JobStep, Ladder, RerouteStep, RestartStep,
     validate::{Problem, count},
 };
 
@@ -14,6 +14,8 @@ const HOUR: u64 = 3_600_000;
 /// A job takes its time: the snapshot of a large chain is fetched and unpacked in about an hour. What one did not mend is
 /// for a person.
 const JOB: Defaults = Defaults { within: HOUR, attempts: 1, cooldown: HOUR, factor: 2, max: 4 * HOUR };
+/// A gate has ten seconds to seal, and another looks twice a second: what takes minutes waits for a person.
+const FAILOVER_WITHIN: u64 = 120_000;
 
 /// What a job has when nobody says otherwise.
 struct Defaults {
@@ -89,12 +91,17 @@ fn job(written: &Job, signs: bool) -> Result<JobStep, Problem> {
     })
 }
 
-fn failover(written: &Failover, signs: bool) -> Result<String, Problem> {
+fn failover(written: &Failover, signs: bool) -> Result<FailoverStep, Problem> {
     if !signs {
         let help = "this role holds no key that only one may use: leave it out";
         return Err(Problem::new("spec.remediation.failover", help));
     }
-    Ok(written.group.clone())
+    Ok(FailoverStep {
+        group: written.group.clone(),
+        within: written.within.map_or(FAILOVER_WITHIN, Duration::as_millis),
+        attempts: count(written.attempts, 1, 1, "spec.remediation.failover.attempts")?,
+        cooldown: written.cooldown.map_or(HOUR, Duration::as_millis),
+    })
 }
 
 fn backoff(written: Option<&Backoff>, base: (u32, u64), place: &str) -> Result<(u32, u64), Problem> {

@@ -127,9 +127,9 @@ pub struct Ladder {
     /// Run a job of the owner's.
     #[serde(default)]
     pub job: Option<JobStep>,
-    /// Let another sign: the name of the group.
+    /// Let another sign.
     #[serde(default)]
-    pub failover: Option<String>,
+    pub failover: Option<FailoverStep>,
     /// Call a person.
     pub page: bool,
 }
@@ -182,6 +182,20 @@ pub struct JobStep {
     pub backoff_factor: u32,
     /// No rest is longer.
     pub backoff_max: u64,
+}
+
+/// Let another member of a group sign.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailoverStep {
+    /// Name of the group.
+    pub group: String,
+    /// From the order to another member that holds the place.
+    pub within: u64,
+    /// Failovers away from one slot in one incident.
+    pub attempts: u32,
+    /// Rest after each.
+    pub cooldown: u64,
 }
 
 /// What holds Mainstay back.
@@ -296,9 +310,10 @@ impl Policy {
     /// How long a step that is due may be held back before a person must hear of it (milliseconds).
     #[must_use]
     pub fn patience(&self) -> Option<u64> {
-        let Ladder { reroute, restart, job, .. } = &self.ladder;
+        let Ladder { reroute, restart, job, failover, page: _ } = &self.ladder;
         let on_the_pod = restart.map(|step| step.within).or_else(|| job.as_ref().map(|step| step.within));
-        on_the_pod.or_else(|| reroute.map(|step| step.within))
+        let beside_it = failover.as_ref().map(|step| step.within).or_else(|| reroute.map(|step| step.within));
+        on_the_pod.or(beside_it)
     }
 
     /// For how long its actions limit anything (milliseconds).

@@ -21,6 +21,8 @@ const TURNED: &str = "the switch is turned; waiting for the endpoints to agree";
 const REMOVED: &str = "the removal was accepted; waiting for a healthy replacement";
 /// What is said of a job that was created.
 const CREATED: &str = "the job is created; waiting for its end and for a healthy target";
+/// What is said of an order to let another sign.
+const ORDERED: &str = "it is ordered that another signs; waiting for one that holds the place";
 /// Why a step is withdrawn that somebody has said no to.
 pub const REJECTED: &str = "Rejected";
 /// Between two looks at what people have said (milliseconds).
@@ -163,7 +165,10 @@ fn checked(
             // Ours, before an answer was lost or a process died; or somebody else's, and just as good.
             return accepted(order, now, said(order.kind));
         }
-        (_, PodFacts::Present(found)) if found.uid == order.uid && !found.terminating => {
+        // A failover touches no pod: whether one that is going stands in its way is for its guards to say.
+        (kind, PodFacts::Present(found))
+            if found.uid == order.uid && (!found.terminating || matches!(kind, Kind::Failover { .. })) =>
+        {
             found.resource_version.clone()
         }
         (kind, _) if doubt == Doubt::None || kind.place().is_some() => {
@@ -173,6 +178,9 @@ fn checked(
         // The target is gone or going, and the journal announces just that: it was this process before it died, or
         // another that acts on the same entry. Whoever it was, the slot has been disturbed and must be verified.
         (Kind::Job { .. }, _) => return accepted(order, now, "the pod is gone; its job may have been created"),
+        (Kind::Failover { .. }, _) => {
+            return accepted(order, now, "the pod is gone; its order may have been given");
+        }
         (_, _) => return accepted(order, now, said(order.kind)),
     };
     if let Some((guard, why)) = refused {
@@ -216,11 +224,15 @@ fn held_back(order: &Order, doubt: Doubt, reason: &str, why: String, now: i64) -
         (Kind::Page | Kind::Reroute { .. } | Kind::Rejoin { .. }, _) | (_, Doubt::None) => {
             end(Phase::Withdrawn, reason, why, false)
         }
-        (Kind::Restart { .. } | Kind::Job { .. }, Doubt::Announced | Doubt::Inherited) => {
-            let what = if matches!(order.kind, Kind::Job { .. }) { "job" } else { "removal" };
+        (kind, Doubt::Announced | Doubt::Inherited) => {
+            let what = match kind {
+                Kind::Job { .. } => "a job",
+                Kind::Failover { .. } => "an order",
+                _ => "a removal",
+            };
             // It counts as late as it can come: a budget whose window began with it would end too early.
             let latest = now.saturating_add(LANDS_WITHIN);
-            accepted(order, latest, &format!("a {what} may be under way, and no other is tried ({reason}: {why})"))
+            accepted(order, latest, &format!("{what} may be under way, and no other is tried ({reason}: {why})"))
         }
     }
 }
@@ -229,6 +241,7 @@ fn held_back(order: &Order, doubt: Doubt, reason: &str, why: String, now: i64) -
 const fn said(kind: Kind) -> &'static str {
     match kind {
         Kind::Job { .. } => CREATED,
+        Kind::Failover { .. } => ORDERED,
         Kind::Reroute { .. } | Kind::Rejoin { .. } => TURNED,
         Kind::Restart { .. } | Kind::Page => REMOVED,
     }
@@ -251,6 +264,7 @@ fn observed(order: &Order, deadline: i64, observation: Observation, now: i64) ->
         Kind::Restart { clear, .. } | Kind::Job { clear, .. } => clear,
         Kind::Page => return end(Phase::Succeeded, "Paged", "a person was called".into(), true),
         Kind::Reroute { .. } | Kind::Rejoin { .. } => return turned(order, deadline, observation, over),
+        Kind::Failover { .. } => return handed_over(deadline, observation, over),
     };
     match observation {
         Observation::Healthy { pod, lasted } if lasted >= clear => {
@@ -295,6 +309,21 @@ fn turned(order: &Order, deadline: i64, observation: Observation, over: bool) ->
             end(Phase::Failed, "NotConfirmed", why, true)
         }
         Observation::NotYet(_) | Observation::Unknown(_) | Observation::Failed(_) => {
+            (State::Verifying { deadline }, Effect::Observe { deadline })
+        }
+    }
+}
+
+/// What became of the order that another signs. That the target is well is not asked for: it signs no more.
+fn handed_over(deadline: i64, observation: Observation, over: bool) -> (State, Effect) {
+    match observation {
+        Observation::Healthy { pod, .. } => {
+            end(Phase::Succeeded, "HandedOver", format!("{pod} holds the place"), true)
+        }
+        Observation::Failed(why) => end(Phase::Failed, "OrderRefused", why, true),
+        Observation::NotYet(why) if over => end(Phase::Failed, "NotInTime", why, true),
+        Observation::Unknown(why) if over => end(Phase::Failed, "Unverified", why, true),
+        Observation::NotYet(_) | Observation::Unknown(_) => {
             (State::Verifying { deadline }, Effect::Observe { deadline })
         }
     }

@@ -30,6 +30,11 @@ pub enum Kind {
         /// How long the target must have been healthy without a break.
         clear: u64,
     },
+    /// Let another member of a failover group sign.
+    Failover {
+        /// From the order to another that holds the place.
+        within: u64,
+    },
     /// Take the pod out of its Services.
     Reroute {
         /// From the turn to endpoints that agree with it.
@@ -51,6 +56,7 @@ impl Kind {
         match self {
             Self::Restart { within, .. }
             | Self::Job { within, .. }
+            | Self::Failover { within }
             | Self::Reroute { within }
             | Self::Rejoin { within } => within,
             Self::Page => 0,
@@ -63,7 +69,7 @@ impl Kind {
         match self {
             Self::Reroute { .. } => Some(Place::Out),
             Self::Rejoin { .. } => Some(Place::In),
-            Self::Restart { .. } | Self::Job { .. } | Self::Page => None,
+            Self::Restart { .. } | Self::Job { .. } | Self::Failover { .. } | Self::Page => None,
         }
     }
 }

@@ -158,20 +158,21 @@ pub enum Outcome {
     Unknown(String),
 }
 
-/// What was seen of the target while verifying; of a change of rotation, whether the endpoints agree.
+/// What was seen of the target while verifying; of a change of rotation, whether the endpoints agree; of a failover, what
+/// became of its order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Observation {
     /// The replacement has been healthy for so long (milliseconds), on samples younger than the act, and its head
     /// rose.
     Healthy {
-        /// The replacement's name.
+        /// The replacement's name; of a failover, the member's that holds the place.
         pod: String,
         /// For so long.
         lasted: u64,
     },
     /// The replacement is there and not healthy.
     NotYet(String),
-    /// It will not be: the job has failed.
+    /// It will not be: the job has failed, or the order was refused.
     Failed(String),
     /// Nothing can be told: no replacement, or no readings.
     Unknown(String),

@@ -60,7 +60,10 @@ impl Life {
                 within: policy.ladder.job.as_ref().map_or(0, |step| step.within),
                 clear: policy.clear_for(),
             },
-            Step::Failover | Step::Page => Kind::Page,
+            Step::Failover => {
+                Kind::Failover { within: policy.ladder.failover.as_ref().map_or(0, |step| step.within) }
+            }
+            Step::Page => Kind::Page,
         };
         let (slot, uid) = target;
         Self {

@@ -10,8 +10,8 @@ use crate::{
     api::{LedgerSeat, NetworkLedgerSpec, Phase},
     judge::VerdictKind,
     plan::{
-        CronJobFacts, Decision, Guard, Hours, Live, NodeFacts, OwnFacts, PodFacts, ServiceFacts, Services, Step,
-        Stop, Vantage, WorkloadFacts, ledger, propose,
+        CronJobFacts, Decision, GroupFacts, Guard, Hours, Live, NodeFacts, OwnFacts, PodFacts, ServiceFacts,
+        Services, Step, Stop, Vantage, WorkloadFacts, ledger, propose,
     },
     policy::{NetworkPlan, Policy, Selector},
     signal::{Mono, Now, Server, Wall},
@@ -226,6 +226,7 @@ fn live(snapshot: &PolicySnapshot, pods: &[Pod], slot: &str) -> Live {
             workload: WorkloadFacts::Settled,
             node: NodeFacts::Ready,
             cron_job: CronJobFacts::Unread,
+            group: GroupFacts::Unread,
             vantage: Vantage::Unread,
         },
         |target| target.live.clone(),
@@ -233,5 +234,7 @@ fn live(snapshot: &PolicySnapshot, pods: &[Pod], slot: &str) -> Live {
     if let PodFacts::Present(pod) = &mut live.pod {
         pod.rotation.services = Services::Read(vec![service]);
     }
+    // No signer is simulated, and so nobody else who could sign.
+    live.group = GroupFacts::Absent;
     live
 }

@@ -7,8 +7,8 @@ use crate::{
     judge::VerdictKind,
     network::{ReferenceHead, Split},
     plan::{
-        ChainFacts, CronJobFacts, JoinedFacts, Live, NodeFacts, PodFacts, PodPresent, Stop, TargetFacts, Vantage,
-        WorkloadFacts,
+        ChainFacts, CronJobFacts, GroupFacts, JoinedFacts, Live, NodeFacts, PodFacts, PodPresent, Stop,
+        TargetFacts, Vantage, WorkloadFacts,
     },
     policy::{NetworkPlan, Policy},
     remedy::Observation,
@@ -233,6 +233,7 @@ fn cached(pod: &PodView, server: Server) -> Live {
         workload: WorkloadFacts::Settled,
         node: NodeFacts::Ready,
         cron_job: CronJobFacts::Unread,
+        group: GroupFacts::Unread,
         vantage: Vantage::Unread,
     }
 }

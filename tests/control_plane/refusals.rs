@@ -116,6 +116,9 @@ fn refused_steps() -> Vec<(&'static str, Value, &'static str, &'static str)> {
         ("a restart that may take for ever", json!({"remediation": {"restart": {"within": "999h"}}}), "spec.remediation.restart.within", "between 10s and 168h"),
         ("no attempt at a job", json!({"remediation": {"job": {"cronJob": "resync", "attempts": 0}}}), "spec.remediation.job.attempts", "should be greater than or equal to 1"),
         ("a failover of what does not sign", json!({"remediation": {"failover": {"group": "hub"}}}), "spec.remediation", "their pods are re-routed and restarted"),
+        ("a failover without a group", json!({"role": "Validator", "remediation": {"failover": {}}}), "spec.remediation.failover.group", "Required value"),
+        ("a failover in a hurry", json!({"role": "Validator", "remediation": {"failover": {"group": "hub", "within": "5s"}}}), "spec.remediation.failover.within", "between 30s and 24h"),
+        ("no attempt at a failover", json!({"role": "Validator", "remediation": {"failover": {"group": "hub", "attempts": 0}}}), "spec.remediation.failover.attempts", "should be greater than or equal to 1"),
         ("approvals without the mode", json!({"guard": {"approvals": {"required": 2}}}), "spec.guard", "goes with mode Approve"),
         ("too many approvals", json!({"mode": "Approve", "guard": {"approvals": {"required": 6}}}), "spec.guard.approvals.required", "should be less than or equal to 5"),
     ]
@@ -228,9 +231,11 @@ pub fn refused() -> Vec<Refusal> {
         ("a rung that does not exist yet", json!({"remediation": {"pray": {}}}), "spec.remediation.pray", "unknown field \"spec.remediation.pray\""),
     ];
     let remediations = [
-        ("no action", json!({"action": {"page": null}}), "spec.action", "exactly one of reroute, rejoin, restart, job and page"),
-        ("two actions", json!({"action": {"restart": {"method": "Delete", "within": "5m", "clear": "5s"}}}), "spec.action", "exactly one of reroute, rejoin, restart, job and page"),
+        ("no action", json!({"action": {"page": null}}), "spec.action", "exactly one of reroute, rejoin, restart, job, failover and page"),
+        ("two actions", json!({"action": {"restart": {"method": "Delete", "within": "5m", "clear": "5s"}}}), "spec.action", "exactly one of reroute, rejoin, restart, job, failover and page"),
         ("a job without a name", json!({"action": {"page": null, "job": {"within": "1h", "clear": "5s"}}}), "spec.action.job.cronJob", "Required value"),
+        ("a failover of no identity", json!({"action": {"page": null, "failover": {"group": "hub", "epoch": 1, "within": "2m"}}}), "spec.action.failover.identity", "Required value"),
+        ("a failover before there was one", json!({"action": {"page": null, "failover": {"group": "hub", "identity": "hub-1.k", "epoch": -1, "within": "2m"}}}), "spec.action.failover.epoch", "should be greater than or equal to 0"),
         ("a pod that is a path", json!({"target": {"slot": "rpc-0", "pod": "../secrets", "uid": "u"}}), "spec.target.pod", "should match"),
         ("attempt zero", json!({"attempt": 0}), "spec.attempt", "should be greater than or equal to 1"),
     ];
@@ -311,7 +316,14 @@ pub fn accepted() -> Vec<(&'static str, Value)> {
             "a validator that fails over",
             with(
                 policy(),
-                &json!({"role": "Validator", "remediation": {"failover": {"group": "hub"}, "page": {}}}),
+                &json!({"role": "Validator", "remediation": {"failover": {"group": "hub", "within": "2m", "attempts": 1, "cooldown": "1h"}, "page": {}}}),
+            ),
+        ),
+        (
+            "a failover by hand",
+            with(
+                remediation(),
+                &json!({"action": {"page": null, "failover": {"group": "hub", "identity": "hub-1.k", "epoch": 4, "within": "2m"}}}),
             ),
         ),
         (

@@ -3,8 +3,8 @@
 
 use mainstay::{
     api::Phase,
-    plan::{Step, ledger},
-    remedy::End,
+    plan::{Approval, Step, ledger},
+    remedy::{Doubt, End, Event, State, step},
     signal::Server,
 };
 
@@ -44,13 +44,15 @@ pub fn stories() -> Vec<Story> {
         }
     }
     stories.push(Story { simulated: true, ..PLAIN });
-    let job = Story { what: What::Job, ..PLAIN };
-    for after in [After::Heals, After::StaysSick, After::CannotBeTold] {
-        stories.push(Story { after, ..job });
-    }
-    for elsewhere in [Elsewhere::Stop, Elsewhere::PersonDeletes, Elsewhere::Recovers, Elsewhere::ModeFlips] {
-        for at in [3, 4, 5, 6, 7] {
-            stories.push(Story { elsewhere, at, ..job });
+    for what in [What::Job, What::Failover] {
+        let ordered = Story { what, ..PLAIN };
+        for after in [After::Heals, After::StaysSick, After::TakesLong, After::CannotBeTold] {
+            stories.push(Story { after, ..ordered });
+        }
+        for elsewhere in [Elsewhere::Stop, Elsewhere::PersonDeletes, Elsewhere::Recovers, Elsewhere::ModeFlips] {
+            for at in [3, 4, 5, 6, 7] {
+                stories.push(Story { elsewhere, at, ..ordered });
+            }
         }
     }
     for at in [0, 4, 9] {
@@ -162,7 +164,11 @@ fn check(world: &mut World, clean: bool, seen: &mut Seen) -> Result<(), String> 
     must(!removed || spent, "what was removed is spent")?;
     must(!(clean && spent && !removed), "what was not removed is not spent")?;
     let record = ledger::record(&world.ledger, &world.policy.id.uid, SLOT, false);
-    let tried = if world.step() == Step::Job { record.jobs } else { record.restarts };
+    let tried = match world.step() {
+        Step::Job => record.jobs,
+        Step::Failover => record.failovers,
+        _ => record.restarts,
+    };
     must(tried == i32::from(spent), "the attempt is spent with the budget")?;
     let unverified = entry.phase == Phase::Failed && entry.reason == "Unverified";
     must(!unverified || record.exhausted, "after what cannot be verified nothing more is tried")?;
@@ -299,6 +305,11 @@ fn each_story_ends_as_it_should() {
     let job = Story { what: What::Job, ..PLAIN };
     assert_eq!(end(job), is(Phase::Succeeded, "Healthy", 1, 0));
     assert_eq!(end(Story { after: After::StaysSick, ..job }), is(Phase::Failed, "JobFailed", 1, 0));
+    let failover = Story { what: What::Failover, ..PLAIN };
+    assert_eq!(end(failover), is(Phase::Succeeded, "HandedOver", 1, 0));
+    assert_eq!(end(Story { after: After::StaysSick, ..failover }), is(Phase::Failed, "OrderRefused", 1, 0));
+    assert_eq!(end(Story { after: After::TakesLong, ..failover }), is(Phase::Failed, "NotInTime", 1, 0));
+    assert_eq!(end(Story { after: After::CannotBeTold, ..failover }), is(Phase::Failed, "Unverified", 1, 0));
     let asked = |consent| Story { consent, ..PLAIN };
     assert_eq!(end(asked(Consent::At(9))), is(Phase::Succeeded, "Healthy", 1, 0));
     assert_eq!(end(asked(Consent::Never)), is(Phase::Withdrawn, "Expired", 0, 0));
@@ -310,6 +321,23 @@ fn each_story_ends_as_it_should() {
     assert_eq!(end(stopped), is(Phase::Withdrawn, "EmergencyStop", 0, 0));
     let deleted = Story { elsewhere: Elsewhere::PersonDeletes, at: 4, ..PLAIN };
     assert_eq!(end(deleted), is(Phase::Superseded, "Moved", 0, 0));
+}
+
+/// The pod of a `StatefulSet` on a lost node is being deleted for ever. A failover touches no pod.
+#[test]
+fn a_pod_that_does_not_end_keeps_no_other_from_signing() {
+    let next = |what| {
+        let mut world = World::new(Story { what, ..PLAIN });
+        world.pod.going_since = Some(world.now);
+        let (pod, _, simulated) = world.look();
+        let approval = Approval::NotNeeded;
+        let looked = Event::Looked { pod, refused: None, simulated, approval, now: world.now };
+        step(&world.order(), &State::Checking { moved: 0, doubt: Doubt::None }, looked).0
+    };
+    assert!(matches!(next(What::Failover), State::Acting { .. }));
+    for what in [What::Restart, What::Job] {
+        assert!(matches!(next(what), State::Ending(End { phase: Phase::Superseded, .. })), "{what:?}");
+    }
 }
 
 // P13: an entry that somebody has set to a later phase by hand.

@@ -6,7 +6,7 @@ use mainstay::{
         Approval, Guard, PodFacts, PodPresent, Rotation, Spending, Step,
         ledger::{self, Ask, Claim},
     },
-    policy::{JobStep, Policy},
+    policy::{FailoverStep, JobStep, Policy},
     remedy::{Entry, Kind, Observation, Order, Outcome},
     signal::Server,
 };
@@ -24,6 +24,8 @@ const GRACE: i64 = 2_000;
 pub enum After {
     Heals,
     StaysSick,
+    /// Of a job or a failover: it is not over in time.
+    TakesLong,
     CannotBeTold,
 }
 
@@ -43,6 +45,7 @@ pub enum Elsewhere {
 pub enum What {
     Restart,
     Job,
+    Failover,
     Page,
 }
 
@@ -126,7 +129,7 @@ pub struct World {
     pub simulated: bool,
     /// Whether the policy is another than when this was written down.
     pub changed: bool,
-    /// What was done to the target: pods removed, or jobs created.
+    /// What was done to the target: pods removed, jobs created, or orders given.
     pub removals: Vec<Removal>,
     pub pages: u32,
     /// Requests whose sender was told nothing, and which land later.
@@ -156,6 +159,8 @@ impl World {
             backoff_factor: 1,
             backoff_max: HOUR,
         });
+        policy.ladder.failover =
+            Some(FailoverStep { group: "hub".into(), within: 60_000, attempts: 1, cooldown: HOUR });
         Self {
             story,
             now: BORN,
@@ -180,6 +185,7 @@ impl World {
         let kind = match self.story.what {
             What::Restart => Kind::Restart { within, clear },
             What::Job => Kind::Job { within, clear },
+            What::Failover => Kind::Failover { within },
             What::Page => Kind::Page,
         };
         Order { uid: TARGET.into(), kind, created_at: BORN }
@@ -189,6 +195,7 @@ impl World {
         match self.story.what {
             What::Restart => Step::Restart,
             What::Job => Step::Job,
+            What::Failover => Step::Failover,
             What::Page => Step::Page,
         }
     }
@@ -267,19 +274,26 @@ impl World {
         let before = ledger::release(&self.ledger, &self.claim(), false, false);
         let record = ledger::record(&before, &self.policy.id.uid, SLOT, self.simulated);
         let now = Server(self.now);
-        let (used_up, rests_until) = match (self.story.what, &self.policy.ladder.job, self.policy.ladder.restart) {
-            (What::Job, Some(job), _) => {
+        let ladder = &self.policy.ladder;
+        let (used_up, rests_until) = match (self.story.what, &ladder.job, &ladder.failover, ladder.restart) {
+            (What::Job, Some(job), ..) => {
                 (ledger::jobs_used_up(&record, job), ledger::job_rests_until(&record, job))
             }
-            (_, _, Some(restart)) => (ledger::used_up(&record, &restart), ledger::rests_until(&record, &restart)),
+            (What::Failover, _, Some(step), _) => {
+                (ledger::failovers_used_up(&record, step), ledger::failover_rests_until(&record, step))
+            }
+            (.., Some(restart)) => (ledger::used_up(&record, &restart), ledger::rests_until(&record, &restart)),
             _ => (true, None),
         };
+        // Once its order is carried out, the target holds the place no more.
+        let handed_over = self.story.what == What::Failover && !self.removals.is_empty();
         let page = self.story.what == What::Page;
         let moved = self.pod.uid != TARGET || self.pod.going_since.is_some();
         let limits = [
             (self.stopped && !page, Guard::EmergencyStop),
             (moved && !page, Guard::Moved),
             (self.recovered, Guard::Evidence),
+            (handed_over, Guard::Failover),
         ];
         let spending = Spending {
             ledger: &before,
@@ -359,9 +373,9 @@ impl World {
         }
     }
 
-    /// Takes the step: a job is created once, whatever becomes of the pod.
+    /// Takes the step: a job is created once, and an order is given once, whatever becomes of the pod.
     pub fn act(&mut self, uid: &str, version: u64, late: bool) -> Outcome {
-        if self.story.what != What::Job {
+        if !matches!(self.story.what, What::Job | What::Failover) {
             return self.evict(uid, version, late);
         }
         if self.removals.is_empty() {
@@ -403,7 +417,17 @@ impl World {
                 _ if self.removals.is_empty() => Observation::NotYet("head stands".into()),
                 After::Heals => Observation::Healthy { pod: SLOT.into(), lasted: 60_000 },
                 After::StaysSick => Observation::Failed("the job gave up".into()),
+                After::TakesLong => Observation::NotYet("the job is running".into()),
                 After::CannotBeTold => Observation::Unknown("no readings".into()),
+            };
+        }
+        if self.story.what == What::Failover {
+            return match self.story.after {
+                _ if self.removals.is_empty() => Observation::NotYet("there is no order".into()),
+                After::Heals => Observation::Healthy { pod: "b".into(), lasted: 0 },
+                After::StaysSick => Observation::Failed("nobody can go on".into()),
+                After::TakesLong => Observation::NotYet("blocked: nothing proves that it has stopped".into()),
+                After::CannotBeTold => Observation::Unknown("no answer".into()),
             };
         }
         if self.pod.uid == TARGET {
@@ -414,7 +438,7 @@ impl World {
                 let lasted = u64::try_from(self.now - self.pod.born).expect("time goes on");
                 Observation::Healthy { pod: SLOT.into(), lasted }
             }
-            After::StaysSick => Observation::NotYet("head stands".into()),
+            After::StaysSick | After::TakesLong => Observation::NotYet("head stands".into()),
             After::CannotBeTold => Observation::Unknown("no readings".into()),
         }
     }

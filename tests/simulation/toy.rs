@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use mainstay::{
     api::{NetworkLedgerSpec, Phase},
-    plan::{CronJobFacts, Live, NodeFacts, PodFacts, PodPresent, Rotation, Said, Stop, Vantage, WorkloadFacts},
+    plan::{
+        CronJobFacts, GroupFacts, Live, NodeFacts, PodFacts, PodPresent, Rotation, Said, Stop, Vantage,
+        WorkloadFacts,
+    },
     signal::{Mono, Now, Poll, Server, Signal, Testimony, Unknown, Value, Wall},
     world::{Owner, PodView},
 };
@@ -400,6 +403,7 @@ impl Toy {
             workload: if rolls { WorkloadFacts::RollingOut("x".into()) } else { WorkloadFacts::Settled },
             node: if cordoned { NodeFacts::Unfit("x".into()) } else { NodeFacts::Ready },
             cron_job: CronJobFacts::Unread,
+            group: GroupFacts::Absent,
             vantage: Vantage::Asked(vec![Said { replica: "another".into(), told: Ok(told) }]),
         }
     }

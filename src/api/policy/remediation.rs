@@ -22,7 +22,7 @@ pub struct Remediation {
     /// snapshot. Not for `Validator` and `Signer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<Job>,
-    /// Ask a `FailoverGroup` to let another member sign. Only for `Validator` and `Signer`.
+    /// Let another member of a `FailoverGroup` sign, when restarts are used up or of no use. Only for `Validator` and `Signer`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failover: Option<Failover>,
     /// Call a person when nothing gentler is left, or when a guard has held a restart back for longer than `restart.within`.
@@ -93,13 +93,24 @@ pub struct Job {
     pub backoff: Option<Backoff>,
 }
 
-/// Ask a `FailoverGroup` to let another member sign.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+/// Let another member of a `FailoverGroup` sign, when restarts are used up or would not mend what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.within) || !self.within.matches('^[0-9]{1,6}(ms|s|m|h)$') || (duration(self.within) >= duration('30s') && duration(self.within) <= duration('24h'))").message("within: between 30s and 24h: ten seconds of it belong to the former holder, to seal").field_path(".within"))]
 pub struct Failover {
     /// Name of the group, in this namespace.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub group: String,
+    /// From the order to another member that holds the place. Default: 2m.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Duration>,
+    /// Failovers in one incident. Default: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 5))]
+    pub attempts: Option<i32>,
+    /// Rest between two failovers away from one slot. Default: 1h.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cooldown: Option<Duration>,
 }
 
 /// How a rest grows.

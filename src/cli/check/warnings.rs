@@ -90,7 +90,8 @@ fn ladder(policy: &Policy, warn: &mut impl FnMut(&str, String)) {
         ),
         _ => {}
     }
-    if acts && (policy.ladder.restart.is_some() || policy.ladder.job.is_some()) {
+    let ladder = &policy.ladder;
+    if acts && (ladder.restart.is_some() || ladder.job.is_some() || ladder.failover.is_some()) {
         if policy.limits.max_concurrent == 0 {
             warn("spec.guard.maxConcurrent", "0 means no automatic action, whatever the mode".into());
         }

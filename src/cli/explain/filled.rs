@@ -6,8 +6,8 @@ use super::words::{duration, threshold};
 use crate::{
     api::{GROUP, NodeHealthPolicy, VERSION, policy::Guard},
     policy::{
-        BudgetLimit, Condition, JobStep, Limits, Pick, Policy, RerouteStep, RestartStep, Rule, Source, SourceKind,
-        StormLimit, Trigger, preset,
+        BudgetLimit, Condition, FailoverStep, JobStep, Limits, Pick, Policy, RerouteStep, RestartStep, Rule,
+        Source, SourceKind, StormLimit, Trigger, preset,
     },
 };
 
@@ -44,8 +44,8 @@ pub fn object(object: &NodeHealthPolicy, policy: &Policy) -> Value {
     if let Some(step) = &ladder.job {
         remediation["job"] = job(step);
     }
-    if let Some(group) = &ladder.failover {
-        remediation["failover"] = json!({"group": group});
+    if let Some(step) = &ladder.failover {
+        remediation["failover"] = failover(step);
     }
     if ladder.page {
         remediation["page"] = json!({});
@@ -196,6 +196,11 @@ fn job(step: &JobStep) -> Value {
         "cooldown": duration(*cooldown),
         "backoff": {"factor": backoff_factor, "max": duration(*backoff_max)},
     })
+}
+
+fn failover(step: &FailoverStep) -> Value {
+    let FailoverStep { group, within, attempts, cooldown } = step;
+    json!({"group": group, "within": duration(*within), "attempts": attempts, "cooldown": duration(*cooldown)})
 }
 
 fn guard(limits: &Limits, written: &Guard) -> Value {

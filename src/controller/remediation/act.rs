@@ -24,10 +24,11 @@ impl Life<'_> {
         if unannounced || now.since(self.looked_at) > LOOK_MAX_AGE {
             return Event::Failed("what was seen and announced before the act is too old".into());
         }
-        let Action { reroute: _, rejoin: _, restart, job, page } = &self.object.spec.action;
+        let Action { reroute: _, rejoin: _, restart, job, failover: _, page } = &self.object.spec.action;
         let outcome = match (self.order.kind, restart, job) {
             (Kind::Restart { .. }, Some(restart), _) => self.restart(restart.method, resource_version).await,
             (Kind::Job { within, .. }, _, Some(job)) => self.job(job, within).await,
+            (Kind::Failover { .. }, ..) => self.failover().await,
             (Kind::Reroute { .. } | Kind::Rejoin { .. }, ..) => self.rotate(resource_version, self.switch).await,
             _ => {
                 let page = page.clone().unwrap_or(PageAction { sinks: Vec::new(), text: String::new() });
@@ -64,6 +65,26 @@ impl Life<'_> {
         };
         let outcome = effect::run_job(&self.ctx.clients.actuator, &order).await;
         self.answered(outcome)
+    }
+
+    async fn failover(&self) -> Outcome {
+        let Some(given) = self.given() else { return Outcome::Refused("it orders nothing".into()) };
+        let outcome = effect::order_failover(&self.ctx.clients.actuator, &given).await;
+        self.answered(outcome)
+    }
+
+    /// The order that it gives.
+    pub(super) fn given(&self) -> Option<effect::Given<'_>> {
+        let spec = &self.object.spec;
+        Some(effect::Given {
+            namespace: &self.key.namespace,
+            name: &self.key.name,
+            remediation: &self.uid,
+            action: spec.action.failover.as_ref()?,
+            pod: &spec.target.pod,
+            rules: &spec.rules,
+            requested_by: &spec.requested_by,
+        })
     }
 
     async fn rotate(&self, resource_version: &str, switch: Switch) -> Outcome {

@@ -1,6 +1,9 @@
 //! One look at the world before anything is done: what is true now, what the guards say to it, and what people do.
 
-use super::{super::entry::unlawful, Life};
+use super::{
+    super::entry::{late, unlawful},
+    Life,
+};
 use crate::{
     api::{NodeHealthPolicy, NodeRemediation, Phase},
     controller::{report, vantage::Others},
@@ -73,6 +76,9 @@ impl Life<'_> {
         if let Some(why) = unlawful(&self.object.spec, &snapshot.policy, &target.facts) {
             return refuse(Guard::Request, why);
         }
+        if let Some(why) = late(&self.object.spec.action, &live.group) {
+            return refuse(Guard::Failover, why);
+        }
         let hours = Hours::of(&snapshot.policy, now);
         let round = Round::new(&snapshot, &ctx.installation, record, hours, ctx.own_facts(), now);
         let facts = round.facts(&target, &live);
@@ -134,8 +140,15 @@ impl Life<'_> {
 
     /// What a look is about beside the pod.
     fn also(&self) -> effect::Also<'_> {
-        let cron_job = self.object.spec.action.job.as_ref().map(|job| (job.cron_job.as_str(), self.uid.as_str()));
-        effect::Also { services: self.step().is_a_rotation(), cron_job }
+        let spec = &self.object.spec;
+        let group = spec.action.failover.as_ref().map(|failover| effect::GroupRef {
+            name: &failover.group,
+            network: &spec.network,
+            pod: &spec.target.uid,
+            order: &self.key.name,
+        });
+        let cron_job = spec.action.job.as_ref().map(|job| (job.cron_job.as_str(), self.uid.as_str()));
+        effect::Also { services: self.step().is_a_rotation(), cron_job, group }
     }
 
     /// A person's entry has no finalizer, and could be deleted in the middle: it gets one before anything else.

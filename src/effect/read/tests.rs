@@ -84,6 +84,7 @@ async fn what_is_well_is_read_in_order_with_the_stop_last() {
         workload: WorkloadFacts::Settled,
         node: NodeFacts::Ready,
         cron_job: CronJobFacts::Unread,
+        group: GroupFacts::Unread,
         vantage: Vantage::Unread,
     };
     assert_eq!(live, expected);
@@ -186,7 +187,7 @@ async fn a_cron_job_is_read_where_a_ladder_has_one() {
     let jobs = json!({"apiVersion": "batch/v1", "kind": "JobList", "metadata": {}, "items": []});
     let answers = [pod(), settled(), node(false, "True"), cron_job, jobs, map(&json!({}))];
     let (client, fake) = Fake::answering(answers.map(|body| Answer::json(200, body)));
-    let also = Also { services: false, cron_job: Some(("resync", "")) };
+    let also = Also { cron_job: Some(("resync", "")), ..Also::default() };
     let live = read_live(&client, "cosmos", "val-0", &stop(), NOW, also, &|_| false).await.unwrap();
     assert_eq!(live.cron_job, CronJobFacts::Ready("c1/1".into()));
     assert_eq!(fake.requests()[3].uri.path(), "/apis/batch/v1/namespaces/cosmos/cronjobs/resync");

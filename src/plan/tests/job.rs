@@ -1,4 +1,4 @@
-//! What stands between a restart and a page: a job of the owner's, and another that signs.
+//! What stands between a restart and a page: a job of the owner's.
 
 use crate::{
     api::{SeatStep, policy::Severity},
@@ -125,15 +125,4 @@ fn it_takes_a_seat_and_the_budget_and_gives_them_back() {
     assert_eq!((done.seats.len(), done.actions[0].at, done.slots[0].jobs), (0, SERVER + 5, 1));
     assert_eq!(ledger::take(&done, &ask(&given, "r2", 2)).unwrap_err().guard, Guard::Exhausted);
     assert_eq!(Claim::of(&taken.seats[0]).step, Step::Job);
-}
-
-#[test]
-fn nobody_else_signs_while_there_is_no_group() {
-    let signs = facts().with(|given| given.policy.ladder.failover = Some("hub".into())).restarted(2, HOUR);
-    let held = signs.holding(Step::Failover);
-    assert_eq!(held, [Guard::Failover]);
-    assert_eq!(step(&signs), Some(Step::Page));
-    let told = signs.record(|record| record.paged = true).refusal();
-    assert_eq!((told.step, told.guard), (Some(Step::Failover), Guard::Failover));
-    assert!(told.held.why.contains("`mainstay failover hub` orders one"), "{}", told.held.why);
 }

@@ -2,6 +2,7 @@
 
 mod approval;
 mod causes;
+mod failover;
 mod guards;
 mod job;
 mod ladder;

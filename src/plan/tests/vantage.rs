@@ -106,7 +106,7 @@ fn what_is_no_silence_needs_nobody_else() {
 #[test]
 fn whatever_is_done_to_a_pod_is_held_and_a_page_is_not() {
     for step in Step::ALL {
-        let does_something = matches!(step, Step::Reroute | Step::Restart | Step::Job);
+        let does_something = matches!(step, Step::Reroute | Step::Restart | Step::Job | Step::Failover);
         assert_eq!(guards_of(step).contains(&Guard::Unconfirmed), does_something, "{step:?}");
         assert_eq!(others(silent(), &[REACHES]).holding(step).contains(&Guard::Unconfirmed), does_something);
     }

@@ -4,9 +4,9 @@ use super::{Page, duration, times};
 use crate::{
     api::{
         NodeHealthPolicy, RestartMethod,
-        policy::{Job, Remediation, Reroute},
+        policy::{Failover, Job, Remediation, Reroute},
     },
-    policy::{JobStep, Policy, RerouteStep, preset},
+    policy::{FailoverStep, JobStep, Policy, RerouteStep, preset},
 };
 
 impl Page {
@@ -57,8 +57,8 @@ impl Page {
         if let Some(step) = &policy.ladder.job {
             self.job(ladder, step);
         }
-        if let Some(group) = &policy.ladder.failover {
-            self.line(&format!("fail over: ask FailoverGroup {group} to let another member sign"), true);
+        if let Some(step) = &policy.ladder.failover {
+            self.failover(ladder, step);
         }
         if policy.ladder.page {
             self.line(
@@ -97,6 +97,26 @@ impl Page {
         } else {
             self.line("  never the last ready pod of a Service", false);
         }
+    }
+
+    fn failover(&mut self, ladder: Option<&Remediation>, step: &FailoverStep) {
+        let written = ladder.and_then(|ladder| ladder.failover.as_ref());
+        let own = |is: fn(&Failover) -> bool| written.is_some_and(is);
+        let what = "fail over: let another member of FailoverGroup";
+        self.line(&format!("{what} {} sign, when restarts are used up or of no use", step.group), true);
+        self.from(
+            &format!("  another holds the place within {} or the step has failed", duration(step.within)),
+            own(|failover| failover.within.is_some()),
+            "a gate has ten seconds to seal; what takes minutes waits for a person",
+        );
+        self.line(
+            &format!("  at most {} in one incident", times(step.attempts)),
+            own(|failover| failover.attempts.is_some()),
+        );
+        self.line(
+            &format!("  rest of {} after each", duration(step.cooldown)),
+            own(|failover| failover.cooldown.is_some()),
+        );
     }
 
     fn job(&mut self, ladder: Option<&Remediation>, step: &JobStep) {
