@@ -30,7 +30,7 @@ NODE_TAR  := $(CACHE)/images/ethereumjs.tar
 NODE_PARTS := $(wildcard $(addprefix /usr/share/nodejs/,acorn acorn-walk cjs-module-lexer undici))
 
 .PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full e2e-failover e2e-failover-full bench ready ready-two crds image launcher fmt \
-  parity chains chains-full programs ethereumjs bench-signals bench-planning measure-reroute fuzz model model-failover \
+  parity chains chains-full programs ethereumjs bench-signals bench-planning bench-gate measure-reroute fuzz model model-failover \
   simulate
 
 help: ## What there is.
@@ -92,7 +92,7 @@ measure-reroute: ready ## From a rule that fires to the last new connection, a h
 
 parity: launcher ## Our parser of metrics against Prometheus' own, our signer against CometBFT's half of the socket.
 	PROMPARSE=$$($(CLUSTER) tool promparse | tail -n 1) PAGES=$(PROMPAGES) $(CARGO) test --quiet --test telemetry -- --include-ignored parity
-	$(CARGO) test --quiet --test gate -- --ignored
+	$(CARGO) test --quiet --test gate -- --ignored peer::
 
 chains: launcher programs ## Real nodes of every kind that is quick to have: geth, anvil, EthereumJS, Prometheus.
 	PROGRAM_GETH=$$($(CLUSTER) tool geth | tail -n 1) PROGRAM_ANVIL=$(ANVIL) PROGRAM_ETHEREUMJS=$(PROGRAMS)/.bin/ethereumjs \
@@ -118,6 +118,9 @@ bench-signals: launcher ## How fast metrics are read, and what watching costs, b
 
 bench-planning: ## From a breach of 500 among 10,000 targets to what is to be done.
 	$(CARGO) run --quiet --release --example planning
+
+bench-gate: ## What a signature costs beside its disk, how soon a gate answers, and its memory.
+	$(CARGO) test --release --test gate -- --ignored --nocapture measured
 
 fuzz: ## A million broken answers for every parser, a few minutes.
 	FUZZ_ANSWERS=1000000 $(CARGO) test --release --test telemetry -- --nocapture broken_answers

@@ -25,6 +25,9 @@ pub struct Args {
     /// The socket that the node listens on, its `priv_validator_laddr`
     #[arg(long, value_name = "PATH", default_value = "/gate/privval.sock")]
     socket: PathBuf,
+    /// The RPC of this member's own node: signatures of the key that this gate did not make are looked for there
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:26657")]
+    rpc: String,
     /// Where health and metrics are served
     #[arg(long, default_value = "0.0.0.0:9464")]
     listen: String,
@@ -68,6 +71,7 @@ pub fn run(args: Args) -> Result<ExitCode, CliError> {
         key: args.key,
         state: args.state,
         socket: args.socket,
+        rpc: args.rpc,
         listen: args.listen,
         every: Duration::from_millis(args.every),
     };

@@ -3,6 +3,7 @@
 mod approve;
 mod ask;
 pub mod check;
+mod copy_key;
 pub mod crds;
 pub mod explain;
 mod gate;
@@ -60,6 +61,8 @@ enum Command {
     Release(order::ReleaseArgs),
     /// Print the name of the `SigningIdentity` of a key
     Identity(identity::Args),
+    /// Copy a key to where nobody but its owner can read it, as a gate wants it
+    CopyKey(copy_key::Args),
     /// Sign for one member of a `FailoverGroup`, beside its node and inside its window only
     Gate(gate::Args),
     /// Pull the emergency stop: nothing is done to any pod until `go`
@@ -149,6 +152,7 @@ pub fn main() -> ExitCode {
         Command::Failover(args) => order::failover(&args),
         Command::Release(args) => order::release(&args),
         Command::Identity(args) => identity::run(&args),
+        Command::CopyKey(args) => copy_key::run(&args),
         Command::Gate(args) => gate::run(args),
         Command::Stop(args) => stop::run_stop(&args),
         Command::Go(args) => stop::run_go(&args),

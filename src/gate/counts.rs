@@ -61,6 +61,8 @@ pub struct Counts {
     pub latched: Gauge,
     /// Requests to the API server that came to nothing.
     pub api_errors: Counter,
+    /// Looks at the node's chain that came to nothing.
+    pub rpc_errors: Counter,
 }
 
 // === impl Counts ===
@@ -91,6 +93,7 @@ impl Counts {
         all.register("epoch", "The epoch that was seen last", self.epoch.clone());
         all.register("window_left", "Heights that are left of the window", self.window_left.clone());
         all.register("latched", "Whether nothing is signed until a person has looked", self.latched.clone());
+        all.register("rpc_errors", "Looks at the node's chain that came to nothing", self.rpc_errors.clone());
         all.register("api_errors", "Requests to the API server that came to nothing", self.api_errors.clone());
         all
     }

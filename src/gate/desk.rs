@@ -1,7 +1,7 @@
 //! Where both sides of a gate meet: the node's requests, which are answered at once from what is known, and the record,
 //! which is followed beside. One at a time; what is decided is durable before it is acted on.
 
-use std::{io, process, sync::Arc};
+use std::{collections::VecDeque, io, process, sync::Arc};
 
 use tracing::{error, info, warn};
 
@@ -12,6 +12,7 @@ use crate::failover::{
 
 use super::{
     arbiter::{Arbiter, ProposalRequest, Ruling, VoteRequest},
+    commit::Precommit,
     counts::Counts,
     diary::{Diary, Line},
     encoding::to_hex,
@@ -19,8 +20,11 @@ use super::{
     store::{Found, Kept, Medium, Store},
 };
 
-/// A height that is so many windows above the ceiling is nonsense.
+/// A height that is so many windows above the ceiling is nonsense, unless the node's chain is there. It is no more than what
+/// the API server lets a gate raise its ceiling by at once.
 const JUMP: u64 = 50;
+/// So many of its own precommits are remembered, to tell them from others'.
+const REMEMBERED: usize = 1000;
 
 /// Where both sides meet.
 #[derive(Debug)]
@@ -31,6 +35,10 @@ pub struct Desk<M> {
     diary: Diary,
     /// The height that the node asked for last, unless that was nonsense.
     asked: Height,
+    /// The head of the node's chain, as far as it was told.
+    head: Height,
+    /// What this process signed itself.
+    made: VecDeque<Precommit>,
     counts: Counts,
     /// The time of this machine, for the diary (milliseconds since the epoch).
     now: fn() -> i64,
@@ -66,7 +74,8 @@ impl<M: Medium> Desk<M> {
         // Nothing is signed before a record was seen, so that no window is needed before.
         let limits = Limits { window: 0, jump: 0 };
         let hurry = Arc::default();
-        let desk = Self { gate, limits, store, diary, asked: Height(0), counts, now, die, hurry };
+        let (asked, head, made) = (Height(0), Height(0), VecDeque::new());
+        let desk = Self { gate, limits, store, diary, asked, head, made, counts, now, die, hurry };
         desk.show();
         Ok(desk)
     }
@@ -93,7 +102,25 @@ impl<M: Medium> Desk<M> {
     /// The record was seen; `window` is the identity's. What is returned is to be written with the version that was seen.
     pub fn seen(&mut self, record: failover::Record, window: u64) -> Option<failover::Record> {
         self.limits = Limits { window, jump: window.saturating_mul(JUMP) };
-        self.take(&Event::Seen { record, asked: self.asked })
+        self.take(&Event::Seen { record, asked: self.sought() })
+    }
+
+    /// The height that the window is to reach. To one that is far above it leads more than one step.
+    fn sought(&self) -> Height {
+        match self.gate.hold() {
+            Some(hold) if self.is_there(self.asked) => self.asked.min(hold.ceiling.plus(self.limits.jump)),
+            _ => self.asked,
+        }
+    }
+
+    /// Whether the node's chain is so far: it works on the height after its head.
+    fn is_there(&self, height: Height) -> bool {
+        height <= self.head.plus(1)
+    }
+
+    /// The head of the node's chain.
+    pub const fn head(&mut self, head: Height) {
+        self.head = head;
     }
 
     /// The process is to stop: what it holds is given back with the next look at the record.
@@ -107,9 +134,19 @@ impl<M: Medium> Desk<M> {
         self.gate.hold().is_none()
     }
 
-    /// The chain has a signature of the key that this gate did not make.
-    pub fn foreign(&mut self) {
-        self.take(&Event::ForeignSignature);
+    /// The chain has this signature of the key. Where only this process could have made it and did not, somebody else has the
+    /// key.
+    pub fn found(&mut self, precommit: &Precommit) {
+        let Some(hold) = self.gate.hold().filter(|hold| !self.gate.is_silent(hold.tenure)) else { return };
+        let owned = hold.start < Height(precommit.height) && Height(precommit.height) <= hold.ceiling;
+        // What was forgotten was its own, for all that it knows.
+        let forgotten = self.made.len() == REMEMBERED
+            && self.made.front().is_some_and(|oldest| precommit.height <= oldest.height);
+        if owned && !forgotten && !self.made.contains(precommit) {
+            error!(?precommit, "this signature was made by somebody else");
+            self.take(&Event::ForeignSignature);
+            self.hurry.notify_one();
+        }
     }
 
     fn take(&mut self, event: &Event) -> Option<failover::Record> {
@@ -145,7 +182,7 @@ impl<M: Medium> Desk<M> {
             Hrs { height: Height(asked.place.height), round: asked.place.round, step: step(asked.place.step) };
         let content = Content { what: signed.content(), when: nanos(asked.time) };
         let (next, answer) = decide(&self.gate, &gate::Request::Sign(Ask { at, content }), &self.limits);
-        if answer != Answer::Refuse(Refusal::Jump) {
+        if answer != Answer::Refuse(Refusal::Jump) || self.is_there(at.height) {
             self.asked = at.height;
         }
         match answer {
@@ -156,6 +193,7 @@ impl<M: Medium> Desk<M> {
                 if let Err(error) = self.diary.add(&line) {
                     (self.die)(&error);
                 }
+                self.remember(asked);
                 self.counts.signed(at.step);
                 self.show();
                 Ruling::Sign
@@ -163,12 +201,24 @@ impl<M: Medium> Desk<M> {
             Answer::Repeat => Ruling::SignAgain(self.store.kept().sign_bytes.clone()),
             Answer::Refuse(why) => {
                 self.counts.refused(why);
-                if matches!(why, Refusal::AboveWindow | Refusal::NotHolder) {
+                if matches!(why, Refusal::AboveWindow | Refusal::NotHolder)
+                    || why == Refusal::Jump && self.is_there(at.height)
+                {
                     self.hurry.notify_one();
                 }
                 Ruling::Refuse(words(why).into())
             }
             Answer::PubKey | Answer::Pong => Ruling::Refuse("this was no question for a signature".into()),
+        }
+    }
+
+    fn remember(&mut self, asked: &Asked<'_>) {
+        let Place { height, round, step } = asked.place;
+        if step == privval::Step::Precommit {
+            if self.made.len() == REMEMBERED {
+                self.made.pop_front();
+            }
+            self.made.push_back(Precommit { height, round, block: asked.block.hash.try_into().ok() });
         }
     }
 

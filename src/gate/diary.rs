@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -75,7 +75,50 @@ impl Diary {
 }
 
 fn append(path: &Path) -> io::Result<(File, u64)> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if let Some(at) = length.checked_sub(1) {
+        file.read_exact_at(&mut last, at)?;
+    }
+    // A crash may have torn the last line: what comes after it is a line of its own.
+    if last != *b"\n" {
+        file.write_all(b"\n")?;
+    }
     Ok((file, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(height: u64) -> Line {
+        Line {
+            at: 1,
+            member: "a".into(),
+            pod_uid: "u".into(),
+            boot: "b".into(),
+            epoch: 1,
+            activation: "c".into(),
+            height,
+            round: 0,
+            kind: "prevote".into(),
+            block: None,
+            timestamp: 2,
+        }
+    }
+
+    #[test]
+    fn a_torn_line_spoils_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        Diary::open(folder.path()).unwrap().add(&line(1)).unwrap();
+        let path = folder.path().join("signatures.log");
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, [&whole[..], &whole[..30]].concat()).unwrap();
+        Diary::open(folder.path()).unwrap().add(&line(2)).unwrap();
+        Diary::open(folder.path()).unwrap().add(&line(3)).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let read: Vec<Option<Line>> = text.lines().map(|line| serde_json::from_str(line).ok()).collect();
+        assert_eq!(read, [Some(line(1)), None, Some(line(2)), Some(line(3))]);
+    }
 }

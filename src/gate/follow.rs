@@ -34,7 +34,9 @@ pub async fn follow<M: Medium, R: Registry>(
     let hurry = lock(desk).hurry();
     let mut said = String::new();
     while !stop.is_cancelled() {
-        if let Err(trouble) = look(desk, registry).await {
+        // A write that is given up may arrive all the same: the next one has another version to fit.
+        let Some(seen) = stop.run_until_cancelled(look(desk, registry)).await else { break };
+        if let Err(trouble) = seen {
             counts.api_errors.inc();
             let words = trouble.to_string();
             if words != said {

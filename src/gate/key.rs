@@ -5,9 +5,9 @@
 
 use std::{
     fmt,
-    fs::File,
-    io::{self, Read},
-    os::unix::fs::MetadataExt,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -41,11 +41,19 @@ pub enum KeyError {
         /// Why.
         error: io::Error,
     },
+    /// The copy cannot be written.
+    #[error("failed to write the key {}: {error}", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// Others than its owner can read the file.
     #[error(
         "refused to use the key {}: its mode is {mode:04o}, so others than its owner can read or change it; \
          run `chmod 600` on it. A file of a Secret volume is such a one where the pod has an fsGroup: copy it in an init \
-         container to a volume of medium Memory, with mode 0600",
+         container to a volume of medium Memory, with `mainstay copy-key`",
         path.display()
     )]
     Exposed {
@@ -130,21 +138,21 @@ impl Key {
         if permissions & 0o077 != 0 {
             return Err(KeyError::Exposed { path: path.to_owned(), mode: permissions });
         }
-        // As large as it will ever be: a buffer that grows leaves copies behind.
-        let mut text = Zeroizing::new([0; MOST + 1]);
-        let mut length = 0;
-        loop {
-            match file.read(&mut text[length..]) {
-                Ok(0) => break,
-                Ok(more) => length += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(error)),
-            }
+        Self::parse(&content(&mut file, path)?).map_err(invalid)
+    }
+
+    /// Writes the key file at `from` to `to`, where nobody but its owner can read it, and says which key it is. What is no
+    /// key is not written. A file that is there is replaced at once.
+    pub fn copy(from: &Path, to: &Path) -> Result<Self, KeyError> {
+        let failed = |error| KeyError::Read { path: from.to_owned(), error };
+        let mut file = File::open(from).map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(KeyError::Invalid { path: from.to_owned(), why: NotAKey::File });
         }
-        if length > MOST {
-            return Err(invalid(NotAKey::File));
-        }
-        Self::parse(&text[..length]).map_err(invalid)
+        let text = content(&mut file, from)?;
+        let key = Self::parse(&text).map_err(|why| KeyError::Invalid { path: from.to_owned(), why })?;
+        replace(to, &text).map_err(|error| KeyError::Write { path: to.to_owned(), error })?;
+        Ok(key)
     }
 
     /// Reads the text of a key file.
@@ -199,6 +207,42 @@ impl Key {
         signature.copy_from_slice(self.pair.sign(message).as_ref());
         signature
     }
+}
+
+/// All of a file, which is wiped when it is given back.
+fn content(file: &mut File, path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    // As large as it will ever be: a buffer that grows leaves copies behind.
+    let mut text = Zeroizing::new(vec![0; MOST + 1]);
+    let mut length = 0;
+    loop {
+        match file.read(&mut text[length..]) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(KeyError::Read { path: path.to_owned(), error }),
+        }
+    }
+    if length > MOST {
+        return Err(KeyError::Invalid { path: path.to_owned(), why: NotAKey::File });
+    }
+    text.truncate(length);
+    Ok(text)
+}
+
+/// Nobody ever sees half of it, or sees it with another mode.
+fn replace(to: &Path, text: &[u8]) -> io::Result<()> {
+    let mut new = to.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
+    if let Err(error) = fs::remove_file(&new)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&new, to)
 }
 
 /// Writes over what functions that have returned left on the stack: `ring` hashes the seed there, and does not wipe it.

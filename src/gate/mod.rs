@@ -7,10 +7,13 @@
 //!
 //! The arbiter is the [`desk`]: it asks `failover::gate`, and makes durable what was decided ([`store`], [`diary`]) before
 //! the signature leaves. [`follow`] brings it the record and writes what it wants, with a [`registry`] that is the API
-//! server. [`process`] is all of it together.
+//! server. [`chain`] reads beside it what the node's chain has of the key, and [`commit`] what that means. [`process`] is all of
+//! it together.
 
 pub mod answer;
 pub mod arbiter;
+pub mod chain;
+pub mod commit;
 pub mod counts;
 pub mod desk;
 pub mod dial;

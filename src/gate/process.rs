@@ -15,10 +15,12 @@ use tracing::{info, warn};
 use crate::{
     failover::{Boot, Pod, gate::Me},
     serve::{self, ServeError},
+    telemetry::{BuildError, Client, address::Reach},
 };
 
 use super::{
     answer::Signer,
+    chain::Chain,
     counts::Counts,
     desk::Desk,
     dial::dial,
@@ -48,6 +50,8 @@ pub struct Options {
     pub state: PathBuf,
     /// The socket that the node listens on.
     pub socket: PathBuf,
+    /// The node's RPC.
+    pub rpc: String,
     /// Where health and metrics are served.
     pub listen: String,
     /// How often the record is read.
@@ -93,6 +97,9 @@ pub enum GateError {
     /// No configuration of one.
     #[error("failed to find the API server: {0}; a gate runs in a pod with a service account")]
     Config(#[from] kube::config::InferConfigError),
+    /// The node cannot be asked.
+    #[error(transparent)]
+    Client(#[from] BuildError),
     /// Nobody can ask.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -103,6 +110,9 @@ pub enum GateError {
     #[error("failed to listen for signals: {0}")]
     Signals(io::Error),
 }
+
+/// How often the node is asked for its head.
+const HEAD: Duration = Duration::from_secs(1);
 
 /// Runs a gate until it is told to end.
 pub async fn run(options: Options) -> Result<(), GateError> {
@@ -125,6 +135,9 @@ pub async fn run(options: Options) -> Result<(), GateError> {
     info!(identity = options.identity, boot = format!("{:032x}", boot.0), "the gate is up");
 
     let (stop, over) = (CancellationToken::new(), CancellationToken::new());
+    // Loopback, which the operator's probes never ask.
+    let client = Client::new(Reach::Anywhere, &[])?;
+    let mut own = Chain::new(client, &options.rpc, &chain, *key.public());
     let signer = Signer::new(chain, key);
     let mut arbiter = Arc::clone(&desk);
     let ended = over.clone();
@@ -143,7 +156,7 @@ pub async fn run(options: Options) -> Result<(), GateError> {
         info!("ending: the rest of the window is given back");
         stop.cancel();
     };
-    tokio::join!(answers, record, signals);
+    tokio::join!(answers, record, signals, own.watch(&desk, HEAD, &counts, &over));
     if let Ok(Err(error)) = pages.await {
         warn!(%error, "the page of metrics had ended before");
     }

@@ -228,7 +228,7 @@ impl Process {
         assert!(why.contains(words), "{height}: {why}");
     }
 
-    fn lines(&self) -> Vec<mainstay::gate::diary::Line> {
+    pub fn lines(&self) -> Vec<mainstay::gate::diary::Line> {
         let text = std::fs::read_to_string(self.folder.path().join("signatures.log")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }

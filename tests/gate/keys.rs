@@ -54,6 +54,32 @@ fn a_key_that_others_can_read_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn a_copy_is_its_owners_whoever_could_read_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("secret.json"), folder.path().join("key.json"));
+    write(&from, 0o444);
+    // What an earlier start left behind is replaced, also where others can read it.
+    for before in [None, Some(0o644), Some(0o400)] {
+        if let Some(mode) = before {
+            fs::write(folder.path().join("key.json.new"), "half").unwrap();
+            fs::set_permissions(&to, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        assert_eq!(Key::copy(&from, &to).unwrap().public(), key().public());
+        assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(Key::read(&to).unwrap().public(), key().public());
+    }
+    fs::remove_file(&from).unwrap();
+    fs::write(&from, "{}").unwrap();
+    let error = Key::copy(&from, &to).unwrap_err();
+    assert!(matches!(error, KeyError::Invalid { .. }), "{error}");
+    assert!(Key::read(&to).is_ok(), "what is no key replaces none");
+    assert!(matches!(Key::copy(folder.path(), &to), Err(KeyError::Invalid { why: NotAKey::File, .. })));
+    write(&folder.path().join("good.json"), 0o600);
+    let nowhere = folder.path().join("none/key.json");
+    assert!(matches!(Key::copy(&folder.path().join("good.json"), &nowhere), Err(KeyError::Write { .. })));
+}
+
+#[test]
 fn what_is_no_file_is_no_key() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(Key::read(&folder.path().join("none")), Err(KeyError::Read { .. })));

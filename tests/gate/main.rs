@@ -5,14 +5,22 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod arbiters;
+mod chain;
 mod desk;
 mod dialling;
 mod hostile;
 mod keys;
 mod memory;
+mod node;
 mod peer;
+mod process;
+mod rig;
+mod server;
 mod states;
+mod storm;
 mod vectors;
+mod volume;
+mod whole;
 
 use std::sync::LazyLock;
 
