@@ -69,7 +69,8 @@ fn with(mut base: Value, spec: &Value) -> Value {
     base
 }
 
-fn merge(base: &mut Value, patch: &Value) {
+/// Lays one over the other; what is null is taken away.
+pub fn merge(base: &mut Value, patch: &Value) {
     let (Value::Object(base), Value::Object(patch)) = (&mut *base, patch) else {
         *base = patch.clone();
         return;

@@ -7,7 +7,9 @@ use mainstay::{
     gate::registry::Trouble,
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
+use crate::refusals::{self, merge};
 use crate::stage::{KEY, MERGE, NAMESPACE, Stage, create, get, send, try_to};
 
 const NOT_YOURS: &str = "does not hold this place";
@@ -32,20 +34,6 @@ async fn refused(client: &Client, stage: &Stage, title: &str, patch: Value, word
     let spoil = |object: &mut Value| merge(&mut object["status"], &patch);
     let error = change(client, stage, spoil).await.expect_err(title);
     assert!(error.contains(words), "{title}: {error}");
-}
-
-fn merge(base: &mut Value, patch: &Value) {
-    let (Value::Object(base), Value::Object(patch)) = (&mut *base, patch) else {
-        *base = patch.clone();
-        return;
-    };
-    for (key, value) in patch {
-        if value.is_null() {
-            base.remove(key);
-        } else {
-            merge(base.entry(key.clone()).or_insert(json!({})), value);
-        }
-    }
 }
 
 #[tokio::test]
@@ -264,7 +252,53 @@ async fn orders_are_given_under_ones_own_name_and_by_those_who_may() {
     }
 }
 
-/// Somebody on call, and somebody who may only create orders.
+/// Mainstay gives the orders of a ladder under its own name: whoever writes the ladder is asked in its stead.
+#[tokio::test]
+#[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver; and helm"]
+async fn who_may_not_order_failovers_has_none_ordered() {
+    let stage = Stage::new().await;
+    for object in people() {
+        create(&stage.server.client, &object).await;
+    }
+    let (ann, bob, own) = (
+        stage.account("ann", None).await,
+        stage.account("bob", None).await,
+        stage.account("operator", None).await,
+    );
+    let with = |object: Value, spec: Value| {
+        let mut object = object;
+        object["metadata"] = json!({"generateName": "val-", "namespace": NAMESPACE});
+        merge(&mut object["spec"], &spec);
+        object
+    };
+    let ladder =
+        json!({"role": "Validator", "mode": "Enforce", "remediation": {"failover": {"group": "val"}, "page": {}}});
+    let policy = with(refusals::policy(), ladder);
+    let action = json!({"page": null, "failover": {"group": "val", "identity": KEY, "epoch": 4, "within": "2m"}});
+    let by = |who: &str| with(refusals::remediation(), json!({"action": action, "requestedBy": who}));
+    let dry = with(policy.clone(), json!({"mode": "DryRun"}));
+
+    let refused = |outcome: Result<Value, String>| {
+        let error = outcome.expect_err("who may not order");
+        assert!(
+            error.contains("may not: ask for a Role that allows the verb failover on failovergroups"),
+            "{error}"
+        );
+    };
+    while try_to(&bob, &policy).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for (title, object) in [("a ladder", &policy), ("a remediation", &by("bob")), ("as Mainstay", &by("mainstay"))]
+    {
+        try_to(&ann, object).await.unwrap_or_else(|error| panic!("{title}: {error}"));
+        refused(try_to(&bob, object).await);
+    }
+    try_to(&bob, &dry).await.expect("nothing comes of it");
+    try_to(&own, &by("mainstay")).await.expect("what follows from a policy");
+    refused(try_to(&own, &by("ann")).await);
+}
+
+/// Somebody on call, somebody who may only create orders, and what an operator may. All may have pods deleted.
 fn people() -> Vec<Value> {
     let rbac = "rbac.authorization.k8s.io";
     let bound = |person: &str, role: &str| {
@@ -275,5 +309,25 @@ fn people() -> Vec<Value> {
     let account = |person: &str| json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": person, "namespace": NAMESPACE}});
     let orders = json!({"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": {"name": "orders"},
         "rules": [{"apiGroups": ["mainstay.dev"], "resources": ["signingorders"], "verbs": ["create"]}]});
-    vec![account("ann"), account("bob"), orders, bound("ann", "validator.oncall"), bound("bob", "orders")]
+    let role = |name: &str, rules: Value| json!({"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules});
+    let hands = role(
+        "hands",
+        json!([
+            {"apiGroups": ["mainstay.dev"], "resources": ["nodehealthpolicies", "noderemediations"], "verbs": ["create"]},
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]},
+        ]),
+    );
+    let journal = role(
+        "journal",
+        json!([
+            {"apiGroups": ["mainstay.dev"], "resources": ["noderemediations/status"], "verbs": ["update"]},
+        ]),
+    );
+    let mut all = vec![orders, hands, journal];
+    for (person, also) in [("ann", "validator.oncall"), ("bob", "orders"), ("operator", "journal")] {
+        let mut hands = bound(person, "hands");
+        hands["metadata"]["name"] = json!(format!("{person}-hands"));
+        all.extend([account(person), bound(person, also), hands]);
+    }
+    all
 }
