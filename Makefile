@@ -17,6 +17,7 @@ CLUSTER   := $(TARGET)/debug/examples/cluster
 # A cluster of two nodes of its own: what fails there are machines.
 TWO       := MAINSTAY_CLUSTER_DIR=$(CACHE)/cluster-of-two
 TWO_NODES := failover::everyday failover::naive failover::machines failover::records failover::story
+MEASURES  := failover::times
 # Scenarios at once: each waits most of its time, and runs a chain of seven nodes.
 THREADS   ?= 2
 PROGRAMS  := $(CACHE)/programs/node_modules
@@ -30,7 +31,7 @@ NODE_TAR  := $(CACHE)/images/ethereumjs.tar
 NODE_PARTS := $(wildcard $(addprefix /usr/share/nodejs/,acorn acorn-walk cjs-module-lexer undici))
 
 .PHONY: help demo demo-failover down test lint deny unit chart control-plane e2e e2e-full e2e-failover e2e-failover-full bench ready ready-two crds image launcher fmt \
-  parity chains chains-full programs ethereumjs bench-signals bench-planning bench-gate measure-reroute fuzz model model-failover \
+  parity chains chains-full programs ethereumjs bench-signals bench-planning bench-gate measure-reroute measure-failover fuzz model model-failover \
   simulate
 
 help: ## What there is.
@@ -71,13 +72,13 @@ control-plane: launcher ## The real API server: the definitions, and every refus
 	HELM=$$($(CLUSTER) tool helm) KUBEBUILDER_ASSETS=$(CACHE)/assets $(CARGO) test --quiet --test control_plane -- --include-ignored
 
 e2e: ready ## The installed chart on the local cluster with real chains.
-	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) --skip killed_at_every_step --skip a_wedge_that_comes_back $(TWO_NODES:%=--skip %)
+	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) --skip killed_at_every_step --skip a_wedge_that_comes_back $(MEASURES:%=--skip %) $(TWO_NODES:%=--skip %)
 	HELM=$$($(CLUSTER) tool helm) $(CARGO) test --quiet --test rights -- --include-ignored
 	$(MAKE) e2e-failover
 
 e2e-full: ready ethereumjs ## The same, with the operator killed at every step and a real wedge: a good half hour.
 	$(CLUSTER) load-image $(NODE_TAR)
-	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) $(TWO_NODES:%=--skip %)
+	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) $(MEASURES:%=--skip %) $(TWO_NODES:%=--skip %)
 	HELM=$$($(CLUSTER) tool helm) $(CARGO) test --quiet --test rights -- --include-ignored
 	$(MAKE) e2e-failover-full
 
@@ -92,6 +93,9 @@ bench: ready ## From a hung node to its removal, twenty times, with the distribu
 
 measure-reroute: ready ## From a rule that fires to the last new connection, a hundred times, with the distribution.
 	$(CARGO) run --quiet --example rerouting
+
+measure-failover: ready-two ## From a decision to the next one's first signature, twenty times of each kind, with the distribution.
+	$(TWO) $(CARGO) test --quiet --test e2e -- --include-ignored --nocapture failover::times
 
 parity: launcher ## Our parser of metrics against Prometheus' own, our signer against CometBFT's half of the socket.
 	PROMPARSE=$$($(CLUSTER) tool promparse | tail -n 1) PAGES=$(PROMPAGES) $(CARGO) test --quiet --test telemetry -- --include-ignored parity

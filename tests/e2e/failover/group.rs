@@ -252,7 +252,8 @@ impl Group {
         wait(&format!("{more} blocks"), SOON, || head().filter(|head| *head >= begun + more)).expect("blocks")
     }
 
-    fn validator(&self) -> String {
+    /// Where a validator of the chain answers, that is no member.
+    pub fn validator(&self) -> String {
         let service = get(&["-n", &self.stage.namespace, "service", "val-0"]);
         service["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned()
     }

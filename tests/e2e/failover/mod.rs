@@ -17,3 +17,4 @@ mod naive;
 mod picture;
 mod records;
 mod story;
+mod times;
