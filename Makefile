@@ -29,7 +29,7 @@ NODE_TAR  := $(CACHE)/images/ethereumjs.tar
 # Debian's Node.js reads a part of itself from here when it starts.
 NODE_PARTS := $(wildcard $(addprefix /usr/share/nodejs/,acorn acorn-walk cjs-module-lexer undici))
 
-.PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full e2e-failover e2e-failover-full bench ready ready-two crds image launcher fmt \
+.PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full e2e-failover e2e-failover-full e2e-failover-wasmd bench ready ready-two crds image launcher fmt \
   parity chains chains-full programs ethereumjs bench-signals bench-planning bench-gate measure-reroute fuzz model model-failover \
   simulate
 
@@ -81,8 +81,13 @@ e2e-full: ready ethereumjs ## The same, with the operator killed at every step a
 e2e-failover: ready-two ## A signer that fails over between two nodes, as CI runs it, and the control without a fence.
 	$(TWO) $(CARGO) test --test e2e -- --include-ignored --test-threads 1 failover::everyday failover::naive
 
-e2e-failover-full: ready-two ## The same with every fault there is: twenty minutes.
+e2e-failover-full: ready-two ## The same with every fault there is, on both kinds of chain: forty minutes.
 	$(TWO) $(CARGO) test --test e2e -- --include-ignored --test-threads 1 $(TWO_NODES)
+	$(MAKE) e2e-failover-wasmd
+
+e2e-failover-wasmd: ready-two ## Every failover on a Cosmos SDK chain, which punishes; builds wasmd first, six minutes.
+	$(CLUSTER) image chain wasmd
+	$(TWO) MAINSTAY_CHAIN=wasmd $(CARGO) test --test e2e -- --include-ignored --test-threads 1 failover::
 
 bench: ready ## From a hung node to its removal, twenty times, with the distribution.
 	$(CARGO) run --quiet --example healing

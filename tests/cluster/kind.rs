@@ -1,8 +1,10 @@
 //! What a chain's nodes run. Whatever differs between the kinds is asked here, by the launcher and by tests, which include
 //! this file by path.
 
+use clap::ValueEnum;
+
 /// The kinds of chains.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// `CometBFT` with its built-in key-value store: quick to build and to start.
     #[default]
@@ -12,6 +14,13 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind that tests are run on: `MAINSTAY_CHAIN`, or the everyday one.
+    #[allow(dead_code, reason = "the launcher is told by an argument")]
+    pub fn wanted() -> Self {
+        let name = std::env::var("MAINSTAY_CHAIN").ok().filter(|name| !name.is_empty());
+        name.map_or_else(Self::default, |name| Self::from_str(&name, true).expect("MAINSTAY_CHAIN: a kind of chain"))
+    }
+
     /// The name of its program, its tool and its image.
     pub fn program(self) -> &'static str {
         match self {

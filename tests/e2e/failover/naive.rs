@@ -1,6 +1,7 @@
 //! The control: the way it is done by hand, without a fence. The same oracle has to cry, or it says nothing elsewhere.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -16,6 +17,7 @@ use mainstay::gate::{
     encoding::to_hex,
     privval::{BlockId, Place, Step, Timestamp},
 };
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -25,7 +27,7 @@ use super::{
 };
 use crate::{
     rig::{now, pid_component, wait},
-    stage::SOON,
+    stage::{LATER, SOON},
 };
 
 /// Signs whatever is later than what it signed itself, as `CometBFT` with a key file does. It knows of nobody else.
@@ -138,6 +140,12 @@ fn without_a_fence_the_same_oracle_cries() {
         });
         (!blocks.is_empty() && !owners.is_empty()).then_some((blocks, owners))
     });
+    // A chain that punishes has to notice, too, as long as both sign.
+    let punished = group.kind.rest().map(|_| {
+        wait("the chain to tombstone somebody", LATER, || {
+            Some(group.tombstoned()).filter(|tombstoned| !tombstoned.is_empty())
+        })
+    });
     kubelet.thaw();
     let (blocks, owners) = cried.expect("a crime");
     println!(
@@ -147,6 +155,13 @@ fn without_a_fence_the_same_oracle_cries() {
         blocks[0],
         owners.len()
     );
+    if let Some(punished) = punished {
+        let key = fs::read_to_string(group.homes.join("signer/priv_validator_key.json")).expect("a key");
+        let key: Value = serde_json::from_str(&key).expect("a key");
+        let address = key["address"].as_str().expect("an address").to_lowercase();
+        assert_eq!(punished.expect("a punishment"), [address], "the key is dead for ever");
+        println!("naive: the chain has tombstoned its validator after {} ms", now() - decided);
+    }
     // It is for the record only: the chain tells of few.
     thread::sleep(Duration::from_secs(5));
     println!("naive: the chain itself has {} pieces of evidence", group.evidence());
