@@ -3,7 +3,7 @@
 #   make demo     a real cluster, a real chain, a broken node, and the story of its healing
 #   make test     everything that needs no root; says what it skipped
 #   make e2e      the installed chart on the local cluster, as CI runs it; make e2e-full is all of it; make e2e-failover
-#                 only what is about failing over a signer
+#                 only what is about failing over a signer, make e2e-failover-wasmd the same on a chain that punishes
 #   make chains   real nodes of other kinds, watched by the operator's own eyes; make chains-full adds wasmd and Hermes
 #   make bench    how long a hung node stays hung; make bench-signals what watching costs
 #   make down     removes what demo and e2e left running
