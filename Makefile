@@ -3,7 +3,7 @@
 #   make demo     a real cluster, a real chain, a broken node, and the story of its healing
 #   make test     everything that needs no root; says what it skipped
 #   make e2e      the installed chart on the local cluster, as CI runs it; make e2e-full is all of it; make e2e-failover
-#                 only what is about failing over a signer
+#                 only what is about failing over a signer, make e2e-failover-wasmd the same on a chain that punishes
 #   make chains   real nodes of other kinds, watched by the operator's own eyes; make chains-full adds wasmd and Hermes
 #   make bench    how long a hung node stays hung; make bench-signals what watching costs
 #   make down     removes what demo and e2e left running
@@ -30,7 +30,8 @@ NODE_TAR  := $(CACHE)/images/ethereumjs.tar
 # Debian's Node.js reads a part of itself from here when it starts.
 NODE_PARTS := $(wildcard $(addprefix /usr/share/nodejs/,acorn acorn-walk cjs-module-lexer undici))
 
-.PHONY: help demo demo-failover down test lint deny unit chart control-plane e2e e2e-full e2e-failover e2e-failover-full bench ready ready-two crds image launcher fmt \
+.PHONY: help demo demo-failover down test lint deny unit chart control-plane e2e e2e-full e2e-failover e2e-failover-full e2e-failover-wasmd \
+  bench ready ready-two crds image launcher fmt \
   parity chains chains-full programs ethereumjs bench-signals bench-planning bench-gate measure-reroute measure-failover fuzz model model-failover \
   simulate
 
@@ -85,8 +86,13 @@ e2e-full: ready ethereumjs ## The same, with the operator killed at every step a
 e2e-failover: ready-two ## A signer that fails over between two nodes, as CI runs it, and the control without a fence.
 	$(TWO) $(CARGO) test --test e2e -- --include-ignored --test-threads 1 failover::everyday failover::naive
 
-e2e-failover-full: ready-two ## The same with every fault there is: twenty minutes.
+e2e-failover-full: ready-two ## The same with every fault there is, on both kinds of chain: forty minutes.
 	$(TWO) $(CARGO) test --test e2e -- --include-ignored --test-threads 1 $(TWO_NODES)
+	$(MAKE) e2e-failover-wasmd
+
+e2e-failover-wasmd: ready-two ## Every failover on a Cosmos SDK chain, which punishes; builds wasmd first, six minutes.
+	$(CLUSTER) image chain wasmd
+	$(TWO) MAINSTAY_CHAIN=wasmd $(CARGO) test --test e2e -- --include-ignored --test-threads 1 failover::
 
 bench: ready ## From a hung node to its removal, twenty times, with the distribution.
 	$(CARGO) run --quiet --example healing

@@ -10,6 +10,7 @@ use std::{
 use mainstay::{
     api::SigningIdentityStatus,
     failover::{PATIENCE, Phase, Record},
+    gate::encoding::to_hex,
 };
 use serde_json::Value;
 
@@ -18,6 +19,7 @@ use super::{
     oracle::{Crime, Line, crimes, read},
 };
 use crate::{
+    kind::Kind,
     rig::{apply, cluster, get, kubectl, pid_of, run, state, wait},
     stage::{SOON, Stage, ask},
 };
@@ -42,6 +44,7 @@ pub struct Group {
     pub identity: String,
     pub homes: PathBuf,
     window: u64,
+    pub kind: Kind,
     said: &'static str,
 }
 
@@ -87,14 +90,15 @@ impl Group {
         prepare: impl FnOnce(&Path, &str),
     ) -> Self {
         let block = BLOCK.to_string();
-        let chain = ["--gated", "--full-nodes", "0", "--block-time", &block];
+        let kind = Kind::wanted();
+        let chain = ["--kind", kind.program(), "--gated", "--full-nodes", "0", "--block-time", &block];
         let helm = [&["--set", "failover.enabled=true"], helm].concat();
         let stage = Stage::with(name, &chain, &helm);
         let homes = state().join("chains").join(&stage.namespace);
         let key = homes.join("signer/priv_validator_key.json").display().to_string();
         let identity =
             mainstay(&["identity", &key, "--chain", &stage.namespace]).expect("a name").trim().to_owned();
-        let group = Self { stage, identity, homes, window: WINDOW, said };
+        let group = Self { stage, identity, homes, window: WINDOW, kind, said };
         group.stage.kubectl(&["create", "secret", "generic", "signer", "--from-file", &key]);
         for member in ["a", "b"] {
             let folder = group.state(member);
@@ -295,7 +299,8 @@ impl Group {
         );
     }
 
-    /// What the chain itself holds against anybody, in its last hundred blocks. It misses most of what there is.
+    /// What the chain itself holds against anybody: evidence in its last hundred blocks, and who is tombstoned. It misses
+    /// most of what there is.
     pub fn evidence(&self) -> usize {
         let address = self.validator();
         let Some(top) = head((address.as_str(), 26657)) else { return 0 };
@@ -304,7 +309,23 @@ impl Group {
             let body: Value = serde_json::from_str(&text).ok()?;
             body["result"]["block"]["evidence"]["evidence"].as_array().map(Vec::len)
         };
-        (top.saturating_sub(100).max(1)..=top).filter_map(block).sum()
+        let told: usize = (top.saturating_sub(100).max(1)..=top).filter_map(block).sum();
+        told + self.tombstoned().len()
+    }
+
+    /// The addresses, in hexadecimal, of the validators that the chain will never let sign again: none where the kind of
+    /// chain does not punish.
+    pub fn tombstoned(&self) -> Vec<String> {
+        let Some(rest) = self.kind.rest() else { return Vec::new() };
+        let text = ask((&self.validator(), rest), "/cosmos/slashing/v1beta1/signing_infos").expect("an answer");
+        let body: Value = serde_json::from_str(&text).expect("signing infos");
+        let infos = body["info"].as_array().expect("signing infos");
+        assert!(infos.len() > 4, "all five validators: {text}");
+        let of = |info: &Value| {
+            let (_, address) = bech32::decode(info["address"].as_str().expect("an address")).expect("an address");
+            to_hex(&address)
+        };
+        infos.iter().filter(|info| info["tombstoned"] == true).map(of).collect()
     }
 
     fn objects(&self) -> String {
@@ -343,7 +364,7 @@ subjects:
     }
 
     fn member(&self, member: &str, node: &str, shape: Shape) -> String {
-        let Self { identity, stage, homes, .. } = self;
+        let Self { identity, stage, homes, kind, .. } = self;
         let text = match shape {
             Shape::Gated => include_str!("member.yaml"),
             Shape::Plain => include_str!("plain.yaml"),
@@ -352,6 +373,7 @@ subjects:
             .replace("@node", node)
             .replace("@namespace", &stage.namespace)
             .replace("@identity", identity)
+            .replace("@start", &[&[kind.program()], kind.start()].concat().join(" "))
             .replace("@image", &image(&stage.namespace))
             .replace("@home", &homes.join(format!("{member}-0")).display().to_string())
             .replace("@state", &self.state(member).display().to_string())
