@@ -18,3 +18,4 @@ mod picture;
 mod records;
 mod story;
 mod times;
+mod view;
