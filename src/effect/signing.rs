@@ -67,6 +67,18 @@ fn identity(name: &str, object: SigningIdentity) -> Identity {
     }
 }
 
+/// Reads an order live; `None` if it is gone. What a cache has of it may be from before it was answered.
+pub async fn read_order(actuator: &Client, namespace: &str, name: &str) -> Result<Option<SigningOrder>, Failed> {
+    let api: Api<SigningOrder> = Api::namespaced(actuator.clone(), namespace);
+    match deadline(DEADLINE, api.get(name)).await {
+        Ok(order) => Ok(Some(order)),
+        Err(error) => match Failed::of("read a signing order", Verb::Read, &error) {
+            Failed { outcome: Outcome::Gone, .. } => Ok(None),
+            failed => Err(failed),
+        },
+    }
+}
+
 /// Answers an order, unless that is what it says already.
 pub async fn answer_order(
     actuator: &Client,

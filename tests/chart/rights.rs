@@ -145,6 +145,7 @@ fn records_are_written_only_where_that_was_asked_for() {
             "cosmos: watch failovergroups.mainstay.dev",
             "cosmos: patch failovergroups.mainstay.dev/status",
             "cosmos: create signingorders.mainstay.dev",
+            "cosmos: get signingorders.mainstay.dev",
             "cosmos: list signingorders.mainstay.dev",
             "cosmos: watch signingorders.mainstay.dev",
             "cosmos: patch signingorders.mainstay.dev/status",

@@ -9,6 +9,8 @@
 
 mod apiserver;
 mod crds;
+mod failover;
+mod group;
 mod gate;
 mod offline;
 mod online;
@@ -21,3 +23,4 @@ mod render;
 mod signers;
 mod signing;
 mod stage;
+mod validator;

@@ -56,7 +56,7 @@
 # What a ladder wants is ordered like what a person wants.
 - apiGroups: [mainstay.dev]
   resources: [signingorders]
-  verbs: [list, watch, create]
+  verbs: [get, list, watch, create]
 - apiGroups: [mainstay.dev]
   resources: [failovergroups/status, signingorders/status]
   verbs: [patch]
