@@ -35,7 +35,10 @@ pub fn mismatch(
         return Some(format!("there is no Network {}", group.network));
     };
     if chain != of {
-        return Some(format!("the network {} is the chain {chain}, and {name} is a key of another one", group.network));
+        return Some(format!(
+            "the network {} is the chain {chain}, and {name} is a key of another one",
+            group.network
+        ));
     }
     if group.handover.gate.is_none() {
         return Some("it does not say how the place changes hands: handover: {gate: {}}".into());
@@ -44,7 +47,9 @@ pub fn mismatch(
         let before = &group.members[..*index];
         before.iter().any(|other| other.name == member.name || other.stateful_set == member.stateful_set)
     });
-    twice.map(|(_, member)| format!("the member {} is another one too, by its name or its StatefulSet", member.name))
+    twice.map(|(_, member)| {
+        format!("the member {} is another one too, by its name or its StatefulSet", member.name)
+    })
 }
 
 #[cfg(test)]
@@ -65,8 +70,12 @@ mod tests {
             automatic: false,
             notify: Vec::new(),
         };
-        let identity =
-            SigningIdentitySpec { network: "hub".into(), namespace: "cosmos".into(), group: "val".into(), window: 20 };
+        let identity = SigningIdentitySpec {
+            network: "hub".into(),
+            namespace: "cosmos".into(),
+            group: "val".into(),
+            window: 20,
+        };
         (group, identity)
     }
 

@@ -1,6 +1,6 @@
 //! What becomes of an order about an identity: of a person, or of a ladder.
 
-use super::{Activation, Epoch, Event, Height, Phase, Proof, Record};
+use super::{Activation, Epoch, Event, Height, Phase, Proof, Record, Unreadable};
 
 /// An order that was not answered yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +86,17 @@ pub fn fate(record: Option<&Record>, order: &Order) -> Fate {
     }
 }
 
+/// What becomes of an order about a record that is none. Only a person who vouches for everything begins it anew; gates that
+/// remember a later epoch stay shut all the same.
+#[must_use]
+pub fn mend(why: &Unreadable, order: &Order) -> Fate {
+    match order.wish {
+        Wish::Adopt(_) => first(order),
+        Wish::Switch(_) if order.accepted => Fate::Wait,
+        Wish::Init | Wish::Switch(_) | Wish::Release(_) => Fate::Refused(why.to_string()),
+    }
+}
+
 fn first(order: &Order) -> Fate {
     match order.wish {
         Wish::Init => Fate::Begin(Record::adopted(Epoch(0), order.activation, Height(0))),
@@ -157,6 +168,18 @@ mod tests {
         assert!(matches!(fate(Some(&record), &order(Wish::Init, 0)), Fate::Done(_)), "the same order twice");
         refused(Some(&active()), Wish::Init, 0, "no new key");
         refused(None, Wish::Switch(None), 0, "no record");
+    }
+
+    #[test]
+    fn what_is_no_record_is_adopted_or_nothing() {
+        let why = Unreadable { field: "holder", why: "is missing" };
+        let Fate::Begin(record) = mend(&why, &order(Wish::Adopt(Height(500)), 4)) else { panic!("no beginning") };
+        assert_eq!((record.tenure.epoch, record.adopted, record.floor), (Epoch(5), Epoch(5), Height(500)));
+        for wish in [Wish::Init, Wish::Switch(None), Wish::Release("u1".into())] {
+            assert_eq!(mend(&why, &order(wish, 4)), Fate::Refused(why.to_string()));
+        }
+        let under_way = Order { accepted: true, ..order(Wish::Switch(None), 4) };
+        assert_eq!(mend(&why, &under_way), Fate::Wait);
     }
 
     /// The floor of an old word would be below what was signed since.

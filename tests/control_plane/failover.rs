@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     group::{GROUP, Group, NAMESPACE_OF, SOON},
-    stage::NAMESPACE,
+    stage::{KEY, MERGE, NAMESPACE, send},
 };
 
 const INIT: [&str; 6] = ["init", "val", "-n", NAMESPACE, "--assert", "the key was made today"];
@@ -31,6 +31,9 @@ async fn the_place_changes_hands_as_it_is_ordered() {
     assert_eq!((first.floor, first.adopted.0), (Height(0), 0));
     group.says("Ready", "True Held").await;
     group.says("Signing", "True Held").await;
+    // What is said of the window holds nothing up.
+    let wide = group.says("WideWindow", "True NearJail").await;
+    assert!(wide.contains("jails after 100 misses") && wide.contains("a window of 10 at most"), "{wide}");
     group.refused(&INIT, "no new key").await;
 
     // To b, and it waits for nothing: the former holder has sealed.
@@ -62,6 +65,8 @@ async fn the_place_changes_hands_as_it_is_ordered() {
     group.ordered(&adopt(head)).await;
     let adopted = group.until("adoption", |of| (of.tenure.epoch.0 == 6).then(|| of.clone())).await;
     assert_eq!((adopted.adopted.0, adopted.floor.0), (5, head + 20));
+    let late = [&adopt(head + 1_000)[..], &["--epoch".into(), "3".into()]].concat();
+    group.refused(&late, "comes late").await;
     group.chain.is_innocent();
     let outcomes = group.outcomes().await;
     assert!(outcomes.iter().all(|outcome| outcome == "Done" || outcome == "Refused"), "{outcomes:?}");
@@ -177,6 +182,58 @@ async fn a_key_that_the_chain_needs_is_released_by_a_person() {
     group.until("lock", |of| matches!(of.phase, Phase::Revoking { blocked: Some(_), .. }).then_some(())).await;
     group.node.power.store(33, Ordering::SeqCst);
     group.until("epoch 3", |of| (of.tenure.epoch.0 == 3).then_some(())).await;
+    group.chain.is_innocent();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver; and helm"]
+async fn a_member_without_a_pod_is_passed_over() {
+    let mut group = Group::new().await;
+    group.kill("a");
+    group.delete_by_force("a").await;
+    let _operator = group.stage.server.operator_of_groups("one");
+    group.ordered(&INIT).await;
+    let (first, _) = group.signs("b", 1).await;
+    group.refused(&[&SWITCH[..], &["--to", "a"]].concat(), "no member a with a pod").await;
+    group.refused(&SWITCH, "no other member has a pod").await;
+    assert_eq!(group.record().await.unwrap().tenure, first.tenure, "nobody is revoked for nobody");
+    let members = group.get().await["status"]["members"].clone();
+    assert_eq!((&members[0]["fit"], &members[0]["message"]), (&json!(false), &json!("it has no pod")));
+    assert_eq!(members[1]["fit"], true);
+
+    // It is preferred to b, and has to be asked for all the same.
+    group.start("a").await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(group.record().await.unwrap().tenure, first.tenure);
+    group.ordered(&SWITCH).await;
+    group.signs("a", 2).await;
+    group.chain.is_innocent();
+}
+
+/// What is no record is no reason to guess: nothing moves until a person vouches for everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver; and helm"]
+async fn a_record_that_cannot_be_read_is_adopted_or_left_alone() {
+    let group = Group::new().await;
+    let _operator = group.stage.server.operator_of_groups("one");
+    group.ordered(&INIT).await;
+    let (first, _) = group.signs("a", 1).await;
+    let own = group.stage.server.own_account();
+    let status = format!("/apis/mainstay.dev/v1alpha1/signingidentities/{KEY}/status");
+    let spoilt = send(&own, "PATCH", &status, MERGE, &json!({"status": {"holder": null}})).await.unwrap();
+    let why = group.says("Invalid", "True BrokenRecord").await;
+    assert!(why.contains("status.holder"), "{why}");
+    group.says("Ready", "False BrokenRecord").await;
+    group.refused(&SWITCH, "status.holder").await;
+    group.refused(&INIT, "status.holder").await;
+    let now = group.stage.identity().await;
+    assert_eq!(now["metadata"]["resourceVersion"], spoilt["metadata"]["resourceVersion"], "nobody writes it");
+
+    let head = (first.ceiling.0 + 1_000).to_string();
+    group.ordered(&["adopt", "val", "-n", NAMESPACE, "--head", &head, "--assert", "all are off"]).await;
+    let adopted = group.until("adoption", |of| (of.tenure.epoch.0 == 3).then(|| of.clone())).await;
+    assert_eq!((adopted.adopted.0, adopted.floor.0), (2, first.ceiling.0 + 1_020));
+    group.says("Invalid", "False Valid").await;
     group.chain.is_innocent();
 }
 

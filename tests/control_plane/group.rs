@@ -72,8 +72,9 @@ impl Group {
 
     /// Its pod is gone from the API, whatever runs on its machine.
     pub async fn delete_by_force(&self, member: &str) {
-        let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/val-{member}-0?gracePeriodSeconds=0");
-        send(&self.stage.server.client, "DELETE", &path, JSON, &json!({})).await.unwrap();
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/val-{member}-0");
+        let now = json!({"gracePeriodSeconds": 0});
+        send(&self.stage.server.client, "DELETE", &path, JSON, &now).await.unwrap();
     }
 
     pub async fn patch(&self, path: &str, change: &Value) {
@@ -124,11 +125,15 @@ impl Group {
         }
     }
 
+    pub async fn get(&self) -> Value {
+        get(&self.stage.server.client, GROUP).await.unwrap()
+    }
+
     /// Waits until a condition of the group has this status and reason; its message.
     pub async fn says(&self, condition: &str, wanted: &str) -> String {
         let begun = Instant::now();
         loop {
-            let group = get(&self.stage.server.client, GROUP).await.unwrap();
+            let group = self.get().await;
             let all = group["status"]["conditions"].as_array().cloned().unwrap_or_default();
             let found = all.iter().find(|of| of["type"] == condition).cloned().unwrap_or_default();
             let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();

@@ -10,8 +10,8 @@
 mod apiserver;
 mod crds;
 mod failover;
-mod group;
 mod gate;
+mod group;
 mod offline;
 mod online;
 mod operator;

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use futures::future::join_all;
 use ring::{
     digest::{SHA256, digest},
     rand::{SecureRandom, SystemRandom},
@@ -151,19 +152,28 @@ fn rank(ctx: &Context, namespace: &str, group: &FailoverGroup, pod: &PodView) ->
 /// says, for too small a share is the mistake that hurts.
 pub async fn share(ctx: &Context, namespace: &str, group: &FailoverGroup, identity: &str) -> Share {
     let Some(address) = address(identity) else { return Share::Unknown };
-    let mut share = Share::Unknown;
-    for member in &group.spec.members {
-        let Ok(Some(pod)) = pod(ctx, namespace, member).await else { continue };
-        let Some(ip) = pod.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()) else { continue };
-        let port =
-            pod.ports.iter().find(|(name, _)| name.as_deref() == Some("rpc")).map_or(RPC, |(_, port)| *port);
-        let Some(power) = power(&ctx.probes, ip, port, &address).await else { continue };
-        if power.own * 3 >= power.total {
-            return Share::Third;
-        }
-        share = Share::Small;
+    let Ok(nodes) = nodes(ctx, namespace, group).await else { return Share::Unknown };
+    let told = join_all(nodes.into_iter().map(|(ip, port)| power(&ctx.probes, ip, port, &address))).await;
+    let told: Vec<_> = told.into_iter().flatten().collect();
+    if told.iter().any(|power| power.own * 3 >= power.total) {
+        Share::Third
+    } else if told.is_empty() {
+        Share::Unknown
+    } else {
+        Share::Small
     }
-    share
+}
+
+/// Where the RPC of every member's node answers.
+pub async fn nodes(ctx: &Context, namespace: &str, group: &FailoverGroup) -> Result<Vec<(IpAddr, u16)>, Failed> {
+    let mut nodes = Vec::new();
+    for member in &group.spec.members {
+        let Some(pod) = pod(ctx, namespace, member).await? else { continue };
+        let Some(ip) = pod.ip.as_deref().and_then(|ip| ip.parse().ok()) else { continue };
+        let named = pod.ports.iter().find(|(name, _)| name.as_deref() == Some("rpc"));
+        nodes.push((ip, named.map_or(RPC, |(_, port)| *port)));
+    }
+    Ok(nodes)
 }
 
 /// The validator's address: the beginning of the SHA-256 of the public key, in hexadecimal digits.

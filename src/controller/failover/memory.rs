@@ -1,20 +1,22 @@
-//! What this process remembers of an identity, and would be no worse off without.
+//! What this process remembers of a group while it leads, and would be no worse off without.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use kube::ResourceExt;
+
 use crate::{
     api::FailoverGroup,
-    failover::{Phase, Record, Tenure},
+    failover::{Epoch, Phase, Record, Tenure},
     notify::Notice,
     signal::Mono,
 };
 
-use super::Context;
+use super::{Context, Key};
 
-/// Of one identity.
+/// Of one group.
 #[derive(Clone, Debug, Default)]
 pub struct Watched {
     /// The tenure that was seen last.
@@ -27,10 +29,13 @@ pub struct Watched {
     pub(super) silent_since: Option<Mono>,
     /// What people were told of and was not over yet.
     pub(super) told: Option<Notice>,
+    /// How many blocks may be missed, as a node told it, and when it was asked for.
+    pub(super) misses: Option<u64>,
+    pub(super) misses_asked: Option<Mono>,
 }
 
-/// Of all, by name.
-pub type Memory = Mutex<BTreeMap<String, Watched>>;
+/// Of all.
+pub type Memory = Mutex<BTreeMap<Key, Watched>>;
 
 impl Watched {
     /// Remembers what only time tells.
@@ -52,23 +57,34 @@ impl Watched {
     pub(super) fn revoking_for(&self, now: Mono) -> u64 {
         self.revoking_since.map_or(0, |since| now.since(since))
     }
+
+    /// The epoch that was seen last.
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        self.tenure.map(|tenure| tenure.epoch)
+    }
 }
 
-pub fn recall(ctx: &Context, identity: &str) -> Watched {
-    all(ctx).get(identity).cloned().unwrap_or_default()
+pub fn recall(ctx: &Context, group: &Key) -> Watched {
+    all(ctx).get(group).cloned().unwrap_or_default()
 }
 
-pub fn remember(ctx: &Context, identity: &str, what: Watched) {
-    all(ctx).insert(identity.to_owned(), what);
+pub fn remember(ctx: &Context, group: &Key, what: Watched) {
+    all(ctx).insert(group.clone(), what);
 }
 
-/// Forgets the identities that no group runs any more.
+/// Whoever leads no more sees no more what comes in between.
+pub fn forget(ctx: &Context, group: &Key) {
+    all(ctx).remove(group);
+}
+
+/// Forgets the groups that are no more.
 pub fn retain(ctx: &Context, groups: &[Arc<FailoverGroup>]) {
-    let run: BTreeSet<_> = groups.iter().map(|group| group.spec.identity.as_str()).collect();
-    all(ctx).retain(|identity, _| run.contains(identity.as_str()));
+    let here = groups.iter().map(|group| (group.namespace().unwrap_or_default(), group.name_any()));
+    let here: BTreeSet<_> = here.map(|(namespace, name)| Key { namespace, name }).collect();
+    all(ctx).retain(|group, _| here.contains(group));
 }
 
-fn all(ctx: &Context) -> MutexGuard<'_, BTreeMap<String, Watched>> {
+fn all(ctx: &Context) -> MutexGuard<'_, BTreeMap<Key, Watched>> {
     // Plain data, whole whatever panicked elsewhere.
     ctx.failover.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -83,8 +99,7 @@ mod tests {
         let pod = |uid: &str| Arc::new(Pod { member: "a".into(), uid: uid.into(), node: "n".into() });
         let revoking = |above: u64, uid: &str| {
             let fenced = Record::adopted(Epoch(above), Activation(above.into()), Height(0));
-            let offer =
-                Event::Offered { pod: pod(uid), activation: Activation(9), hand_over: HandOver::Gate };
+            let offer = Event::Offered { pod: pod(uid), activation: Activation(9), hand_over: HandOver::Gate };
             let active = step(&fenced, offer).0;
             step(&active, Event::Wanted { epoch: Epoch(above + 1) }).0
         };

@@ -6,6 +6,7 @@ mod memory;
 mod order;
 mod page;
 mod show;
+mod window;
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -17,7 +18,9 @@ use crate::{
         self, Failed, Outcome,
         signing::{Identity, read_identity, write_record},
     },
-    failover::{Event, HandOver, Holder, Missing, PATIENCE, Phase, Record, Share, mismatch, step},
+    failover::{
+        Event, HandOver, Height, Holder, Missing, PATIENCE, Phase, Record, Share, Unreadable, mismatch, step,
+    },
     plan::Stop,
 };
 
@@ -43,6 +46,8 @@ enum Trouble {
     Api(#[from] Failed),
     #[error("{0}")]
     Invalid(String),
+    #[error(transparent)]
+    Broken(#[from] Unreadable),
 }
 
 /// One look at one group.
@@ -79,6 +84,7 @@ impl Rest {
 /// Looks at one group. Returns when it wants to be looked at again (milliseconds).
 pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
     if !ctx.leads() {
+        memory::forget(&ctx, &key);
         return None;
     }
     let group = ctx.stores.failover.as_ref()?.groups.get(&key.namespace, &key.name)?;
@@ -86,7 +92,7 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
     if ctx.is_foreign(&group.spec.network) {
         return Some(TICK);
     }
-    let memory = memory::recall(&ctx, &group.spec.identity);
+    let memory = memory::recall(&ctx, &key);
     let mut round = Round { ctx: &ctx, group: &group, namespace: &key.namespace, orders: Vec::new(), memory };
     let (identity, ended) = round.look().await;
     let pause = match &ended {
@@ -98,12 +104,14 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
             RETRY
         }
     };
-    let record = identity.as_ref().and_then(|identity| identity.record.as_ref().ok()?.as_ref());
-    if let (Some(record), Ok(rest)) = (record, &ended) {
-        page::tell(&ctx, &group, record, rest, &mut round.memory);
+    let mut memory = round.memory;
+    // Only while nothing is under way: nodes may take their time to answer.
+    if ended.as_ref().is_ok_and(|rest| rest.reason == "Held") {
+        window::ask(&ctx, &key.namespace, &group, &mut memory).await;
     }
-    memory::remember(&ctx, &group.spec.identity, round.memory.clone());
-    show::group(&ctx, &group, record, &round.memory, &ended).await;
+    page::tell(&ctx, &group, identity.as_ref().and_then(Identity::readable), &ended, &mut memory);
+    memory::remember(&ctx, &key, memory.clone());
+    show::group(&ctx, &group, identity.as_ref(), &memory, &ended).await;
     Some(pause)
 }
 
@@ -154,14 +162,10 @@ impl Round<'_> {
             Err(trouble) => return (None, Err(trouble)),
         };
         for _ in 0..STEPS {
-            let record = match &identity.record {
-                Ok(record) => record.clone(),
-                Err(why) => return (Some(identity.clone()), Err(Trouble::Invalid(why.to_string()))),
-            };
-            if let Some(record) = &record {
+            if let Some(record) = identity.readable() {
                 self.memory.note(record, self.ctx.clock.mono());
             }
-            match self.next(&identity, record.as_ref()).await {
+            match self.next(&identity).await {
                 Ok(Next::Rest(rest)) => return (Some(identity), Ok(rest)),
                 Ok(Next::Write(record)) => {
                     match write_record(&self.ctx.clients.actuator, &identity, &record).await {
@@ -195,15 +199,17 @@ impl Round<'_> {
         Ok(identity)
     }
 
-    async fn next(&mut self, identity: &Identity, record: Option<&Record>) -> Result<Next, Trouble> {
+    async fn next(&mut self, identity: &Identity) -> Result<Next, Trouble> {
         if !self.ctx.known.schema_current.load(Ordering::Relaxed) {
             // What an older definition does not know, the API server would drop from the record.
-            let why = "the definitions in the cluster are older than this operator, which only observes: upgrade them";
+            let why =
+                "the definitions in the cluster are older than this operator, which only observes: upgrade them";
             return Ok(Next::Rest(Rest::new(RETRY, "OldSchema", why)));
         }
-        if let Some(next) = self.orders_first(record).await? {
+        if let Some(next) = self.orders_first(&identity.record).await? {
             return Ok(next);
         }
+        let record = identity.record.as_ref().map_err(|why| Trouble::Broken(why.clone()))?;
         let Some(record) = record else {
             let why = "nobody has begun its record: `mainstay init` for a new key, `mainstay adopt` for one that has signed";
             return Ok(Next::Rest(Rest::new(TICK, "NotBegun", why)));
@@ -227,7 +233,7 @@ impl Round<'_> {
             None => None,
         };
         let gone = match pod {
-            Some(pod) if pod.uid == holder.pod.uid => return Ok(Next::Rest(held(record, holder))),
+            Some(pod) if pod.uid == holder.pod.uid => return Ok(Next::Rest(held(record, holder, self.head()))),
             // The same member goes on by itself, which takes nothing from anybody.
             Some(_) => true,
             // Another one only where that was wished for.
@@ -242,6 +248,12 @@ impl Round<'_> {
         }
         let (next, _) = step(record, Event::Wanted { epoch: record.tenure.epoch });
         Ok(Next::Write(next))
+    }
+
+    /// How far the chain is, as far as anybody here knows.
+    fn head(&self) -> Option<Height> {
+        let network = self.ctx.world().network(&self.group.spec.network, self.ctx.clock.mono());
+        network?.head.map(|head| Height(head.height))
     }
 
     /// Whether another member goes on without a person. Not while the emergency stop is pulled.
@@ -308,8 +320,8 @@ impl Round<'_> {
     }
 }
 
-/// How it stands while the holder's pod is there.
-fn held(record: &Record, holder: &Holder) -> Rest {
+/// How it stands while the holder's pod is there, and the chain is at `head`.
+fn held(record: &Record, holder: &Holder, head: Option<Height>) -> Rest {
     let member = &holder.pod.member;
     if holder.boot.is_none() {
         Rest::new(RETRY, "NotClaimed", format!("waiting for the gate of {member} to claim the place"))
@@ -320,7 +332,17 @@ fn held(record: &Record, holder: &Holder) -> Rest {
         );
         Rest::new(TICK, "Sealed", why)
     } else if record.lowered {
-        Rest::new(TICK, "Stopped", format!("the gate of {member} has stopped, and no other process has claimed its place"))
+        Rest::new(
+            TICK,
+            "Stopped",
+            format!("the gate of {member} has stopped, and no other process has claimed its place"),
+        )
+    } else if head.is_some_and(|head| head > record.ceiling) {
+        let why = format!(
+            "the chain has passed all that the gate of {member} may sign: the gate is away or cannot reach the API server, or \
+             its node asks it for nothing"
+        );
+        Rest::new(TICK, "Passed", why)
     } else {
         Rest::new(TICK, "Held", "")
     }

@@ -9,8 +9,8 @@ use crate::{
         signing::{answer_order, read_order},
     },
     failover::{
-        Activation, Epoch, Event, Height, Record,
-        orders::{Fate, Order, Wish, fate},
+        Activation, Epoch, Event, Height, Record, Unreadable,
+        orders::{Fate, Order, Wish, fate, mend},
         step,
     },
 };
@@ -87,7 +87,10 @@ fn read(order: &SigningOrder) -> Result<Order, &'static str> {
 
 impl Round<'_> {
     /// What the oldest order that leads to a step wants; those that lead to none are answered on the way.
-    pub(super) async fn orders_first(&mut self, record: Option<&Record>) -> Result<Option<Next>, Trouble> {
+    pub(super) async fn orders_first(
+        &mut self,
+        record: &Result<Option<Record>, Unreadable>,
+    ) -> Result<Option<Next>, Trouble> {
         let mut left = Vec::new();
         let mut next = None;
         for order in std::mem::take(&mut self.orders) {
@@ -95,22 +98,23 @@ impl Round<'_> {
                 left.push(order);
                 continue;
             }
-            let decided = match read(&order) {
-                Ok(read) => fate(record, &read),
-                Err(why) => Fate::Refused(why.into()),
+            let decided = match (read(&order), record) {
+                (Ok(read), Ok(record)) => fate(record.as_ref(), &read),
+                (Ok(read), Err(why)) => mend(why, &read),
+                (Err(why), _) => Fate::Refused(why.into()),
             };
             match (decided, record) {
                 (Fate::Begin(first), _) => {
                     left.push(order);
                     next = Some(Next::Write(first));
                 }
-                (Fate::Take(event), Some(record)) => {
+                (Fate::Take(event), Ok(Some(record))) => {
                     if let Some((order, stepped)) = self.take(order, record, event).await? {
                         left.push(order);
                         next = Some(Next::Write(stepped));
                     }
                 }
-                (Fate::Wait, _) | (Fate::Take(_), None) => left.push(self.join(order).await?),
+                (Fate::Wait, _) | (Fate::Take(_), Ok(None) | Err(_)) => left.push(self.join(order).await?),
                 (Fate::Done(why), _) => self.answer(&order, OrderOutcome::Done, why).await?,
                 (Fate::Refused(why), _) => self.answer(&order, OrderOutcome::Refused, why).await?,
             }
@@ -140,7 +144,7 @@ impl Round<'_> {
             match choice.among(&rest) {
                 Ok(chosen) => {
                     let why = format!("{} is to go on", chosen.member);
-                    order.status = Some(self.accept(&order, why, Some(chosen.member.clone())).await?);
+                    order = self.accept(order, why, Some(chosen.member.clone())).await?;
                 }
                 Err(why) => {
                     self.answer(&order, OrderOutcome::Refused, why).await?;
@@ -152,30 +156,33 @@ impl Round<'_> {
     }
 
     /// A switch that comes while the place is changing hands is part of that.
-    async fn join(&self, mut order: SigningOrder) -> Result<SigningOrder, Trouble> {
+    async fn join(&self, order: SigningOrder) -> Result<SigningOrder, Trouble> {
         if order.spec.failover.is_some() && outcome(&order).is_none() {
-            let why = "the place is changing hands already".to_owned();
-            order.status = Some(self.accept(&order, why, None).await?);
+            return self.accept(order, "the place is changing hands already".into(), None).await;
         }
         Ok(order)
     }
 
+    /// The order as it is then, unless that is what it says already.
     async fn accept(
         &self,
-        order: &SigningOrder,
+        order: SigningOrder,
         reason: String,
         member: Option<String>,
-    ) -> Result<SigningOrderStatus, Trouble> {
+    ) -> Result<SigningOrder, Trouble> {
         let status = SigningOrderStatus { outcome: Some(OrderOutcome::Accepted), reason, member };
-        answer_order(&self.ctx.clients.actuator, order, &status).await?;
-        Ok(status)
+        if order.status.as_ref() == Some(&status) {
+            return Ok(order);
+        }
+        Ok(answer_order(&self.ctx.clients.actuator, &order, &status).await?)
     }
 
     async fn answer(&self, order: &SigningOrder, outcome: OrderOutcome, reason: String) -> Result<(), Trouble> {
         tracing::info!(order = order.metadata.name, ?outcome, reason, "an order is answered");
         let member = order.status.as_ref().and_then(|status| status.member.clone());
         let status = SigningOrderStatus { outcome: Some(outcome), reason, member };
-        Ok(answer_order(&self.ctx.clients.actuator, order, &status).await?)
+        answer_order(&self.ctx.clients.actuator, order, &status).await?;
+        Ok(())
     }
 }
 
@@ -199,8 +206,12 @@ mod tests {
 
     #[test]
     fn the_orders_of_an_epoch_are_asked_in_their_order() {
-        let orders =
-            [switch(3, Some("z"), None), switch(4, None, Some("b")), switch(4, Some("c"), None), switch(5, None, None)];
+        let orders = [
+            switch(3, Some("z"), None),
+            switch(4, None, Some("b")),
+            switch(4, Some("c"), None),
+            switch(5, None, None),
+        ];
         let named = vec!["b".to_owned(), "c".to_owned()];
         assert_eq!(wanted(&orders, Epoch(4)), Some(Wanted { named, anybody: true }));
         let of_three = Wanted { named: vec!["z".into()], anybody: false };

@@ -8,7 +8,7 @@ use crate::{
     notify::{Notice, Severity, State},
 };
 
-use super::{super::report::timestamp, Context, Rest, memory::Watched};
+use super::{super::report::timestamp, Context, Rest, Trouble, memory::Watched};
 
 /// For so long nobody may be seen to sign before a person is called (milliseconds): a whole failover takes less.
 const SILENT: u64 = 60_000;
@@ -42,39 +42,59 @@ struct Matter {
     text: String,
 }
 
-/// What a person has to know now, if anything.
-fn matter(record: &Record, rest: &Rest, silent: u64) -> Option<Matter> {
-    if let Phase::Revoking { blocked: Some(why), .. } = record.phase {
-        return Some(Matter { kind: reason(why), title: "the failover is blocked", text: missing(why).into() });
+/// What a person has to know now, if anything. `silent`: for how long nobody could be seen to sign.
+fn matter(record: Option<&Record>, ended: &Result<Rest, Trouble>, silent: u64) -> Option<Matter> {
+    if let Some(Record { phase: Phase::Revoking { blocked: Some(why), .. }, .. }) = record {
+        return Some(Matter { kind: reason(*why), title: "the failover is blocked", text: missing(*why).into() });
     }
-    let text = || format!("{}: {}", rest.reason, rest.message);
-    (silent >= SILENT).then(|| Matter { kind: "Silent", title: "nobody signs", text: text() })
+    let (title, text) = match ended {
+        Ok(rest) => ("nobody signs", format!("{}: {}", rest.reason, rest.message)),
+        Err(trouble) => ("nobody can fail it over", trouble.to_string()),
+    };
+    (silent >= SILENT).then_some(Matter { kind: "Silent", title, text })
+}
+
+/// Whether nobody is missed: somebody holds the place, or it is not in use yet.
+fn is_calm(ended: &Result<Rest, Trouble>) -> bool {
+    ended.as_ref().is_ok_and(|rest| matches!(rest.reason, "Held" | "NotBegun"))
 }
 
 /// Calls a person, once for an epoch and a reason, and once more when it is over.
-pub fn tell(ctx: &Context, group: &FailoverGroup, record: &Record, rest: &Rest, memory: &mut Watched) {
+pub fn tell(
+    ctx: &Context,
+    group: &FailoverGroup,
+    record: Option<&Record>,
+    ended: &Result<Rest, Trouble>,
+    memory: &mut Watched,
+) {
     let now = ctx.now();
-    memory.silent_since = if rest.reason == "Held" { None } else { memory.silent_since.or(Some(now.mono)) };
+    memory.silent_since = if is_calm(ended) { None } else { memory.silent_since.or(Some(now.mono)) };
+    // What cannot be looked at is not over.
+    if matches!(ended, Err(Trouble::Api(_))) && memory.told.is_some() {
+        return;
+    }
     let silent = memory.silent_since.map_or(0, |since| now.mono.since(since));
-    let next = matter(record, rest, silent).map(|matter| notice(group, record, &matter, timestamp(now.wall)));
+    let epoch = memory.epoch().map(|epoch| epoch.0);
+    let next = matter(record, ended, silent).map(|matter| notice(group, epoch, &matter, timestamp(now.wall)));
     let key = |notice: &Option<Notice>| notice.as_ref().map(|notice| notice.dedupe_key.clone());
     if key(&next) == key(&memory.told) {
         return;
     }
-    let over = memory.told.take().map(|told| Notice { state: State::Resolved { at: timestamp(now.wall) }, ..told });
+    let over =
+        memory.told.take().map(|told| Notice { state: State::Resolved { at: timestamp(now.wall) }, ..told });
     for notice in over.into_iter().chain(next.clone()) {
         drop(ctx.notifier.send(&group.spec.notify, notice));
     }
     memory.told = next;
 }
 
-fn notice(group: &FailoverGroup, record: &Record, matter: &Matter, at: jiff::Timestamp) -> Notice {
+fn notice(group: &FailoverGroup, epoch: Option<u64>, matter: &Matter, at: jiff::Timestamp) -> Notice {
     let name = group.metadata.name.as_deref().unwrap_or_default();
     let namespace = group.metadata.namespace.as_deref().unwrap_or_default();
     let labels = [("network", group.spec.network.as_str()), ("namespace", namespace), ("group", name)];
     let labels: BTreeMap<_, _> =
         labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    let epoch = record.tenure.epoch.0;
+    let epoch = epoch.map_or_else(|| "none".into(), |epoch| epoch.to_string());
     Notice {
         dedupe_key: format!("failover/{}/{epoch}/{}", group.spec.identity, matter.kind),
         severity: Severity::Page,
@@ -94,9 +114,18 @@ mod tests {
     #[test]
     fn a_person_is_called_for_what_lasts() {
         let record = Record::adopted(Epoch(1), Activation(2), Height(3));
-        let rest = Rest::new(0, "NobodyFit", "b: its pod is Pending");
-        assert!(matter(&record, &rest, SILENT - 1).is_none());
-        let told = matter(&record, &rest, SILENT).unwrap();
+        let rest = Ok(Rest::new(0, "NobodyFit", "b: its pod is Pending"));
+        assert!(matter(Some(&record), &rest, SILENT - 1).is_none());
+        let told = matter(Some(&record), &rest, SILENT).unwrap();
         assert_eq!((told.kind, told.text.as_str()), ("Silent", "NobodyFit: b: its pod is Pending"));
+        let unreadable = Err(Trouble::Invalid("it is no record".into()));
+        assert_eq!(matter(None, &unreadable, SILENT).unwrap().text, "it is no record");
+    }
+
+    #[test]
+    fn nobody_is_called_for_what_is_not_in_use() {
+        let calm = |reason| is_calm(&Ok(Rest::new(0, reason, "")));
+        assert!(calm("Held") && calm("NotBegun"));
+        assert!(!calm("NobodyFit") && !is_calm(&Err(Trouble::Invalid(String::new()))));
     }
 }

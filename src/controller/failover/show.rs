@@ -2,6 +2,7 @@
 
 use crate::{
     api::{FailoverGroup, FailoverGroupStatus, MemberStatus},
+    effect::signing::Identity,
     failover::{Phase, Record},
 };
 
@@ -10,14 +11,14 @@ use super::{
     Context, Rest, Trouble,
     choose::{self, Candidate},
     memory::Watched,
-    page,
+    page, window,
 };
 
 /// Writes the status of a group, if it says anything new.
 pub async fn group(
     ctx: &Context,
     group: &FailoverGroup,
-    record: Option<&Record>,
+    identity: Option<&Identity>,
     memory: &Watched,
     ended: &Result<Rest, Trouble>,
 ) {
@@ -27,10 +28,12 @@ pub async fn group(
     {
         return;
     }
+    let record = identity.and_then(Identity::readable);
     let known = group.status.clone().unwrap_or_default();
     let now = ctx.now();
     let namespace = group.metadata.namespace.clone().unwrap_or_default();
-    let told = told(record, ended).into_iter();
+    let wide = window::told(identity.map(|identity| identity.spec.window), memory.misses);
+    let told = told(record, ended).into_iter().chain([wide]);
     let conditions =
         told.map(|told| condition(&known.conditions, told, group.metadata.generation, now.wall)).collect();
     let members = match choose::candidates(ctx, &namespace, group).await {
@@ -54,6 +57,7 @@ fn told(record: Option<&Record>, ended: &Result<Rest, Trouble>) -> [Told; 4] {
     let (ready, reason, message) = match ended {
         Ok(rest) => (Some(rest.reason == "Held"), rest.reason, rest.message.clone()),
         Err(Trouble::Invalid(why)) => (Some(false), "Invalid", why.clone()),
+        Err(Trouble::Broken(why)) => (Some(false), "BrokenRecord", why.to_string()),
         Err(trouble @ Trouble::Api(_)) => (None, "Unreadable", trouble.to_string()),
     };
     let (signs, how) = match (record, ended) {
@@ -65,9 +69,10 @@ fn told(record: Option<&Record>, ended: &Result<Rest, Trouble>) -> [Told; 4] {
         Phase::Revoking { blocked, .. } => blocked,
         Phase::Active(_) | Phase::Fenced(_) => None,
     });
-    let invalid = match ended {
-        Err(Trouble::Invalid(why)) => Some(why.clone()),
-        Ok(_) | Err(Trouble::Api(_)) => None,
+    let (invalid, wrong) = match ended {
+        Err(Trouble::Invalid(why)) => ("Mismatch", Some(why.clone())),
+        Err(Trouble::Broken(why)) => ("BrokenRecord", Some(why.to_string())),
+        Ok(_) | Err(Trouble::Api(_)) => ("Valid", None),
     };
     [
         Told { kind: "Ready", holds: ready, reason, message },
@@ -80,9 +85,9 @@ fn told(record: Option<&Record>, ended: &Result<Rest, Trouble>) -> [Told; 4] {
         },
         Told {
             kind: "Invalid",
-            holds: Some(invalid.is_some()),
-            reason: if invalid.is_some() { "Mismatch" } else { "Valid" },
-            message: invalid.unwrap_or_default(),
+            holds: Some(wrong.is_some()),
+            reason: invalid,
+            message: wrong.unwrap_or_default(),
         },
     ]
 }
@@ -132,7 +137,7 @@ mod tests {
     use super::{super::held, *};
     use crate::{
         effect::{Failed, Outcome},
-        failover::{Activation, Boot, Epoch, Event, HandOver, Height, Holder, Missing, Pod, step},
+        failover::{Activation, Boot, Epoch, Event, HandOver, Height, Holder, Missing, Pod, Unreadable, step},
     };
 
     /// `Ready`, `Signing`, `Blocked` and `Invalid`, each with its reason.
@@ -151,19 +156,29 @@ mod tests {
     #[test]
     fn a_group_says_whether_it_signs() {
         let (mut record, holder) = active();
-        let look = |record: &Record| shows(Some(record), &Ok(held(record, record.holder().unwrap())));
+        let at = |head: Option<u64>, record: &Record| {
+            let rest = held(record, record.holder().unwrap(), head.map(Height));
+            shows(Some(record), &Ok(rest))
+        };
+        let look = |record: &Record| at(Some(100), record);
         let valid = "Blocked=false Nothing; Invalid=false Valid";
         assert_eq!(look(&record), format!("Ready=false NotClaimed; Signing=false NotClaimed; {valid}"));
         (record.phase, record.claims) = (Phase::Active(holder.clone()), 1);
         assert_eq!(look(&record), format!("Ready=true Held; Signing=false NotAsked; {valid}"));
         record.ceiling = Height(120);
         assert_eq!(look(&record), format!("Ready=true Held; Signing=true Held; {valid}"));
+        assert_eq!(at(None, &record), look(&record));
+        assert_eq!(at(Some(120), &record), look(&record));
+        assert_eq!(at(Some(121), &record), format!("Ready=false Passed; Signing=false Passed; {valid}"));
         let lowered = Record { lowered: true, ..record.clone() };
         assert_eq!(look(&lowered), format!("Ready=false Stopped; Signing=false Stopped; {valid}"));
         let sealed = Record { sealed: Some(Height(110)), ..record.clone() };
         assert_eq!(look(&sealed), format!("Ready=false Sealed; Signing=false Sealed; {valid}"));
         let gone = Ok(Rest::new(0, "HolderGone", ""));
-        assert_eq!(shows(Some(&record), &gone), format!("Ready=false HolderGone; Signing=None HolderGone; {valid}"));
+        assert_eq!(
+            shows(Some(&record), &gone),
+            format!("Ready=false HolderGone; Signing=None HolderGone; {valid}")
+        );
         let blocked = Some(Missing::ChainNeedsUs);
         let revoking = Record { phase: Phase::Revoking { holder, blocked }, ..record };
         assert_eq!(
@@ -179,6 +194,8 @@ mod tests {
             shows(None, &wrong),
             "Ready=false Invalid; Signing=None Unreadable; Blocked=false Nothing; Invalid=true Mismatch"
         );
+        let broken = Err(Trouble::Broken(Unreadable { field: "holder", why: "is missing" }));
+        assert!(shows(None, &broken).ends_with("Invalid=true BrokenRecord"));
         let silent = Err(Trouble::Api(Failed { doing: "read", outcome: Outcome::Unknown(String::new()) }));
         assert!(shows(Some(&active().0), &silent).starts_with("Ready=None Unreadable; Signing=None"));
         let rest = Ok(Rest::new(0, "NotBegun", "adopt it"));
