@@ -123,15 +123,20 @@ impl Members {
             }));
         }
         apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()).expect("objects");
-        self.stage.policy_on(
-            "members",
-            "Validator",
-            "Observe",
-            "{app: gated}",
-            crate::stage::SILENT,
-            "{page: {}}",
-            "{warmUp: 1s}",
-        );
+        self.policy("Observe", "{page: {}}");
+    }
+
+    /// The policy of the members.
+    pub fn policy(&self, mode: &str, ladder: &str) {
+        let guard = "{warmUp: 1s}";
+        self.stage.policy_on("members", "Validator", mode, "{app: gated}", crate::stage::SILENT, ladder, guard);
+    }
+
+    /// Waits until so many more heights are signed.
+    pub fn blocks(&self, more: u64) {
+        let top = || self.lines().iter().map(|line| line.height).max().unwrap_or_default();
+        let begun = top();
+        wait(&format!("{more} heights"), SOON, || (top() >= begun + more).then_some(())).expect("signatures");
     }
 
     /// One member: its node, and the gate beside it.
