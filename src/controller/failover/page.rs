@@ -6,6 +6,7 @@ use crate::{
     api::FailoverGroup,
     failover::{Missing, Phase, Record},
     notify::{Notice, Severity, State},
+    signal::Now,
 };
 
 use super::{super::report::timestamp, Context, Rest, Trouble, memory::Watched};
@@ -67,25 +68,35 @@ pub fn tell(
     ended: &Result<Rest, Trouble>,
     memory: &mut Watched,
 ) {
-    let now = ctx.now();
+    for notice in due(group, record, ended, memory, ctx.now()) {
+        drop(ctx.notifier.send(&group.spec.notify, notice));
+    }
+}
+
+/// What is to be sent now: what is over, then what has begun.
+fn due(
+    group: &FailoverGroup,
+    record: Option<&Record>,
+    ended: &Result<Rest, Trouble>,
+    memory: &mut Watched,
+    now: Now,
+) -> Vec<Notice> {
     memory.silent_since = if is_calm(ended) { None } else { memory.silent_since.or(Some(now.mono)) };
     // What cannot be looked at is not over.
     if matches!(ended, Err(Trouble::Api(_))) && memory.told.is_some() {
-        return;
+        return Vec::new();
     }
     let silent = memory.silent_since.map_or(0, |since| now.mono.since(since));
     let epoch = memory.epoch().map(|epoch| epoch.0);
     let next = matter(record, ended, silent).map(|matter| notice(group, epoch, &matter, timestamp(now.wall)));
     let key = |notice: &Option<Notice>| notice.as_ref().map(|notice| notice.dedupe_key.clone());
     if key(&next) == key(&memory.told) {
-        return;
+        return Vec::new();
     }
     let over =
         memory.told.take().map(|told| Notice { state: State::Resolved { at: timestamp(now.wall) }, ..told });
-    for notice in over.into_iter().chain(next.clone()) {
-        drop(ctx.notifier.send(&group.spec.notify, notice));
-    }
-    memory.told = next;
+    memory.told.clone_from(&next);
+    over.into_iter().chain(next).collect()
 }
 
 fn notice(group: &FailoverGroup, epoch: Option<u64>, matter: &Matter, at: jiff::Timestamp) -> Notice {
@@ -108,8 +119,17 @@ fn notice(group: &FailoverGroup, epoch: Option<u64>, matter: &Matter, at: jiff::
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
     use super::*;
-    use crate::failover::{Activation, Epoch, Height};
+    use crate::{
+        api::FailoverGroupSpec,
+        effect::{Failed, Outcome},
+        failover::{Activation, Epoch, Event, HandOver, Height, Pod, step},
+        signal::{Mono, Server, Wall},
+    };
 
     #[test]
     fn a_person_is_called_for_what_lasts() {
@@ -120,6 +140,40 @@ mod tests {
         assert_eq!((told.kind, told.text.as_str()), ("Silent", "NobodyFit: b: its pod is Pending"));
         let unreadable = Err(Trouble::Invalid("it is no record".into()));
         assert_eq!(matter(None, &unreadable, SILENT).unwrap().text, "it is no record");
+    }
+
+    /// A look that came to nothing in between is neither the end nor another beginning.
+    #[test]
+    fn a_person_is_called_once_and_told_when_it_is_over() {
+        let spec = json!({"network": "hub", "identity": "hub-1.k", "members": [], "handover": {"gate": {}}});
+        let spec: FailoverGroupSpec = serde_json::from_value(spec).unwrap();
+        let group = FailoverGroup::new("val", spec);
+        let pod = Arc::new(Pod { member: "a".into(), uid: "u1".into(), node: "n1".into() });
+        let offer = Event::Offered { pod, activation: Activation(3), hand_over: HandOver::Gate };
+        let active = step(&Record::adopted(Epoch(1), Activation(2), Height(3)), offer).0;
+        let mut blocked = step(&active, Event::Wanted { epoch: Epoch(2) }).0;
+        let Phase::Revoking { blocked: why, .. } = &mut blocked.phase else { panic!("not revoked") };
+        *why = Some(Missing::ChainNeedsUs);
+
+        let mut memory = Watched::default();
+        memory.note(&blocked, Mono(0));
+        let mut look = |record: Option<&Record>, ended: Result<Rest, Trouble>, at: u64| {
+            let wall = i64::try_from(at).unwrap();
+            let now = Now { mono: Mono(at), wall: Wall(wall), server: Server(wall) };
+            let notices = due(&group, record, &ended, &mut memory, now).into_iter();
+            notices
+                .map(|notice| (notice.dedupe_key, matches!(notice.state, State::Firing { .. })))
+                .collect::<Vec<_>>()
+        };
+        let rest = |reason| Ok(Rest::new(0, reason, ""));
+        let key = "failover/hub-1.k/2/ChainNeedsUs".to_owned();
+        assert_eq!(look(Some(&blocked), rest("ChainNeedsUs"), 1), [(key.clone(), true)]);
+        assert_eq!(look(Some(&blocked), rest("ChainNeedsUs"), 2 * SILENT), []);
+        let silence = Failed { doing: "read", outcome: Outcome::Unknown(String::new()) };
+        assert_eq!(look(None, Err(silence.into()), 3 * SILENT), []);
+        assert_eq!(look(Some(&blocked), rest("ChainNeedsUs"), 4 * SILENT), []);
+        assert_eq!(look(Some(&active), rest("Held"), 5 * SILENT), [(key, false)]);
+        assert_eq!(look(Some(&active), rest("Held"), 6 * SILENT), []);
     }
 
     #[test]
