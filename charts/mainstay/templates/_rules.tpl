@@ -52,7 +52,7 @@
 # Who signs: the groups, and what people order.
 - apiGroups: [mainstay.dev]
   resources: [failovergroups]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 # What a ladder wants is ordered like what a person wants.
 - apiGroups: [mainstay.dev]
   resources: [signingorders]

@@ -116,7 +116,7 @@ fn a_standby_that_is_behind_is_refused_and_if_nobody_knows_replays_without_signi
     let group = Group::new("behind", "standby behind");
     group.stage.policy("members", "Validator", "gated", "Observe", "{}");
     group.stage.healthy("members", 2);
-    let node = Frozen::process(group.pid("b", "cometbft"));
+    let node = Frozen::process(group.pid("b", "node"));
     wait("b to be unhealthy", SOON, || {
         let target = group.stage.target("members", "b-0")?;
         (target["verdict"] == "Unhealthy").then_some(())
