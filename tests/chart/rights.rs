@@ -141,6 +141,7 @@ fn records_are_written_only_where_that_was_asked_for() {
             "*: list signingidentities.mainstay.dev",
             "*: watch signingidentities.mainstay.dev",
             "*: update signingidentities.mainstay.dev/status",
+            "cosmos: get failovergroups.mainstay.dev",
             "cosmos: list failovergroups.mainstay.dev",
             "cosmos: watch failovergroups.mainstay.dev",
             "cosmos: patch failovergroups.mainstay.dev/status",

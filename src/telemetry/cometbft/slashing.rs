@@ -122,7 +122,12 @@ mod tests {
         const HUB: &str = r#"{"jsonrpc":"2.0","id":-1,"result":{"response":{"code":0,"log":"","index":"0","key":null,
             "value":"Cj8IkE4SETUwMDAwMDAwMDAwMDAwMDAwGgMI2AQiETUwMDAwMDAwMDAwMDAwMDAwKg8xMDAwMDAwMDAwMDAwMDA=",
             "proofOps":null,"height":"7","codespace":""}}}"#;
+        // As wasmd 0.70 answered with the defaults: half of 100.
+        const DEFAULTS: &str = r#"{"jsonrpc":"2.0","id":-1,"result":{"response":{"code":0,"log":"","info":"","index":"0",
+            "key":null,"value":"CkEIZBISNTAwMDAwMDAwMDAwMDAwMDAwGgMI2AQiETUwMDAwMDAwMDAwMDAwMDAwKhExMDAwMDAwMDAwMDAwMDAwMA==",
+            "proofOps":null,"height":"2","codespace":""}}}"#;
         assert_eq!(ask(HUB), Some(9_500));
+        assert_eq!(ask(DEFAULTS), Some(50));
     }
 
     #[test]
@@ -130,7 +135,8 @@ mod tests {
         for answer in [
             "{}",
             r#"{"error":{"code":-32603}}"#,
-            // Of a chain without this module, and one without values.
+            // Of CometBFT's own store, of a chain without this module, and without a value.
+            r#"{"result":{"response":{"code":0,"log":"does not exist","key":null,"value":null}}}"#,
             r#"{"result":{"response":{"code":6,"log":"unknown query path","value":null}}}"#,
             r#"{"result":{"response":{"code":6,"value":"CkAIkE4SETUwMDAwMDAwMDAwMDAwMDAw"}}}"#,
             r#"{"result":{"response":{"code":0,"value":""}}}"#,
