@@ -47,7 +47,8 @@ pub fn create(dir: &Path, spec: &Spec, members: &[(Member, String)]) -> Result<(
 /// Homes of validators with equal stake, made by wasmd itself, and after them homes of nodes without any.
 fn wasmd(program: &Path, work: &Path, chain: &str, validators: u32, others: u32) -> Result<()> {
     let testnet = |count: u32, folder: &Path| {
-        let args = ["testnet", "init-files", "--keyring-backend=test", "--node-daemon-home=.", "--chain-id", chain];
+        let args =
+            ["testnet", "init-files", "--keyring-backend=test", "--node-daemon-home=.", "--chain-id", chain];
         let mut command = command(program, args);
         command.args([format!("--v={count}"), "--minimum-gas-prices=0stake".into()]).arg("--output-dir");
         output(command.arg(folder)).map(drop)
@@ -62,8 +63,10 @@ fn wasmd(program: &Path, work: &Path, chain: &str, validators: u32, others: u32)
     let genesis = work.join("node0/config/genesis.json");
     for index in 0..others {
         let home = work.join(format!("node{}", validators + index));
-        fs::rename(aside.join(format!("node{index}")), &home).context(format_args!("making {}", home.display()))?;
-        fs::copy(&genesis, home.join("config/genesis.json")).context(format_args!("copying {}", genesis.display()))?;
+        fs::rename(aside.join(format!("node{index}")), &home)
+            .context(format_args!("making {}", home.display()))?;
+        fs::copy(&genesis, home.join("config/genesis.json"))
+            .context(format_args!("copying {}", genesis.display()))?;
     }
     fs::remove_dir_all(&aside).context(format_args!("removing {}", aside.display()))
 }

@@ -18,7 +18,9 @@ impl Kind {
     #[allow(dead_code, reason = "the launcher is told by an argument")]
     pub fn wanted() -> Self {
         let name = std::env::var("MAINSTAY_CHAIN").ok().filter(|name| !name.is_empty());
-        name.map_or_else(Self::default, |name| Self::from_str(&name, true).expect("MAINSTAY_CHAIN: a kind of chain"))
+        name.map_or_else(Self::default, |name| {
+            Self::from_str(&name, true).expect("MAINSTAY_CHAIN: a kind of chain")
+        })
     }
 
     /// The name of its program, its tool and its image.

@@ -124,7 +124,9 @@ fn settle(place: &Place, state: &State) -> Result<()> {
     })?
     .then_some(())
     .ok_or("the supervisor has ended")?;
-    for tar in if state.control_plane_only { vec![] } else { vec![image::pause()?, image::chain(Kind::default())?] } {
+    for tar in
+        if state.control_plane_only { vec![] } else { vec![image::pause()?, image::chain(Kind::default())?] }
+    {
         client::load(place, state, &tar)?;
     }
     for n in 1..=state.nodes {

@@ -221,7 +221,8 @@ impl Family {
             return Err(format!("building {name} failed; the end of {}:\n  {}", log.display(), tail(&log)).into());
         }
         if self.is_linked() {
-            for library in image::libraries(&work.join(name))?.iter().filter(|library| !image::is_system(library)) {
+            for library in image::libraries(&work.join(name))?.iter().filter(|library| !image::is_system(library))
+            {
                 let copy = work.join(library.file_name().unwrap_or_default());
                 fs::copy(library, &copy).context(format_args!("copying {}", library.display()))?;
             }
