@@ -63,9 +63,9 @@ fn cached(family: Family, tools: &[&str], name: &str, user: &str) -> Result<Path
         let mut image = Image { entrypoint: format!("/bin/{program}"), user: user.into(), ..Image::default() };
         let (path, from) = (format!("/bin/{program}"), folder.join(program));
         if family.is_linked() {
-            image.add_linked(path, &from)?
+            image.add_linked(path, &from)?;
         } else {
-            image.add(path, &from)?
+            image.add(path, &from)?;
         }
         for tool in tools {
             image.add_linked(tool, Path::new(tool))?;

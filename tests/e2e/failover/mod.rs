@@ -14,4 +14,8 @@ mod switch;
 mod everyday;
 mod machines;
 mod naive;
+mod picture;
 mod records;
+mod story;
+mod times;
+mod view;
