@@ -48,8 +48,8 @@ fn round(group: &Group, what: What) -> (i64, u64) {
     let (from, to) = if holder == "a" { ("a", "b") } else { ("b", "a") };
     let frozen: Vec<_> = match what {
         What::Planned => Vec::new(),
-        What::Hung => vec!["cometbft"],
-        What::Lost => vec!["cometbft", "gate"],
+        What::Hung => vec!["node"],
+        What::Lost => vec!["node", "gate"],
     };
     let frozen: Vec<_> = frozen.into_iter().map(|of| Frozen::process(group.pid(from, of))).collect();
     group.order(&["failover", "val", "--to", to, "--no-wait"]).expect("a failover");
