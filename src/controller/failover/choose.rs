@@ -72,6 +72,12 @@ impl Choice<'_> {
     }
 }
 
+/// The best but the former holder, for one that was chosen and cannot go on any more.
+pub fn instead<'c>(candidates: &'c [Candidate], former: &str) -> Option<&'c Candidate> {
+    let others = candidates.iter().filter(|candidate| candidate.member != former && candidate.rank.is_ok());
+    others.min_by_key(|candidate| candidate.rank.clone().ok())
+}
+
 /// The pod of a member, live.
 pub async fn pod(ctx: &Context, namespace: &str, member: &FailoverMember) -> Result<Option<PodView>, Failed> {
     let name = format!("{}-0", member.stateful_set);
@@ -203,6 +209,15 @@ mod tests {
         assert!(taken(by_hand, &all).is_err());
         assert_eq!(taken(Choice { others: true, ..by_hand }, &all).unwrap(), "b");
         assert!(taken(named, &all[1..]).unwrap_err().contains("no member a"));
+    }
+
+    #[test]
+    fn whoever_was_chosen_and_falls_ill_is_not_waited_for() {
+        let all = [candidate("a", Ok(0)), candidate("b", Err("its pod is Pending")), candidate("c", Ok(1))];
+        let chosen = Choice { wanted: Some("b"), former: Some("a"), others: true };
+        assert!(taken(chosen, &all).is_err());
+        assert_eq!(instead(&all, "a").map(|one| one.member.as_str()), Some("c"), "never back to the former");
+        assert_eq!(instead(&all[..2], "a"), None);
     }
 
     #[test]

@@ -279,9 +279,13 @@ impl Round<'_> {
     async fn choose(&self, record: &Record) -> Result<Next, Trouble> {
         let wanted = order::member(&self.orders, record.tenure.epoch);
         let candidates = choose::candidates(self.ctx, self.namespace, self.group).await?;
-        let others = self.group.spec.automatic || wanted.is_some() || self.memory.former.is_none();
-        let choice = Choice { wanted: wanted.as_deref(), former: self.memory.former.as_deref(), others };
-        match choice.among(&candidates) {
+        let former = self.memory.former.as_deref();
+        let others = self.group.spec.automatic || wanted.is_some() || former.is_none();
+        let choice = Choice { wanted: wanted.as_ref().map(|(name, _)| name.as_str()), former, others };
+        // Nobody is waited for whom nobody has asked for by name.
+        let instead = || former.filter(|_| matches!(wanted, Some((_, false))));
+        let chosen = choice.among(&candidates);
+        match chosen.or_else(|why| instead().and_then(|former| choose::instead(&candidates, former)).ok_or(why)) {
             Ok(Candidate { pod, .. }) => {
                 let activation = choose::draw().map_err(Trouble::Invalid)?;
                 let hand_over = HandOver::Gate;
