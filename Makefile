@@ -16,7 +16,7 @@ TARGET    := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 CLUSTER   := $(TARGET)/debug/examples/cluster
 # A cluster of two nodes of its own: what fails there are machines.
 TWO       := MAINSTAY_CLUSTER_DIR=$(CACHE)/cluster-of-two
-TWO_NODES := failover::everyday failover::naive failover::machines failover::records
+TWO_NODES := failover::everyday failover::naive failover::machines failover::records failover::story
 # Scenarios at once: each waits most of its time, and runs a chain of seven nodes.
 THREADS   ?= 2
 PROGRAMS  := $(CACHE)/programs/node_modules
@@ -29,7 +29,7 @@ NODE_TAR  := $(CACHE)/images/ethereumjs.tar
 # Debian's Node.js reads a part of itself from here when it starts.
 NODE_PARTS := $(wildcard $(addprefix /usr/share/nodejs/,acorn acorn-walk cjs-module-lexer undici))
 
-.PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full e2e-failover e2e-failover-full bench ready ready-two crds image launcher fmt \
+.PHONY: help demo demo-failover down test lint deny unit chart control-plane e2e e2e-full e2e-failover e2e-failover-full bench ready ready-two crds image launcher fmt \
   parity chains chains-full programs ethereumjs bench-signals bench-planning bench-gate measure-reroute fuzz model model-failover \
   simulate
 
@@ -38,6 +38,9 @@ help: ## What there is.
 
 demo: image ## A cluster, a chain, a hung node, and its healing, told as it happens.
 	$(CARGO) run --quiet --example demo -- $(IMAGE_TAR)
+
+demo-failover: ready-two ## A validator's machine is lost while its process signs on, with a fence and without one; both are drawn.
+	$(TWO) $(CARGO) test --quiet --test e2e -- --include-ignored --nocapture failover::story
 
 down: launcher ## Removes the local cluster and everything that runs on it.
 	$(CLUSTER) down

@@ -133,6 +133,10 @@ fn rank(ctx: &Context, namespace: &str, group: &FailoverGroup, pod: &PodView) ->
             Reading::Unknown(_) => None,
         };
         let (most, fewest) = (i128::from(group.spec.standby.max_lag), i128::from(group.spec.standby.min_peers));
+        // It need not have been silent for as long as it takes to be unhealthy.
+        if told(Signal::Reachable) == Some(0) {
+            return Err("it does not answer".into());
+        }
         // Without the numbers: what is shown changes when something changes.
         if told(Signal::HeadLag).is_some_and(|lag| lag > most) {
             return Err(format!("it is more than {most} blocks behind"));

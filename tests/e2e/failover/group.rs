@@ -41,6 +41,7 @@ pub struct Group {
     pub stage: Stage,
     pub identity: String,
     pub homes: PathBuf,
+    window: u64,
     said: &'static str,
 }
 
@@ -93,7 +94,7 @@ impl Group {
         let key = homes.join("signer/priv_validator_key.json").display().to_string();
         let identity =
             mainstay(&["identity", &key, "--chain", &stage.namespace]).expect("a name").trim().to_owned();
-        let group = Self { stage, identity, homes, said };
+        let group = Self { stage, identity, homes, window: WINDOW, said };
         group.stage.kubectl(&["create", "secret", "generic", "signer", "--from-file", &key]);
         for member in ["a", "b"] {
             let folder = group.state(member);
@@ -110,6 +111,14 @@ impl Group {
         })
         .expect("two members");
         group
+    }
+
+    /// A gate owns so many heights ahead of the chain, from before the record is begun.
+    pub fn owning(mut self, window: u64) -> Self {
+        self.window = window;
+        let patch = format!(r#"{{"spec":{{"window":{window}}}}}"#);
+        kubectl(&["patch", "sid", &self.identity, "--type=merge", "-p", &patch]).expect("a window");
+        self
     }
 
     /// A person begins the record; the first member signs.
@@ -255,7 +264,7 @@ impl Group {
 
     /// What nobody may have written into the record.
     pub fn strangers(&self) -> Vec<String> {
-        strangers(&self.writes(), &self.operator(), WINDOW)
+        strangers(&self.writes(), &self.operator(), self.window)
     }
 
     /// What must never have happened.

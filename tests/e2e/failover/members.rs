@@ -128,7 +128,8 @@ impl Members {
 
     /// The policy of the members.
     pub fn policy(&self, mode: &str, ladder: &str) {
-        let guard = "{warmUp: 1s}";
+        // More than one failover an hour: what keeps the key from going to and fro is not the budget alone.
+        let guard = "{warmUp: 1s, budget: [{actions: 5, per: 1h}]}";
         self.stage.policy_on("members", "Validator", mode, "{app: gated}", crate::stage::SILENT, ladder, guard);
     }
 

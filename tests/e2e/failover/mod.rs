@@ -14,4 +14,6 @@ mod switch;
 mod everyday;
 mod machines;
 mod naive;
+mod picture;
 mod records;
+mod story;
