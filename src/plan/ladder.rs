@@ -127,11 +127,12 @@ pub(super) fn gives_way(step: Step, guard: Guard, next: Step) -> bool {
     }
 }
 
-/// Whether a step is not given up for the next one: a pod on a lost node, or one that does not end there, may still be
-/// restarted later, and meanwhile another may sign.
+/// Whether a step is not given up for the next one: a pod that is left alone for now, because its node is lost, it does not
+/// end, a rollout is under way or all that is ill is in one place, may still be restarted later, and meanwhile another may
+/// sign.
 #[must_use]
 pub(super) fn is_a_detour(step: Step, guard: Guard) -> bool {
-    step == Step::Restart && matches!(guard, Guard::NodeUnfit | Guard::Moved)
+    step == Step::Restart && matches!(guard, Guard::Moved | Guard::Rollout | Guard::NodeUnfit | Guard::Correlated)
 }
 
 /// Whether the pod still serves. A step that was only written down turned no switch: the record remembers it.

@@ -133,6 +133,8 @@ fn everything_broken_at_once_is_one_fault_and_not_so_many() {
     broken(3, 1, 0).suspect(1).is_restarted();
     // More than half unknown.
     broken(5, 1, 3).is_held_by(Guard::TelemetryLost);
+    // A decision that is replayed may say anything.
+    broken(3, 1, u32::MAX).suspect(1).is_held_by(Guard::TelemetryLost);
     broken(4, 1, 2).is_restarted();
     // Half of something small says little.
     broken(2, 2, 0).is_restarted();
