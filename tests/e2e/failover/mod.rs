@@ -17,3 +17,5 @@ mod naive;
 mod picture;
 mod records;
 mod story;
+mod times;
+mod view;
