@@ -7,8 +7,12 @@ use crate::{
 };
 
 use super::{
-    Facts, Hours, NodeFacts, PodFacts, Stop, WorkloadFacts, budget::Reached, facts::GROWTH, guard::Held,
-    ladder::current_record, ledger, ownership,
+    Facts, Hours, NodeFacts, PodFacts, Stop, WorkloadFacts,
+    budget::Reached,
+    facts::GROWTH,
+    guard::Held,
+    ladder::{current_record, only_written_down},
+    ledger, ownership,
 };
 
 /// A cache older than this (milliseconds) is not believed: the watch renews itself every 25 s.
@@ -285,6 +289,9 @@ pub(super) fn exhausted(facts: &Facts<'_>) -> Option<Held> {
 
 pub(super) fn cooldown(facts: &Facts<'_>) -> Option<Held> {
     let step = facts.policy.ladder.restart?;
+    if let Some(held) = only_written_down(facts) {
+        return Some(held);
+    }
     let record = current_record(facts);
     let end = ledger::rests_until(&record, &step)?;
     held_until(facts, end, |left| {

@@ -224,6 +224,21 @@ fn a_dry_run_rests_by_its_own_steps_and_not_by_real_ones() {
     rested.mode(Mode::Enforce).is_restarted();
 }
 
+/// What a policy would have done is judged by it: nobody is called before the last restart could have helped.
+#[test]
+fn a_step_that_is_only_written_down_gets_the_time_that_it_would_have_had() {
+    let within = facts().policy.ladder.restart.unwrap().within;
+    let tried = |mode: Mode, ago: u64| {
+        let attempts = facts().policy.ladder.restart.unwrap().attempts;
+        facts().mode(mode).restarted(i32::try_from(attempts).unwrap(), ago)
+    };
+    let pages =
+        |given: Given| matches!(given.decide(), Decision::Proposed(proposal) if proposal.step == Step::Page);
+    assert_eq!(tried(Mode::DryRun, within - 1).refusal().guard, Guard::Cooldown);
+    assert!(pages(tried(Mode::DryRun, within)));
+    assert!(pages(tried(Mode::Enforce, 1)), "it had its time before its seat was given back");
+}
+
 #[test]
 fn a_hand_made_request_bypasses_the_mode_but_no_guard() {
     facts().mode(Mode::Observe).is_held_by(Guard::Mode);
