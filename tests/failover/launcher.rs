@@ -279,12 +279,7 @@ fn check(system: Launchers) -> bool {
     let until = if system.mistake == Mistake::None { HasDiscoveries::All } else { HasDiscoveries::AnyFailures };
     let began = std::time::Instant::now();
     let checker = system.checker().threads(2).finish_when(until).spawn_bfs().join();
-    println!(
-        "{system:?}: {} states, {} of them unique, {:.1} s",
-        checker.state_count(),
-        checker.unique_state_count(),
-        began.elapsed().as_secs_f64()
-    );
+    println!("{system:?}: {}, {:.1} s", crate::count(&checker), began.elapsed().as_secs_f64());
     let found = checker.discovery(ALONE);
     let alone = found.is_none();
     if let Some(path) = found.filter(|_| system.mistake == Mistake::None) {
@@ -299,11 +294,14 @@ const TWO: Launchers = Launchers { mistake: Mistake::None, drift: 0, processes: 
 #[test]
 fn commands_never_run_side_by_side() {
     assert!(check(TWO));
-    if crate::wide() {
-        assert!(check(Launchers { operators: 2, ..TWO }));
-        assert!(check(Launchers { drift: 1, ..TWO }));
-        assert!(check(Launchers { processes: 3, ..TWO }));
-    }
+}
+
+#[test]
+#[ignore = "wide: make model-failover"]
+fn wide_commands_never_run_side_by_side() {
+    assert!(check(Launchers { operators: 2, ..TWO }));
+    assert!(check(Launchers { drift: 1, ..TWO }));
+    assert!(check(Launchers { processes: 3, ..TWO }));
 }
 
 fn breaks(system: Launchers, mistake: Mistake) {

@@ -11,30 +11,36 @@
 mod launcher;
 mod mistakes;
 mod recovery;
+mod simulation;
 mod system;
 mod world;
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use mistakes::Mistake;
 use stateright::{Checker, HasDiscoveries, Model};
 use system::System;
 use world::{Restores, Scope};
 
-/// Whether there is time for millions of states.
-fn wide() -> bool {
-    std::env::var("MODEL").is_ok_and(|how| how == "wide")
+/// How many states all checks of this process have come to so far: those tried, and those that differ.
+static STATES: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+
+/// Adds the states of one check, and says them and the sum.
+fn count<M: Model>(checker: &impl Checker<M>) -> String
+where
+    M::State: std::hash::Hash,
+{
+    let (tried, unique) = (checker.state_count(), checker.unique_state_count());
+    let all = STATES[0].fetch_add(tried, Relaxed) + tried;
+    let all_unique = STATES[1].fetch_add(unique, Relaxed) + unique;
+    format!("{tried} states, {unique} of them unique (in all {all}, {all_unique} of them unique)")
 }
 
 /// Checks a system to its end, and returns the names of the promises that it breaks.
 fn broken(system: System, until: &HasDiscoveries) -> Vec<&'static str> {
     let (name, began) = (system.to_string(), std::time::Instant::now());
     let checker = system.checker().threads(2).finish_when(until.clone()).spawn_bfs().join();
-    println!(
-        "{name}: {} states, {} of them unique, {} deep, {:.1} s",
-        checker.state_count(),
-        checker.unique_state_count(),
-        checker.max_depth(),
-        began.elapsed().as_secs_f64()
-    );
+    println!("{name}: {}, {} deep, {:.1} s", count(&checker), checker.max_depth(), began.elapsed().as_secs_f64());
     if matches!(until, HasDiscoveries::All) {
         for (name, path) in checker.discoveries().into_iter().filter(|(name, _)| *name != system::HANDS_OVER) {
             println!("{name} is broken by {:#?}", path.into_actions());
@@ -75,7 +81,7 @@ const RESTORED: Scope = Scope { disks: true, memory: true, restores: Restores::R
 // C01, C03, C05, W03 to W05, W09, W10: two that act, killed, late, paused, a twin, a lagging standby, a lost volume.
 #[test]
 fn nothing_is_signed_twice() {
-    let mut scopes = vec![
+    let scopes = [
         Scope::SMALL,
         Scope { writes: 2, slow_operators: true, shares: true, ..Scope::SMALL },
         Scope { twins: 1, ..Scope::SMALL },
@@ -84,20 +90,22 @@ fn nothing_is_signed_twice() {
         Scope { slashes: true, foreign: 1, ..Scope::SMALL },
         Scope { disks: true, ..Scope::SMALL },
         Scope { stops: 1, ..Scope::SMALL },
-        Scope { epochs: 3, boots: 3, ..Scope::SMALL },
     ];
-    if wide() {
-        scopes.extend([
-            DISKS,
-            STOPS,
-            Scope { boots: 3, writes: 2, slow_operators: true, ..Scope::SMALL },
-            Scope { epochs: 3, heights: 3, boots: 3, twins: 1, stops: 1, ..Scope::SMALL },
-            Scope { heights: 4, window: 2, boots: 3, ..Scope::SMALL },
-        ]);
-    }
-    for scope in scopes {
-        holds(scope);
-    }
+    scopes.into_iter().for_each(holds);
+}
+
+#[test]
+#[ignore = "wide: make model-failover"]
+fn wide_nothing_is_signed_twice() {
+    let scopes = [
+        DISKS,
+        STOPS,
+        Scope { epochs: 3, boots: 3, ..Scope::SMALL },
+        Scope { boots: 3, writes: 2, slow_operators: true, ..Scope::SMALL },
+        Scope { epochs: 3, heights: 3, boots: 3, twins: 1, stops: 1, ..Scope::SMALL },
+        Scope { heights: 4, window: 2, boots: 3, ..Scope::SMALL },
+    ];
+    scopes.into_iter().for_each(holds);
 }
 
 #[test]
@@ -117,10 +125,9 @@ fn not_survived_a_record_restored_while_somebody_does_not_know_better() {
 }
 
 #[test]
-fn a_record_restored_before_gates_that_all_know_better_is_latched() {
-    if wide() {
-        holds(RESTORED);
-    }
+#[ignore = "wide: make model-failover"]
+fn wide_a_record_restored_before_gates_that_all_know_better_is_latched() {
+    holds(RESTORED);
 }
 
 #[test]
@@ -135,11 +142,9 @@ fn not_survived_a_process_restored_with_its_memory() {
 }
 
 #[test]
-fn a_restored_record_that_is_adopted_above_all_that_gates_remember_is_safe() {
-    if wide() {
-        let scope = Scope { epochs: 4, restores: Restores::RecordThenAdopted, ..RESTORED };
-        holds(scope);
-    }
+#[ignore = "wide: make model-failover"]
+fn wide_a_restored_record_that_is_adopted_above_all_that_gates_remember_is_safe() {
+    holds(Scope { epochs: 4, restores: Restores::RecordThenAdopted, ..RESTORED });
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! What differs from run to run, drawn by the seed, and what may be wrong with the protocol.
+
+use mainstay::failover::{HandOver, Share, Timing, gate::Limits};
+
+use super::{dice::Dice, faults::Fault};
+use crate::mistakes::Mistake;
+
+/// Until then things break (milliseconds).
+pub const FAULTS_END: u64 = 240_000;
+
+/// A deliberate mistake, so that the oracle has something to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// One of those that the model checker knows, or none.
+    Of(Mistake),
+    /// Nobody adopts an identity whose record was restored.
+    NobodyAdopts,
+    /// The floor of an adoption is the head of the chain.
+    AdoptsAtTheHead,
+    /// Clocks count as exact: the wait of an operator is the hold.
+    ExactClocks,
+    /// A pod whose object is gone counts as stopped.
+    TakesForceDeleteForProof,
+}
+
+impl Flaw {
+    pub const NONE: Self = Self::Of(Mistake::None);
+
+    pub const fn mistake(self) -> Mistake {
+        if let Self::Of(mistake) = self { mistake } else { Mistake::None }
+    }
+
+    /// Circumstances in which it matters.
+    fn fits(self, setting: &mut Setting) {
+        let faults: &[Fault] = match self {
+            Self::Of(_) => return,
+            Self::NobodyAdopts | Self::AdoptsAtTheHead => &[
+                Fault::Switch,
+                Fault::Switch,
+                Fault::VolumeLost,
+                Fault::Crash,
+                Fault::Lag,
+                Fault::Cut,
+                Fault::Pause,
+                Fault::Restore,
+            ],
+            Self::ExactClocks => &[Fault::Orphan, Fault::Cut, Fault::Switch],
+            Self::TakesForceDeleteForProof => &[Fault::ForceDelete, Fault::Pause, Fault::Switch],
+        };
+        setting.faults = faults.to_vec();
+        setting.gap = if self.hand_over() == Some(true) { 4_000 } else { 8_000 };
+        setting.latency = 5;
+        setting.every = 500;
+    }
+
+    /// Whether it is about launchers.
+    const fn hand_over(self) -> Option<bool> {
+        match self {
+            Self::ExactClocks | Self::TakesForceDeleteForProof => Some(true),
+            Self::Of(Mistake::None) => None,
+            Self::Of(_) | Self::NobodyAdopts | Self::AdoptsAtTheHead => Some(false),
+        }
+    }
+}
+
+/// One run's circumstances.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    pub flaw: Flaw,
+    pub members: usize,
+    /// How long a round takes (milliseconds).
+    pub block: u64,
+    /// One round in so many fails.
+    pub failing: u64,
+    /// How far ahead of the chain a gate owns heights.
+    pub window: u64,
+    /// How often a gate looks at the record (milliseconds).
+    pub every: u64,
+    pub share: Share,
+    pub launcher: Option<Timing>,
+    /// The longest time on the way to the API server, or back (milliseconds).
+    pub latency: u64,
+    /// One request or answer in so many is lost.
+    pub loss: u64,
+    /// One in so many takes up to a minute.
+    pub late: u64,
+    /// One in so many arrives twice.
+    pub twice: u64,
+    /// The longest time that it takes to make something durable (milliseconds).
+    pub fsync: u64,
+    /// Telemetry is false once in so many looks.
+    pub lies: u64,
+    /// The time between two faults, on average (milliseconds).
+    pub gap: u64,
+    /// What breaks in this run, as often as it is in here.
+    pub faults: Vec<Fault>,
+}
+
+impl Setting {
+    pub fn draw(dice: &mut Dice, flaw: Flaw) -> Self {
+        let launches = flaw.hand_over().unwrap_or_else(|| dice.one_in(6));
+        let third = !launches && flaw == Flaw::NONE && dice.one_in(8);
+        let drift = if flaw == Flaw::ExactClocks { 0 } else { 100 };
+        let timing = Timing { hold: dice.within(4_000, 15_000), drift, margin: if drift == 0 { 0 } else { 500 } };
+        let all = if launches { Fault::OF_LAUNCHERS } else { Fault::OF_GATES };
+        let faults = all.iter().flat_map(|fault| std::iter::repeat_n(*fault, dice.index(4)));
+        let mut faults: Vec<_> = faults.collect();
+        if faults.is_empty() {
+            faults.push(Fault::Switch);
+        }
+        let often = [0, 2_000, 200, 30];
+        let mut setting = Self {
+            flaw,
+            members: 2 + dice.index(2),
+            block: dice.within(1_000, 6_000),
+            failing: dice.within(2, 20),
+            window: dice.within(4, 40),
+            every: [500, 500, 1_000, 2_000][dice.index(4)],
+            share: if third { Share::Third } else { Share::Small },
+            launcher: launches.then_some(timing),
+            latency: [5, 50, 400, 3_000][dice.index(4)],
+            loss: often[dice.index(4)],
+            late: often[dice.index(4)],
+            twice: often[dice.index(4)],
+            fsync: [2, 20, 300][dice.index(3)],
+            lies: [0, 400, 60, 15][dice.index(4)],
+            gap: dice.within(3_000, 40_000),
+            faults,
+        };
+        flaw.fits(&mut setting);
+        setting
+    }
+
+    /// The bounds of the gates.
+    pub const fn limits(&self) -> Limits {
+        Limits { window: self.window, jump: self.window * 50 }
+    }
+
+    /// How an epoch ends.
+    pub fn hand_over(&self) -> HandOver {
+        self.launcher.map_or(HandOver::Gate, HandOver::Launcher)
+    }
+}
