@@ -2,7 +2,12 @@
 
 use mainstay::failover::{Activation, Epoch, Height, Record};
 
-use super::cluster::{Cluster, Event, Who};
+use super::{
+    cluster::Cluster,
+    events::{Event, Who},
+    oracle::Cause,
+    setting::Flaw,
+};
 
 /// How long a client waits for an answer (milliseconds).
 const DEADLINE: u64 = 5_000;
@@ -14,8 +19,8 @@ pub struct Put {
     pub next: Record,
     /// Whether it is taken whatever the record says by now. Only mistakes are.
     pub blind: bool,
-    /// A person's switch is behind it.
-    pub planned: bool,
+    /// Why the place is to change hands, if it is.
+    pub cause: Option<Cause>,
 }
 
 /// A request on its way.
@@ -44,13 +49,15 @@ pub struct Api {
     pub down_until: u64,
     /// What was kept in a backup.
     pub kept: Option<Record>,
+    /// What a cache may still have.
+    before: Option<(Record, u64)>,
 }
 
 impl Api {
     /// A person has adopted the identity.
     pub fn new() -> Self {
         let record = Record::adopted(Epoch(0), Activation(0), Height(super::chain::BEGIN));
-        Self { record, version: 1, down_until: 0, kept: None }
+        Self { record, version: 1, down_until: 0, kept: None, before: None }
     }
 }
 
@@ -99,15 +106,21 @@ impl Cluster {
             self.push(left, Event::TimesOut(who, turn));
             return;
         }
-        let record = match put {
-            Some(put) if put.version != self.api.version && !put.blind => None,
+        let reads = put.is_none();
+        let taken = match put {
+            Some(put) if put.version != self.api.version && !put.blind => false,
             Some(put) => {
-                self.write(who, put.next, put.planned, put.blind);
-                Some(self.api.record.clone())
+                self.write(who, put);
+                true
             }
-            None => Some(self.api.record.clone()),
+            None => true,
         };
-        let reply = Box::new(Reply { record, version: self.api.version, sent });
+        let cached = reads && self.setting.flaw == Flaw::ReadsFromACache && self.dice.one_in(20);
+        let (record, version) = match self.api.before.clone().filter(|_| cached) {
+            Some((record, version)) => (Some(record), version),
+            None => (taken.then(|| self.api.record.clone()), self.api.version),
+        };
+        let reply = Box::new(Reply { record, version, sent });
         let delay = self.latency();
         if self.is_lost(who) || delay > left {
             self.push(left, Event::TimesOut(who, turn));
@@ -116,12 +129,14 @@ impl Cluster {
         }
     }
 
-    fn write(&mut self, who: Who, next: Record, planned: bool, blind: bool) {
+    fn write(&mut self, who: Who, put: Put) {
+        let Put { next, blind, cause, .. } = put;
         self.tell(|_| format!("{who:?} writes {}", shown(&next)));
         if !blind {
-            self.oracle.written(self.now, self.chain.head, &self.api.record, &next, planned);
+            self.oracle.written(self.now, self.chain.head, &self.api.record, &next, cause);
         }
-        self.api.record = next;
+        let before = std::mem::replace(&mut self.api.record, next);
+        self.api.before = Some((before, self.api.version));
         self.api.version += 1;
         if !self.calm && self.dice.one_in(6) {
             self.api.kept = Some(self.api.record.clone());

@@ -6,7 +6,7 @@ use mainstay::failover::{
     gate::{Ask, Content, Hrs, Step},
 };
 
-use super::cluster::{Cluster, Event, Signer};
+use super::{cluster::Cluster, events::Event, members::Signer};
 
 /// The height that the key has signed before.
 pub const BEGIN: u64 = 10;

@@ -1,210 +1,23 @@
 //! A toy cluster in time: what is in it, and what happens next.
 
 use std::{
-    cmp::Ordering,
     collections::{BTreeSet, BinaryHeap},
     sync::Arc,
 };
 
-use mainstay::failover::{
-    Boot, Height, Pod, Record, Tenure,
-    gate::{Ask, Disk, Gate, Hold, Launcher, Me},
-};
+use mainstay::failover::{Pod, Record, Tenure, gate::Disk};
 
 use super::{
-    api::{Api, Put, Reply, Request},
+    api::{Api, Reply},
     chain::Chain,
     dice::Dice,
     ending::Deadline,
+    events::{Due, Event, Who},
+    members::{Client, Member, Process, Signer},
     operators::{Operator, Switch},
     oracle::Oracle,
-    setting::{FAULTS_END, Flaw, Setting},
+    setting::{FAULTS_END, Setting},
 };
-
-/// A process that talks to the API server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
-    Process(usize),
-    Operator(usize),
-}
-
-/// What a process does once something is durable.
-#[derive(Clone, Debug)]
-pub enum After {
-    Rest,
-    Put(Box<Put>),
-    Sign(Box<Ask>),
-}
-
-/// What happens.
-#[derive(Clone, Debug)]
-pub enum Event {
-    Round,
-    RoundEnds,
-    Asks(usize, Box<Ask>),
-    Durable(usize, After),
-    /// The turn tells whether it is still wanted.
-    Looks(Who, u32),
-    Arrives(Box<Request>),
-    Replies(Who, u32, Box<Reply>),
-    TimesOut(Who, u32),
-    /// A hold may have ended.
-    Expires(usize),
-    Thaws(Who),
-    Joined(Who),
-    Starts(usize),
-    Ends(usize),
-    /// A pod that is being deleted is no more, and another one is made.
-    Replaced(usize),
-    OperatorStarts(usize),
-    Fault,
-    Restored,
-    Calm,
-    /// A person looks.
-    Helps,
-}
-
-impl Event {
-    /// Who has to be awake for it.
-    const fn of(&self) -> Option<Who> {
-        match self {
-            Self::Looks(who, _) | Self::Replies(who, ..) | Self::TimesOut(who, _) => Some(*who),
-            Self::Asks(which, _) | Self::Durable(which, _) | Self::Expires(which) => Some(Who::Process(*which)),
-            _ => None,
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Due {
-    at: u64,
-    order: u64,
-    event: Event,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    /// What is due first is greatest.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
-    }
-}
-
-/// The side of a process that waits for answers.
-#[allow(clippy::struct_excessive_bools)]
-#[derive(Clone, Debug)]
-pub struct Client {
-    pub alive: bool,
-    pub paused: bool,
-    /// Cut off from the API server.
-    pub cut: bool,
-    /// Waits for its disk.
-    pub busy: bool,
-    /// Has been asked to look before its time.
-    pub hurried: bool,
-    /// Counts its requests: an answer to an earlier one comes too late.
-    pub turn: u32,
-    /// How fast its clock is, in thousandths.
-    pub rate: u64,
-    /// What has to wait.
-    pub held: Vec<Event>,
-}
-
-impl Client {
-    pub fn new(dice: &mut Dice) -> Self {
-        Self {
-            alive: true,
-            paused: false,
-            cut: false,
-            busy: false,
-            hurried: false,
-            turn: 0,
-            rate: dice.within(900, 1_100),
-            held: Vec::new(),
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub enum Signer {
-    Gate(Box<Gate>),
-    /// A launcher, and whether its command runs.
-    Launcher(Launcher, bool),
-}
-
-#[derive(Clone, Debug)]
-pub struct Process {
-    pub client: Client,
-    pub member: usize,
-    pub pod: Arc<Pod>,
-    pub signer: Signer,
-    /// It has seen nothing yet.
-    pub fresh: bool,
-    /// What its node asked for last.
-    pub asked: Height,
-    /// How far its node is behind (milliseconds).
-    pub lag: u64,
-    /// The one that came after it in its pod: the node talks to that one.
-    pub heir: Option<usize>,
-    /// The container runtime has forgotten it.
-    pub orphan: bool,
-    pub stopping: bool,
-    /// Writes since its last look.
-    pub writes: u8,
-    /// What it is making durable.
-    pub pending: Option<Disk>,
-}
-
-impl Process {
-    pub fn hold(&self) -> Option<Hold> {
-        match &self.signer {
-            Signer::Gate(gate) => gate.hold(),
-            Signer::Launcher(..) => None,
-        }
-    }
-
-    pub fn disk(&self) -> Option<&Disk> {
-        match &self.signer {
-            Signer::Gate(gate) => Some(&gate.disk),
-            Signer::Launcher(..) => None,
-        }
-    }
-
-    pub fn is_latched(&self) -> bool {
-        self.disk().is_some_and(|disk| disk.latched.is_some())
-    }
-
-    pub const fn runs(&self) -> bool {
-        self.client.alive && matches!(self.signer, Signer::Launcher(_, true))
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct Member {
-    pub pod: Arc<Pod>,
-    /// The process that the kubelet knows of.
-    pub newest: Option<usize>,
-    /// What is on its state volume, and what was kept of it.
-    pub volume: Disk,
-    pub kept: Option<Disk>,
-    /// The machine is off until then.
-    pub off_until: u64,
-    /// The whole machine stands still.
-    pub still: bool,
-}
 
 /// A run.
 #[derive(Clone, Debug)]
@@ -236,9 +49,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    pub fn new(seed: u64, flaw: Flaw, story: bool) -> Self {
-        let mut dice = Dice(seed ^ 0x5157_3a11);
-        let setting = Setting::draw(&mut dice, flaw);
+    pub fn new(mut dice: Dice, setting: Setting, story: bool) -> Self {
         let members = setting.members;
         let operators = [Operator::new(&mut dice), Operator::new(&mut dice)];
         let mut cluster = Self {
@@ -272,7 +83,8 @@ impl Cluster {
         cluster.push(0, Event::Looks(Who::Operator(0), 0));
         cluster.push(100, Event::Looks(Who::Operator(1), 0));
         cluster.push(0, Event::Round);
-        cluster.push(20_000, Event::Fault);
+        let first = cluster.dice.within(20_000, 40_000);
+        cluster.push(first, Event::Fault);
         cluster.push(FAULTS_END, Event::Calm);
         cluster
     }
@@ -333,7 +145,7 @@ impl Cluster {
     }
 
     /// The node of a process that is dead asks the next one.
-    fn inherited(&mut self, event: Event) {
+    pub fn inherited(&mut self, event: Event) {
         if let Event::Asks(which, ask) = event
             && let Some(heir) = self.processes[which].heir
         {
@@ -430,69 +242,6 @@ impl Cluster {
         match self.processes[which].signer {
             Signer::Gate(_) => self.gate_sees(which, record, version),
             Signer::Launcher(..) => self.launcher_sees(which, record, version, sent),
-        }
-    }
-
-    /// A process starts in the pod of a member, with what is on its volume.
-    pub fn starts(&mut self, member: usize) {
-        let of = &self.members[member];
-        let pod = of.pod.clone();
-        let runs = of.newest.is_some_and(|newest| {
-            let process = &self.processes[newest];
-            process.client.alive && !process.orphan && process.pod.uid == pod.uid
-        });
-        if runs || of.off_until > self.now || self.deleting.contains(&pod.uid) {
-            return;
-        }
-        let client = Client::new(&mut self.dice);
-        self.made += 1;
-        let me = Me { pod: pod.clone(), boot: Boot(self.made.into()) };
-        let signer = match self.setting.launcher {
-            None => Signer::Gate(Box::new(Gate::new(me, self.members[member].volume.clone()))),
-            Some(_) => Signer::Launcher(Launcher::new(me), false),
-        };
-        let which = self.processes.len();
-        if let Some(newest) = self.members[member].newest
-            && self.processes[newest].pod.uid == pod.uid
-        {
-            self.processes[newest].heir = Some(which);
-        }
-        self.members[member].newest = Some(which);
-        self.tell(|_| format!("process {which} starts in {}", pod.uid));
-        self.processes.push(Process {
-            client,
-            member,
-            pod,
-            signer,
-            fresh: true,
-            asked: Height(0),
-            lag: 0,
-            heir: None,
-            orphan: false,
-            stopping: false,
-            writes: 0,
-            pending: None,
-        });
-        self.push(0, Event::Looks(Who::Process(which), 0));
-        self.asks_again(which);
-    }
-
-    /// A process is no more. What it was making durable may be, or not.
-    pub fn ends(&mut self, which: usize) {
-        let process = &mut self.processes[which];
-        if !process.client.alive {
-            return;
-        }
-        process.client.alive = false;
-        let held = std::mem::take(&mut process.client.held);
-        if let Some(disk) = process.pending.take()
-            && self.dice.one_in(2)
-        {
-            self.members[self.processes[which].member].volume = disk;
-        }
-        self.tell(|_| format!("process {which} ends"));
-        for event in held {
-            self.inherited(event);
         }
     }
 }

@@ -2,7 +2,11 @@
 
 use mainstay::failover::{Height, Missing, Phase, Share, orders::Wish};
 
-use super::cluster::{Cluster, Event, Process, Who};
+use super::{
+    cluster::Cluster,
+    events::{Event, Who},
+    members::Process,
+};
 
 /// After so long a person looks, and again (milliseconds).
 const LOOK: u64 = 60_000;

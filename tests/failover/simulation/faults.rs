@@ -7,7 +7,8 @@ use mainstay::failover::{
 };
 
 use super::{
-    cluster::{Cluster, Event, Who},
+    cluster::Cluster,
+    events::{Event, Who},
     operators::Switch,
     setting::Flaw,
 };
@@ -94,20 +95,24 @@ impl Cluster {
         if self.calm {
             return;
         }
-        let gap = self.setting.gap;
-        let next = 1 + self.dice.below(gap * 2);
-        self.push(next, Event::Fault);
+        if !self.setting.once {
+            let gap = self.setting.gap;
+            let next = 1 + self.dice.below(gap * 2);
+            self.push(next, Event::Fault);
+        }
         let fault = self.setting.faults[self.dice.index(self.setting.faults.len())];
-        let member = self.dice.index(self.members.len());
         let alive: Vec<_> =
             (0..self.processes.len()).filter(|which| self.processes[*which].client.alive).collect();
         // Those that hold the place are the more interesting ones.
         let holders: Vec<_> = alive.iter().copied().filter(|which| self.is_holder(*which)).collect();
-        let from = if !holders.is_empty() && self.dice.one_in(2) { holders } else { alive };
+        let once = self.setting.once;
+        let from = if !holders.is_empty() && (once || self.dice.one_in(2)) { holders } else { alive };
         if from.is_empty() {
             return;
         }
         let which = from[self.dice.index(from.len())];
+        let any = self.dice.index(self.members.len());
+        let member = if once { self.processes[which].member } else { any };
         let operator = self.dice.index(2);
         self.tell(|_| format!("{fault:?} of process {which}, member {member}, operator {operator}"));
         match fault {
@@ -119,7 +124,7 @@ impl Cluster {
             Fault::PowerOff => self.power_off(member),
             Fault::OperatorCrash => {
                 self.operator_ends(operator);
-                let after = self.dice.time(30_000);
+                let after = self.lasts(30_000);
                 self.push(after, Event::OperatorStarts(operator));
             }
             Fault::OperatorPause => self.pause(Who::Operator(operator)),
@@ -141,12 +146,17 @@ impl Cluster {
             }
             Fault::Replace => self.replace(member),
             Fault::Lag => {
-                let behind = self.dice.time(LONG);
-                self.processes[which].lag = if self.dice.one_in(3) { 0 } else { behind };
+                let behind = self.lasts(LONG);
+                self.processes[which].lag = if !once && self.dice.one_in(3) { 0 } else { behind };
             }
-            Fault::Foreign if self.dice.one_in(4) => self.foreign(which),
+            Fault::Foreign if once || self.dice.one_in(4) => self.foreign(which),
             Fault::Foreign => {}
         }
+    }
+
+    /// How long something lasts. What breaks alone does so for good.
+    fn lasts(&mut self, most: u64) -> u64 {
+        if self.setting.once { LONG } else { self.dice.time(most) }
     }
 
     fn is_holder(&self, which: usize) -> bool {
@@ -156,7 +166,7 @@ impl Cluster {
 
     fn crashes(&mut self, which: usize) {
         self.ends(which);
-        let after = 200 + self.dice.time(60_000);
+        let after = 200 + self.lasts(60_000);
         self.push(after, Event::Starts(self.processes[which].member));
     }
 
@@ -172,7 +182,7 @@ impl Cluster {
             return;
         }
         self.members[member].still = true;
-        let until = self.dice.time(LONG);
+        let until = self.lasts(LONG);
         for which in here {
             self.client(Who::Process(which)).paused = true;
             self.push(until, Event::Thaws(Who::Process(which)));
@@ -187,7 +197,7 @@ impl Cluster {
 
     fn pause(&mut self, who: Who) {
         self.client(who).paused = true;
-        let until = self.dice.time(LONG);
+        let until = self.lasts(LONG);
         self.push(until, Event::Thaws(who));
     }
 
@@ -204,7 +214,7 @@ impl Cluster {
 
     fn cut(&mut self, who: Who) {
         self.client(who).cut = true;
-        let until = self.dice.time(LONG);
+        let until = self.lasts(LONG);
         self.push(until, Event::Joined(who));
     }
 
@@ -219,7 +229,7 @@ impl Cluster {
         let after = 200 + self.dice.time(20_000);
         self.push(after, Event::Starts(member));
         if self.dice.one_in(2) {
-            let end = self.dice.time(LONG);
+            let end = self.lasts(LONG);
             self.push(end, Event::Ends(which));
         }
     }
@@ -238,7 +248,7 @@ impl Cluster {
         for which in self.living_of(member) {
             self.ends(which);
         }
-        let lasts = self.dice.time(LONG);
+        let lasts = self.lasts(LONG);
         self.members[member].off_until = self.now + lasts;
         self.members[member].still = false;
         self.push(lasts + 1, Event::Starts(member));

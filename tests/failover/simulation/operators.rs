@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use mainstay::failover::{
     Activation, Effect, Epoch, Event, Phase, Pod, Proof, Record, Share,
-    orders::{Fate, Order, Wish, fate},
+    orders::{Fate, Order, fate},
     step,
 };
 
 use super::{
     api::Put,
-    cluster::{Client, Cluster, Signer, Who},
+    cluster::Cluster,
     dice::Dice,
+    events::Who,
+    members::{Client, Process, Signer},
+    oracle::Cause,
     setting::Flaw,
 };
 
@@ -24,6 +27,8 @@ const SOON: u64 = 300;
 const TICK: u64 = 1_000;
 /// A holder that does not sign for so long, though it could, is ill.
 const SILENT: u64 = 30_000;
+/// A node that is further behind is not fit (milliseconds).
+const BEHIND: u64 = 10_000;
 
 #[derive(Clone, Debug)]
 pub struct Operator {
@@ -57,7 +62,7 @@ impl Cluster {
         };
         let waited = operator.since.map_or(0, |(_, since)| now - since);
         let believed = self.believes(record, waited);
-        let planned = believed.as_ref().is_some_and(|(_, planned)| *planned);
+        let cause = believed.as_ref().and_then(|(_, cause)| *cause);
         let mistake = self.setting.flaw.mistake();
         let head = mainstay::failover::Height(self.chain.head);
         let next = believed.map(|(event, _)| mistake.steps(record, event, head)).filter(|next| next != record);
@@ -65,7 +70,7 @@ impl Cluster {
         match next {
             Some(next) if operator.steps < STEPS => {
                 operator.steps += 1;
-                self.ask(Who::Operator(which), Some(Put { version, next, blind: false, planned }));
+                self.ask(Who::Operator(which), Some(Put { version, next, blind: false, cause }));
             }
             _ => {
                 operator.steps = 0;
@@ -75,54 +80,62 @@ impl Cluster {
         }
     }
 
-    /// What an operator finds out about what is due, true or not; and whether it was ordered.
-    fn believes(&mut self, record: &Record, waited: u64) -> Option<(Event, bool)> {
+    /// What an operator finds out about what is due, true or not; and why the place is to change hands, if it is.
+    fn believes(&mut self, record: &Record, waited: u64) -> Option<(Event, Option<Cause>)> {
         if let Some(Switch { order, .. }) = &self.switch {
             match fate(Some(record), order) {
-                Fate::Take(event) => return Some((event, matches!(order.wish, Wish::Switch))),
+                Fate::Take(event) => return Some((event, Some(Cause::Ordered))),
                 Fate::Done(_) | Fate::Refused(_) | Fate::Begin(_) => self.switch = None,
                 Fate::Wait => {}
             }
         }
         let (_, effects) = step(record, Event::Resumed);
-        let event = match effects.last()? {
-            Effect::Follow => self.follows(record)?,
-            Effect::Prove(holder) => self.proves(record, &holder.pod.clone(), waited),
-            Effect::Choose => self.chooses(record)?,
-            Effect::Page(_) => return None,
-        };
-        Some((event, false))
+        match effects.last()? {
+            Effect::Follow => self.follows(record).map(|(event, cause)| (event, Some(cause))),
+            Effect::Prove(holder) => Some((self.proves(record, &holder.pod.clone(), waited), None)),
+            Effect::Choose => self.chooses(record).map(|event| (event, None)),
+            Effect::Page(_) => None,
+        }
     }
 
-    fn follows(&mut self, record: &Record) -> Option<Event> {
+    fn follows(&mut self, record: &Record) -> Option<(Event, Cause)> {
         let epoch = record.tenure.epoch;
         let holder = record.holder()?;
         let lies = self.setting.lies;
         if !self.calm && self.dice.one_in(lies) {
             // What was decided about the epoch before comes late.
             let back = u64::from(self.dice.one_in(3));
-            return Some(Event::Wanted { epoch: Epoch(epoch.0.saturating_sub(back)) });
+            return Some((Event::Wanted { epoch: Epoch(epoch.0.saturating_sub(back)) }, Cause::FalseAlarm));
         }
         let gone = self.members.iter().all(|member| member.pod.uid != holder.pod.uid);
-        (gone || self.is_silent(record)).then_some(Event::Wanted { epoch })
+        let cause = if gone { Some(Cause::PodGone) } else { self.is_silent(record) };
+        cause.map(|cause| (Event::Wanted { epoch }, cause))
     }
 
-    /// Whether the holder has not signed for long, though the chain is where it could.
-    fn is_silent(&mut self, record: &Record) -> bool {
+    /// Whether the holder has not signed for long, though the chain is where it could; and why.
+    fn is_silent(&mut self, record: &Record) -> Option<Cause> {
         let claimed = record.holder().and_then(|holder| holder.boot);
-        let of = |process: &&super::cluster::Process| match &process.signer {
+        let of = |process: &&Process| match &process.signer {
             Signer::Gate(gate) => Some(gate.me.boot) == claimed,
             Signer::Launcher(launcher, _) => Some(launcher.me.boot) == claimed,
         };
         let process = self.processes.iter().find(of).filter(|process| process.client.alive);
         let head = self.chain.head;
-        let waits = process.and_then(super::cluster::Process::hold).is_some_and(|hold| hold.start.0 > head);
+        let waits = process.and_then(Process::hold).is_some_and(|hold| hold.start.0 > head);
+        let cause = match process {
+            None => Cause::Dead,
+            Some(process) if process.client.paused => Cause::StandsStill,
+            Some(process) if process.client.cut => Cause::CutOff,
+            Some(process) if process.is_latched() => Cause::Shut,
+            Some(process) if process.lag > BEHIND => Cause::Behind,
+            Some(_) => Cause::Silent,
+        };
         let last = self.oracle.last.filter(|(_, tenure, _)| *tenure == record.tenure).map(|(at, ..)| at);
         if self.silence.is_none_or(|(tenure, _)| tenure != record.tenure) || waits {
             self.silence = Some((record.tenure, self.now));
         }
         let since = last.max(self.silence.map(|(_, since)| since)).unwrap_or(self.now);
-        self.now - since > SILENT
+        (self.now - since > SILENT).then_some(cause)
     }
 
     fn proves(&mut self, record: &Record, pod: &Arc<Pod>, waited: u64) -> Event {
@@ -133,6 +146,7 @@ impl Cluster {
         }
         let unknown = !self.calm && self.dice.one_in(10);
         let share = if unknown { Share::Unknown } else { self.setting.share };
+        let waited = if self.setting.flaw == Flaw::NeverWaits { u64::MAX } else { waited };
         Event::Found { proof, share, waited }
     }
 
@@ -141,6 +155,9 @@ impl Cluster {
         let member = self.members.iter().find(|member| member.pod.member == pod.member).expect("a member");
         let gone = member.pod.uid != pod.uid;
         if gone && self.setting.flaw == Flaw::TakesForceDeleteForProof {
+            return true;
+        }
+        if self.setting.flaw == Flaw::TakesSilenceForProof && member.still {
             return true;
         }
         let speaks = !member.still && member.off_until <= self.now;
@@ -159,7 +176,7 @@ impl Cluster {
                 self.members[*member].newest.is_some_and(|newest| {
                     let process = &self.processes[newest];
                     let reached = process.client.alive && !process.client.paused && !process.client.cut;
-                    reached && !process.stopping && process.lag < 10_000 && !process.is_latched()
+                    reached && !process.stopping && process.lag <= BEHIND && !process.is_latched()
                 })
             };
             let from = usize::try_from(record.tenure.epoch.0).expect("few");

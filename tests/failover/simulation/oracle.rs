@@ -3,21 +3,41 @@
 use std::collections::BTreeMap;
 
 use mainstay::failover::{
-    Epoch, Height, Missing, Phase, Record, Tenure,
+    Epoch, Height, Missing, Phase, Proof, Record, Tenure,
     gate::{Ask, Content, Key, Step},
 };
 
-/// How a failover came about, and what the next holder had to wait for.
+/// Why the place was to change hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// A person asked for it, and the former holder gave back what it held.
-    Planned,
-    /// The bound was what was signed.
-    Sealed,
-    /// The rest of the former holder's window.
-    Window,
-    /// A launcher's place.
-    Launched,
+pub enum Cause {
+    /// A person ordered it.
+    Ordered,
+    /// The process that held it is no more, or none ever claimed it.
+    Dead,
+    StandsStill,
+    /// From the API server.
+    CutOff,
+    /// Its node is far behind the chain.
+    Behind,
+    /// Its pod was replaced, or deleted by force.
+    PodGone,
+    /// Its gate is latched.
+    Shut,
+    /// Telemetry was false.
+    FalseAlarm,
+    /// Anything else, such as an API server that is away.
+    Silent,
+}
+
+/// A failover that came to a signature.
+#[derive(Clone, Debug)]
+pub struct Failover {
+    pub cause: Cause,
+    /// The name of what ended the epoch before.
+    pub proof: &'static str,
+    /// From `Revoking` to the first signature of the next holder: milliseconds, and blocks.
+    pub time: u64,
+    pub blocks: u64,
 }
 
 /// A failover that is under way.
@@ -26,8 +46,8 @@ struct Under {
     epoch: Epoch,
     since: u64,
     head: u64,
-    planned: bool,
-    kind: Kind,
+    cause: Cause,
+    proof: &'static str,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -50,7 +70,7 @@ pub struct Oracle {
     /// Before the next holder signed, another one was wanted, or a person adopted the identity.
     pub overtaken: u64,
     pub blocked: BTreeMap<Missing, u64>,
-    pub times: Vec<(Kind, u64, u64)>,
+    pub done: Vec<Failover>,
     /// The last signature: when, of which tenure, at which height.
     pub last: Option<(u64, Tenure, Height)>,
 }
@@ -89,7 +109,8 @@ impl Oracle {
     pub fn signs(&mut self, now: u64, head: u64, tenure: Tenure, height: Height) {
         self.last = Some((now, tenure, height));
         if let Some(under) = self.under.take_if(|under| tenure.epoch > under.epoch) {
-            self.times.push((under.kind, now - under.since, head - under.head));
+            let Under { cause, proof, .. } = under;
+            self.done.push(Failover { cause, proof, time: now - under.since, blocks: head - under.head });
         }
     }
 
@@ -106,7 +127,7 @@ impl Oracle {
     }
 
     /// The record is written.
-    pub fn written(&mut self, now: u64, head: u64, old: &Record, new: &Record, planned: bool) {
+    pub fn written(&mut self, now: u64, head: u64, old: &Record, new: &Record, cause: Option<Cause>) {
         if new.progress() <= old.progress() {
             self.wrong.push(format!("{now} ms: a write makes the record know less: {old:?}, {new:?}"));
         }
@@ -125,17 +146,11 @@ impl Oracle {
                 self.failovers += 1;
                 self.overtaken += u64::from(self.under.is_some());
                 let epoch = old.tenure.epoch;
-                self.under = Some(Under { epoch, since: now, head, planned, kind: Kind::Window });
+                let cause = cause.expect("somebody wants it");
+                self.under = Some(Under { epoch, since: now, head, cause, proof: "" });
             }
-            (Phase::Revoking { .. }, Phase::Fenced(_)) => {
-                if let Some(under) = &mut self.under {
-                    under.kind = match old.hand_over {
-                        mainstay::failover::HandOver::Launcher(_) => Kind::Launched,
-                        mainstay::failover::HandOver::Gate if !old.is_tight() => Kind::Window,
-                        mainstay::failover::HandOver::Gate if under.planned => Kind::Planned,
-                        mainstay::failover::HandOver::Gate => Kind::Sealed,
-                    };
-                }
+            (Phase::Revoking { .. }, Phase::Fenced(proof)) => {
+                self.under.iter_mut().for_each(|under| under.proof = name(proof));
             }
             _ => {}
         }
@@ -155,5 +170,15 @@ impl Oracle {
                 self.wrong.push(format!("the heights of {:?} and {:?} overlap", pair[0], pair[1]));
             }
         }
+    }
+}
+
+const fn name(proof: &Proof) -> &'static str {
+    match proof {
+        Proof::SignerRefuses => "SignerRefuses",
+        Proof::WindowFrozen => "WindowFrozen",
+        Proof::KubeletConfirmed(_) => "KubeletConfirmed",
+        Proof::NodeOff(_) => "NodeOff",
+        Proof::Asserted => "Asserted",
     }
 }

@@ -1,13 +1,16 @@
 //! The processes of members: gates round what production decides, and launchers.
 
 use mainstay::failover::{
-    Record,
+    Holder, Phase, Record,
     gate::{self, Act, Ask},
 };
 
 use super::{
     api::Put,
-    cluster::{After, Cluster, Event, Signer, Who},
+    cluster::Cluster,
+    events::{After, Event, Who},
+    members::Signer,
+    setting::Flaw,
 };
 
 /// Writes in a row after one reading.
@@ -39,7 +42,7 @@ impl Cluster {
             match act {
                 Act::Page(latch) => self.page(which, latch),
                 Act::Put(next) if self.processes[which].writes < WRITES => {
-                    after = After::Put(Box::new(Put { version, next, blind: seen.blind, planned: false }));
+                    after = After::Put(Box::new(Put { version, next, blind: seen.blind, cause: None }));
                 }
                 Act::Persist | Act::Put(_) => {}
             }
@@ -151,8 +154,17 @@ impl Cluster {
     pub fn launcher_sees(&mut self, which: usize, record: &Record, version: u64, sent: u64) {
         let who = Who::Process(which);
         let now = self.clock(who);
+        let flaw = self.setting.flaw;
+        let sent = if flaw == Flaw::CountsFromTheReply { now } else { sent };
         let Signer::Launcher(launcher, ran) = &self.processes[which].signer else { return };
-        let (next, claim) = launcher.seen(record, sent);
+        let mut shown = record.clone();
+        if let Phase::Active(holder) = &mut shown.phase
+            && flaw == Flaw::HolderByMember
+            && holder.pod.member == launcher.me.pod.member
+        {
+            *holder = Holder { pod: launcher.me.pod.clone(), boot: Some(launcher.me.boot) };
+        }
+        let (next, claim) = launcher.seen(&shown, sent);
         let (runs, ran) = (next.may_run(now) && !self.processes[which].stopping, *ran);
         let left = next.until.map_or(0, |until| until.saturating_sub(now));
         self.processes[which].signer = Signer::Launcher(next, runs);
@@ -175,7 +187,7 @@ impl Cluster {
         match claim {
             Some(next) if self.processes[which].writes == 0 && !self.processes[which].stopping => {
                 self.processes[which].writes = 1;
-                self.ask(who, Some(Put { version, next, blind: false, planned: false }));
+                self.ask(who, Some(Put { version, next, blind: false, cause: None }));
             }
             _ if self.processes[which].stopping => self.ends(which),
             _ => self.rest(who, self.setting.every),

@@ -4,7 +4,15 @@ use std::{collections::BTreeMap, fmt};
 
 use mainstay::failover::{Missing, Share};
 
-use super::{cluster::Cluster, ending::End, oracle::Kind};
+use super::{
+    cluster::Cluster,
+    ending::End,
+    oracle::{Cause, Failover},
+};
+
+/// How long failovers of one kind took: milliseconds, and blocks.
+#[derive(Clone, Debug, Default)]
+pub struct Times(Vec<(u64, u64)>);
 
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -18,7 +26,8 @@ pub struct Report {
     pub helped: u64,
     pub blocked: BTreeMap<Missing, u64>,
     pub ends: BTreeMap<End, u64>,
-    pub times: BTreeMap<Kind, Vec<(u64, u64)>>,
+    pub causes: BTreeMap<Cause, Times>,
+    pub proofs: BTreeMap<&'static str, Times>,
 }
 
 impl Report {
@@ -38,8 +47,9 @@ impl Report {
         if let Some(end) = end {
             *self.ends.entry(end).or_default() += 1;
         }
-        for (kind, time, blocks) in &oracle.times {
-            self.times.entry(*kind).or_default().push((*time, *blocks));
+        for Failover { cause, proof, time, blocks } in &oracle.done {
+            self.causes.entry(*cause).or_default().0.push((*time, *blocks));
+            self.proofs.entry(proof).or_default().0.push((*time, *blocks));
         }
     }
 
@@ -58,16 +68,63 @@ impl Report {
         for (end, count) in other.ends {
             *self.ends.entry(end).or_default() += count;
         }
-        for (kind, times) in other.times {
-            self.times.entry(kind).or_default().extend(times);
+        for (cause, times) in other.causes {
+            self.causes.entry(cause).or_default().0.extend(times.0);
         }
+        for (proof, times) in other.proofs {
+            self.proofs.entry(proof).or_default().0.extend(times.0);
+        }
+    }
+
+    /// All of them.
+    pub fn times(&self) -> Times {
+        Times(self.proofs.values().flat_map(|times| &times.0).copied().collect())
     }
 }
 
-/// The value that so many of a hundred do not exceed.
-fn percentile(sorted: &[u64], hundredths: usize) -> u64 {
-    let rank = (sorted.len() * hundredths).div_ceil(100).max(1);
-    sorted[rank - 1]
+impl Times {
+    /// What so many of a hundred do not exceed.
+    fn percentile(&self, hundredths: usize, of: fn(&(u64, u64)) -> u64) -> u64 {
+        let mut sorted: Vec<_> = self.0.iter().map(of).collect();
+        sorted.sort_unstable();
+        let rank = (sorted.len() * hundredths).div_ceil(100).max(1);
+        sorted[rank - 1]
+    }
+
+    /// How long, in milliseconds.
+    pub fn time(&self, hundredths: usize) -> u64 {
+        self.percentile(hundredths, |(time, _)| *time)
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return write!(out, "{:>8}", 0);
+        }
+        write!(out, "{:>8}", self.0.len())?;
+        for hundredths in [0, 50, 90, 99, 100] {
+            let time = self.time(hundredths);
+            write!(out, "{:>8}.{}", time / 1_000, time % 1_000 / 100)?;
+        }
+        for hundredths in [50, 99, 100] {
+            write!(out, "{:>8}", self.percentile(hundredths, |(_, blocks)| *blocks))?;
+        }
+        Ok(())
+    }
+}
+
+/// A table of times; each row has a name.
+pub fn table(title: &str, rows: impl IntoIterator<Item = (String, Times)>) -> String {
+    let head = ["times", "min s", "p50", "p90", "p99", "max", "p50", "p99", "max"];
+    let widths = [8, 10, 10, 10, 10, 10, 8, 8, 8];
+    let head: String = head.iter().zip(widths).map(|(word, width)| format!("{word:>width$}")).collect();
+    let rows = rows.into_iter().map(|(name, times)| format!("  {name:<18}{times}\n"));
+    format!("  {title:<18}{head} blocks\n{}", rows.collect::<String>())
 }
 
 impl fmt::Display for Report {
@@ -84,19 +141,11 @@ impl fmt::Display for Report {
             self.blocked
         )?;
         writeln!(out, "after faults stopped: {:?}", self.ends)?;
-        writeln!(out, "from Wanted to the first signature of the next holder, faults included:")?;
-        for (kind, times) in &self.times {
-            let mut seconds: Vec<_> = times.iter().map(|(time, _)| *time).collect();
-            let mut blocks: Vec<_> = times.iter().map(|(_, blocks)| *blocks).collect();
-            seconds.sort_unstable();
-            blocks.sort_unstable();
-            write!(out, "  {:<8} {:>8} times:", format!("{kind:?}"), times.len())?;
-            for (name, rank) in [("p50", 50), ("p90", 90), ("p99", 99), ("max", 100)] {
-                let (time, blocks) = (percentile(&seconds, rank), percentile(&blocks, rank));
-                write!(out, "  {name} {}.{} s / {blocks} blocks", time / 1_000, time % 1_000 / 100)?;
-            }
-            writeln!(out)?;
-        }
-        Ok(())
+        writeln!(out, "from Revoking to the first signature of the next holder, all faults included:")?;
+        let causes = self.causes.iter().map(|(cause, times)| (format!("{cause:?}"), times.clone()));
+        write!(out, "{}", table("what failed", causes))?;
+        let proofs = self.proofs.iter().map(|(proof, times)| ((*proof).to_owned(), times.clone()));
+        write!(out, "{}", table("what proved it", proofs))?;
+        writeln!(out, "  {:<18}{}", "all", self.times())
     }
 }

@@ -21,6 +21,16 @@ pub enum Flaw {
     ExactClocks,
     /// A pod whose object is gone counts as stopped.
     TakesForceDeleteForProof,
+    /// So does one that does not answer.
+    TakesSilenceForProof,
+    /// With proof, nobody waits for the end of a hold.
+    NeverWaits,
+    /// A hold begins when the answer comes.
+    CountsFromTheReply,
+    /// The holder is whoever runs as this member.
+    HolderByMember,
+    /// Once in a while a cache answers what the API server should.
+    ReadsFromACache,
 }
 
 impl Flaw {
@@ -33,7 +43,18 @@ impl Flaw {
     /// Circumstances in which it matters.
     fn fits(self, setting: &mut Setting) {
         let faults: &[Fault] = match self {
-            Self::Of(_) => return,
+            Self::Of(Mistake::LowersBeforeItIsSilent | Mistake::LowersBelowItsStart | Mistake::LowersBlindly) => {
+                &[
+                    Fault::Stop,
+                    Fault::Replace,
+                    Fault::Crash,
+                    Fault::VolumeLost,
+                    Fault::VolumeLost,
+                    Fault::Lag,
+                    Fault::Lag,
+                ]
+            }
+            Self::Of(_) | Self::ReadsFromACache => return,
             Self::NobodyAdopts | Self::AdoptsAtTheHead => &[
                 Fault::Switch,
                 Fault::Switch,
@@ -44,21 +65,30 @@ impl Flaw {
                 Fault::Pause,
                 Fault::Restore,
             ],
-            Self::ExactClocks => &[Fault::Orphan, Fault::Cut, Fault::Switch],
+            Self::ExactClocks | Self::NeverWaits | Self::CountsFromTheReply => {
+                &[Fault::Orphan, Fault::Cut, Fault::Switch]
+            }
             Self::TakesForceDeleteForProof => &[Fault::ForceDelete, Fault::Pause, Fault::Switch],
+            Self::TakesSilenceForProof => &[Fault::Pause, Fault::Switch],
+            Self::HolderByMember => &[Fault::ForceDelete, Fault::Orphan, Fault::Switch],
         };
         setting.faults = faults.to_vec();
         setting.gap = if self.hand_over() == Some(true) { 4_000 } else { 8_000 };
-        setting.latency = 5;
+        setting.latency = if matches!(self, Self::Of(_)) { 3_000 } else { 5 };
         setting.every = 500;
     }
 
     /// Whether it is about launchers.
     const fn hand_over(self) -> Option<bool> {
         match self {
-            Self::ExactClocks | Self::TakesForceDeleteForProof => Some(true),
+            Self::ExactClocks
+            | Self::TakesForceDeleteForProof
+            | Self::TakesSilenceForProof
+            | Self::NeverWaits
+            | Self::CountsFromTheReply
+            | Self::HolderByMember => Some(true),
             Self::Of(Mistake::None) => None,
-            Self::Of(_) | Self::NobodyAdopts | Self::AdoptsAtTheHead => Some(false),
+            Self::Of(_) | Self::NobodyAdopts | Self::AdoptsAtTheHead | Self::ReadsFromACache => Some(false),
         }
     }
 }
@@ -94,6 +124,8 @@ pub struct Setting {
     pub gap: u64,
     /// What breaks in this run, as often as it is in here.
     pub faults: Vec<Fault>,
+    /// Whether only one thing breaks.
+    pub once: bool,
 }
 
 impl Setting {
@@ -126,9 +158,32 @@ impl Setting {
             lies: [0, 400, 60, 15][dice.index(4)],
             gap: dice.within(3_000, 40_000),
             faults,
+            once: false,
         };
         flaw.fits(&mut setting);
         setting
+    }
+
+    /// Nothing breaks but this, once, with two members and the usual window.
+    pub fn alone(dice: &mut Dice, fault: Fault, launches: bool) -> Self {
+        let timing = Timing { hold: 10_000, drift: 100, margin: 500 };
+        Self {
+            members: 2,
+            failing: 20,
+            window: 20,
+            every: 1_000,
+            share: Share::Small,
+            launcher: launches.then_some(timing),
+            latency: 50,
+            loss: 0,
+            late: 0,
+            twice: 0,
+            fsync: 20,
+            lies: 0,
+            faults: vec![fault],
+            once: true,
+            ..Self::draw(dice, Flaw::NONE)
+        }
     }
 
     /// The bounds of the gates.
