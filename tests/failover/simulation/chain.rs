@@ -90,7 +90,8 @@ impl Cluster {
     fn question(&mut self, which: usize, step: Step) -> Ask {
         let (height, round) = (self.chain.head + 1, self.chain.round);
         let nonsense = !self.calm && self.dice.one_in(5_000);
-        let own = step == Step::Propose || !self.calm && self.dice.one_in(20);
+        let often = self.setting.own;
+        let own = step == Step::Propose || !self.calm && self.dice.one_in(often);
         let nil = !own && self.dice.one_in(12);
         let mut what = [0; 32];
         if !nil {

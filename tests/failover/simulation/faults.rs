@@ -74,6 +74,20 @@ impl Fault {
         Self::Lag,
         Self::Foreign,
     ];
+    /// What an orderly stop has to be right about.
+    pub const OF_STOPS: &[Self] =
+        &[Self::Crash, Self::Stop, Self::Stop, Self::Replace, Self::Switch, Self::Lag, Self::Lag];
+    /// What makes a restored record dangerous.
+    pub const OF_RECORDS: &[Self] = &[
+        Self::Switch,
+        Self::Switch,
+        Self::VolumeLost,
+        Self::Crash,
+        Self::Lag,
+        Self::Cut,
+        Self::Pause,
+        Self::Restore,
+    ];
     pub const OF_LAUNCHERS: &[Self] = &[
         Self::Crash,
         Self::Pause,

@@ -71,7 +71,7 @@ pub struct Oracle {
     pub overtaken: u64,
     pub blocked: BTreeMap<Missing, u64>,
     pub done: Vec<Failover>,
-    /// The last signature: when, of which tenure, at which height.
+    /// The last signature of the newest epoch: when, of which tenure, at which height.
     pub last: Option<(u64, Tenure, Height)>,
 }
 
@@ -107,7 +107,10 @@ impl Oracle {
 
     /// Somebody signs, or a command that signs begins to run.
     pub fn signs(&mut self, now: u64, head: u64, tenure: Tenure, height: Height) {
-        self.last = Some((now, tenure, height));
+        // What is signed of an epoch that is over says nothing about the next.
+        if self.last.is_none_or(|(_, of, _)| of.epoch <= tenure.epoch) {
+            self.last = Some((now, tenure, height));
+        }
         if let Some(under) = self.under.take_if(|under| tenure.epoch > under.epoch) {
             let Under { cause, proof, .. } = under;
             self.done.push(Failover { cause, proof, time: now - under.since, blocks: head - under.head });

@@ -44,27 +44,16 @@ impl Flaw {
     fn fits(self, setting: &mut Setting) {
         let faults: &[Fault] = match self {
             Self::Of(Mistake::LowersBeforeItIsSilent | Mistake::LowersBelowItsStart | Mistake::LowersBlindly) => {
-                &[
-                    Fault::Stop,
-                    Fault::Replace,
-                    Fault::Crash,
-                    Fault::VolumeLost,
-                    Fault::VolumeLost,
-                    Fault::Lag,
-                    Fault::Lag,
-                ]
+                Fault::OF_STOPS
+            }
+            Self::Of(Mistake::FloorWithRevoking | Mistake::RaisesWhileFenced) => {
+                &[Fault::Switch, Fault::Cut, Fault::Lag]
+            }
+            Self::Of(Mistake::IgnoresTheSeal) => {
+                &[Fault::Switch, Fault::Foreign, Fault::Foreign, Fault::Crash, Fault::VolumeLost, Fault::Lag]
             }
             Self::Of(_) | Self::ReadsFromACache => return,
-            Self::NobodyAdopts | Self::AdoptsAtTheHead => &[
-                Fault::Switch,
-                Fault::Switch,
-                Fault::VolumeLost,
-                Fault::Crash,
-                Fault::Lag,
-                Fault::Cut,
-                Fault::Pause,
-                Fault::Restore,
-            ],
+            Self::NobodyAdopts | Self::AdoptsAtTheHead => Fault::OF_RECORDS,
             Self::ExactClocks | Self::NeverWaits | Self::CountsFromTheReply => {
                 &[Fault::Orphan, Fault::Cut, Fault::Switch]
             }
@@ -73,9 +62,14 @@ impl Flaw {
             Self::HolderByMember => &[Fault::ForceDelete, Fault::Orphan, Fault::Switch],
         };
         setting.faults = faults.to_vec();
-        setting.gap = if self.hand_over() == Some(true) { 4_000 } else { 8_000 };
-        setting.latency = if matches!(self, Self::Of(_)) { 3_000 } else { 5 };
-        setting.every = 500;
+        (setting.gap, setting.every, setting.own, setting.latency) = (4_000, 500, 2, 5);
+        if let Self::Of(_) = self {
+            // An answer that is lost costs five blocks, in which the other side goes on.
+            (setting.block, setting.window, setting.loss, setting.lies) = (1_000, 8, 3, 15);
+        }
+        if self == Self::CountsFromTheReply {
+            setting.late = 20;
+        }
     }
 
     /// Whether it is about launchers.
@@ -118,6 +112,8 @@ pub struct Setting {
     pub twice: u64,
     /// The longest time that it takes to make something durable (milliseconds).
     pub fsync: u64,
+    /// A node would vote for a block of its own once in so many votes.
+    pub own: u64,
     /// Telemetry is false once in so many looks.
     pub lies: u64,
     /// The time between two faults, on average (milliseconds).
@@ -155,6 +151,7 @@ impl Setting {
             late: often[dice.index(4)],
             twice: often[dice.index(4)],
             fsync: [2, 20, 300][dice.index(3)],
+            own: 20,
             lies: [0, 400, 60, 15][dice.index(4)],
             gap: dice.within(3_000, 40_000),
             faults,
