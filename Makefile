@@ -135,7 +135,7 @@ model-failover: ## The failover protocol under a model checker, wide: millions o
 	$(CARGO) test --release --test failover -- --include-ignored --skip simulation:: --nocapture --test-threads 1
 
 simulate-failover: ## Randomised failovers in time, drawn by seeds, with the distribution; RUNS=1000 for a few.
-	RUNS=$(or $(RUNS),100000) $(CARGO) test --release --test failover -- --nocapture --test-threads 1 simulation::
+	RUNS=$(or $(RUNS),100000) $(CARGO) test --release --test failover -- --include-ignored --skip one_failover --nocapture --test-threads 1 simulation::
 
 ready-two: image
 	$(TWO) $(CLUSTER) up --nodes 2

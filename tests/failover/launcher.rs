@@ -300,9 +300,9 @@ impl Model for Launchers {
 }
 
 fn check(system: Launchers) -> bool {
-    let checker = system.checker().threads(2);
+    let checker = system.checker();
     if system.mistake == Mistake::None {
-        alone(system, &checker.spawn_bfs().join())
+        alone(system, &checker.threads(2).spawn_bfs().join())
     } else {
         // Any way to the mistake will do.
         alone(system, &checker.finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join())
@@ -358,6 +358,12 @@ fn mutation_a_wait_one_shorter_than_the_hold() {
 #[test]
 fn mutation_a_wait_one_shorter_than_the_hold_and_the_drift() {
     breaks(Launchers { drift: 1, ..TWO }, Mistake::WaitsOneLess);
+}
+
+// C06.
+#[test]
+#[ignore = "wide: make model-failover"]
+fn wide_mutation_a_wait_one_shorter_than_clocks_of_another_pace_need() {
     breaks(Launchers { pace: [2, 4], ..TWO }, Mistake::WaitsOneLess);
 }
 

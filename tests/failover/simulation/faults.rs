@@ -74,9 +74,6 @@ impl Fault {
         Self::Lag,
         Self::Foreign,
     ];
-    /// What an orderly stop has to be right about.
-    pub const OF_STOPS: &[Self] =
-        &[Self::Crash, Self::Stop, Self::Stop, Self::Replace, Self::Switch, Self::Lag, Self::Lag];
     /// What makes a restored record dangerous.
     pub const OF_RECORDS: &[Self] = &[
         Self::Switch,

@@ -43,14 +43,23 @@ impl Flaw {
     /// Circumstances in which it matters.
     fn fits(self, setting: &mut Setting) {
         let faults: &[Fault] = match self {
-            Self::Of(Mistake::LowersBeforeItIsSilent | Mistake::LowersBelowItsStart | Mistake::LowersBlindly) => {
-                Fault::OF_STOPS
+            Self::Of(Mistake::LowersBeforeItIsSilent) => {
+                // Whoever stands still is asked for old heights when it goes on.
+                (setting.block, setting.window, setting.latency) = (6_000, 20, 400);
+                &[Fault::Stop, Fault::Stop, Fault::Pause, Fault::Orphan, Fault::Switch]
             }
-            Self::Of(Mistake::FloorWithRevoking | Mistake::RaisesWhileFenced) => {
-                &[Fault::Switch, Fault::Cut, Fault::Lag]
+            Self::Of(Mistake::LowersBelowItsStart) => {
+                setting.latency = 3_000;
+                &[Fault::Stop, Fault::Replace, Fault::Crash, Fault::VolumeLost, Fault::VolumeLost, Fault::Lag]
             }
             Self::Of(Mistake::IgnoresTheSeal) => {
-                &[Fault::Switch, Fault::Foreign, Fault::Foreign, Fault::Crash, Fault::VolumeLost, Fault::Lag]
+                (setting.block, setting.window, setting.latency) = (6_000, 4, 400);
+                &[Fault::Foreign, Fault::Foreign, Fault::VolumeLost, Fault::Crash, Fault::Pause, Fault::Switch]
+            }
+            Self::Of(Mistake::FloorWithRevoking | Mistake::RaisesWhileFenced) => {
+                // An answer that is lost costs five blocks, in which the other side goes on.
+                (setting.block, setting.window, setting.latency, setting.loss) = (1_000, 8, 5, 3);
+                &[Fault::Switch, Fault::Cut, Fault::Lag]
             }
             Self::Of(_) | Self::ReadsFromACache => return,
             Self::NobodyAdopts | Self::AdoptsAtTheHead => Fault::OF_RECORDS,
@@ -62,13 +71,13 @@ impl Flaw {
             Self::HolderByMember => &[Fault::ForceDelete, Fault::Orphan, Fault::Switch],
         };
         setting.faults = faults.to_vec();
-        (setting.gap, setting.every, setting.own, setting.latency) = (4_000, 500, 2, 5);
-        if let Self::Of(_) = self {
-            // An answer that is lost costs five blocks, in which the other side goes on.
-            (setting.block, setting.window, setting.loss, setting.lies) = (1_000, 8, 3, 15);
+        (setting.gap, setting.every, setting.own) = (4_000, 500, 2);
+        if self.hand_over() == Some(true) {
+            setting.latency = 5;
         }
         if self == Self::CountsFromTheReply {
             setting.late = 20;
+            setting.launcher = Some(Timing { hold: 4_000, drift: 100, margin: 0 });
         }
     }
 
