@@ -122,9 +122,9 @@ impl fmt::Display for Times {
 pub fn table(title: &str, rows: impl IntoIterator<Item = (String, Times)>) -> String {
     let head = ["times", "min s", "p50", "p90", "p99", "max", "p50", "p99", "max"];
     let widths = [8, 10, 10, 10, 10, 10, 8, 8, 8];
-    let head: String = head.iter().zip(widths).map(|(word, width)| format!("{word:>width$}")).collect();
-    let rows = rows.into_iter().map(|(name, times)| format!("  {name:<18}{times}\n"));
-    format!("  {title:<18}{head} blocks\n{}", rows.collect::<String>())
+    let head: Vec<_> = head.iter().zip(widths).map(|(word, width)| format!("{word:>width$}")).collect();
+    let rows: Vec<_> = rows.into_iter().map(|(name, times)| format!("  {name:<18}{times}\n")).collect();
+    format!("  {title:<18}{} blocks\n{}", head.concat(), rows.concat())
 }
 
 impl fmt::Display for Report {
