@@ -19,12 +19,11 @@ mod render;
 mod rig;
 
 /// Rights that no scenario can use, and why they are needed all the same.
-const RARE: [(&str, &str); 5] = [
+const RARE: [(&str, &str); 4] = [
     (
         "watched: delete noderemediations.mainstay.dev",
         "a journal entry is forgotten when it is seven days old and ten younger ones of its slot are there",
     ),
-    ("watched: create signingorders.mainstay.dev", "what the rung failover of a ladder orders"),
     // The audit log does not say which of two rights a request was granted by.
     ("*: get noderemediations.mainstay.dev", "a namespace that goes away takes its role with it"),
     ("*: patch noderemediations.mainstay.dev", "the same: its journal must be let go"),

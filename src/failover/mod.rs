@@ -11,12 +11,14 @@
 //! each sentence here that begins with "only", "never" or "first" what happens without it.
 
 pub mod gate;
+mod group;
 mod hold;
 mod machine;
 pub mod orders;
 mod record;
 mod wire;
 
+pub use group::{mismatch, split};
 pub use hold::Timing;
 pub use machine::{Effect, Event, PATIENCE, Share, step};
 pub use record::{

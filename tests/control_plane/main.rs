@@ -9,7 +9,9 @@
 
 mod apiserver;
 mod crds;
+mod failover;
 mod gate;
+mod group;
 mod offline;
 mod online;
 mod operator;
@@ -21,3 +23,4 @@ mod render;
 mod signers;
 mod signing;
 mod stage;
+mod validator;

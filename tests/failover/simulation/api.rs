@@ -135,6 +135,9 @@ impl Cluster {
         if !blind {
             self.oracle.written(self.now, self.chain.head, &self.api.record, &next, cause);
         }
+        if let (Some(Cause::Ordered), Some(switch)) = (cause, &mut self.switch) {
+            switch.order.accepted = true;
+        }
         let before = std::mem::replace(&mut self.api.record, next);
         self.api.before = Some((before, self.api.version));
         self.api.version += 1;

@@ -272,13 +272,15 @@ impl Cluster {
         }
         let epoch = record.tenure.epoch;
         let to = Some(self.dice.index(self.members.len())).filter(|_| self.dice.one_in(2));
-        self.order(Wish::Switch, epoch, to);
+        let name = to.map(|to| self.members[to].pod.member.clone());
+        self.order(Wish::Switch(name), epoch, to);
     }
 
     pub fn order(&mut self, wish: Wish, epoch: Epoch, to: Option<usize>) {
         self.made += 1;
         self.tell(|_| format!("{wish:?} is ordered of epoch {}", epoch.0));
-        self.switch = Some(Switch { order: Order { wish, epoch, activation: Activation(self.made.into()) }, to });
+        let order = Order { wish, epoch, activation: Activation(self.made.into()), accepted: false };
+        self.switch = Some(Switch { order, to });
     }
 
     /// The pod is stopped in good order, and a new one is made.
@@ -352,9 +354,12 @@ impl Cluster {
         let known = known.chain(self.members.iter().map(|member| &member.volume));
         let known = known.filter_map(|disk| disk.known).map(|known| known.epoch);
         let epoch = known.max().unwrap_or_default().max(self.api.record.tenure.epoch);
-        let floor = Height(self.chain.head + above);
+        // Nor below what the record still lets somebody sign; else the order would be refused.
+        let bound = if self.setting.flaw == Flaw::AdoptsAtTheHead { Height(0) } else { self.api.record.bound() };
+        let floor = Height(self.chain.head + above).max(bound);
         self.made += 1;
-        let order = Order { wish: Wish::Adopt(floor), epoch, activation: Activation(self.made.into()) };
+        let activation = Activation(self.made.into());
+        let order = Order { wish: Wish::Adopt(floor), epoch, activation, accepted: false };
         if let Fate::Take(event) = fate(Some(&self.api.record), &order) {
             self.helped += 1;
             self.api.record = step(&self.api.record, event).0;
