@@ -4,7 +4,7 @@ use std::{fs, io, thread, time::Duration};
 
 use rustix::{
     io::Errno,
-    process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, set_child_subreaper, waitpid},
+    process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, set_child_subreaper, wait},
 };
 
 /// Between two looks at what is left.
@@ -18,7 +18,7 @@ pub fn adopt() -> io::Result<()> {
 /// Waits for the next child that ends, whichever it is; `None` when there is none left.
 pub fn next() -> Option<(Pid, u8)> {
     loop {
-        match waitpid(None, WaitOptions::empty()) {
+        match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) => {
                 if let Some(code) = code(status) {
                     return Some((pid, code));
@@ -42,7 +42,7 @@ pub fn kill_children() {
 pub fn end_all() {
     loop {
         kill_children();
-        match waitpid(None, WaitOptions::NOHANG) {
+        match wait(WaitOptions::NOHANG) {
             Err(Errno::CHILD) => return,
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => thread::sleep(PAUSE),
