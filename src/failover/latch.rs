@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::{Pod, Proof, Record};
 
+/// The finalizer.
+pub const LATCH: &str = "mainstay.dev/signer";
 /// What the kubelet gives as a reason when it does not know how a container ended.
 const UNKNOWN: &str = "ContainerStatusUnknown";
 
@@ -19,8 +21,10 @@ pub struct Remains {
     pub deleted: bool,
     /// Whether its phase is `Succeeded` or `Failed`. Not enough alone: the control plane writes it for orphans too.
     pub terminal: bool,
-    /// Whether it still wears the latch.
-    pub latched: bool,
+    /// Its resourceVersion.
+    pub version: String,
+    /// What holds its object.
+    pub finalizers: Vec<String>,
     /// Every container that its spec names or its status tells of: the first ones, sidecars and ephemeral ones too.
     pub containers: Vec<Container>,
 }
@@ -41,6 +45,14 @@ pub struct Ended {
     pub at: Option<i64>,
     /// Why.
     pub reason: String,
+}
+
+impl Remains {
+    /// Whether nothing but the latch may be left of it.
+    #[must_use]
+    pub fn is_latched(&self) -> bool {
+        self.deleted && self.finalizers.iter().any(|one| one == LATCH)
+    }
 }
 
 /// Whether the kubelet has confirmed that this very pod has ended: `renewed` is when it renewed its node's Lease last
@@ -108,7 +120,8 @@ mod tests {
             node: "n1".into(),
             deleted: true,
             terminal: true,
-            latched: true,
+            version: "1".into(),
+            finalizers: vec![LATCH.into()],
             containers: vec![container("signer", ENDED), container("sidecar", ENDED - 5_000)],
         }
     }
@@ -145,6 +158,7 @@ mod tests {
             let said = confirmed(&holder(), Some(&pod), renewed).expect_err(why);
             assert!(said.contains(why), "{said}");
         }
+        assert!(remains().is_latched());
         assert!(confirmed(&holder(), None, Some(ENDED + 2_000)).is_err(), "a pod that is gone");
     }
 
