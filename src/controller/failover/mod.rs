@@ -279,7 +279,11 @@ impl Round<'_> {
         let message = match blocked {
             Some(why) => {
                 show::page(self.ctx, self.group, record, why, &mut self.memory.paged);
-                if lacks.is_empty() { show::missing(why).to_owned() } else { format!("{}: {lacks}", show::missing(why)) }
+                if lacks.is_empty() {
+                    show::missing(why).to_owned()
+                } else {
+                    format!("{}: {lacks}", show::missing(why))
+                }
             }
             None if !lacks.is_empty() => format!("waiting for the former holder to seal, or for proof: {lacks}"),
             None => "waiting for the former holder's gate to seal".into(),
