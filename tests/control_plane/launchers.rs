@@ -79,7 +79,7 @@ async fn a_set_has_the_shape_of_a_launcher(stage: &Stage) {
     let wrong = [
         (
             launcher(|set| {
-                drop(set["spec"]["template"]["metadata"].as_object_mut().unwrap().remove("finalizers"))
+                set["spec"]["template"]["metadata"].as_object_mut().unwrap().remove("finalizers");
             }),
             "write finalizers: [mainstay.dev/signer]",
         ),
