@@ -3,7 +3,7 @@
 #   make demo     a real cluster, a real chain, a broken node, and the story of its healing
 #   make test     everything that needs no root; says what it skipped
 #   make e2e      the installed chart on the local cluster, as CI runs it; make e2e-full is all of it; make e2e-failover
-#                 only what is about failing over a signer
+#                 only what is about failing over a signer, make e2e-failover-wasmd the same on a chain that punishes
 #   make chains   real nodes of other kinds, watched by the operator's own eyes; make chains-full adds wasmd and Hermes
 #   make bench    how long a hung node stays hung; make bench-signals what watching costs
 #   make down     removes what demo and e2e left running
@@ -16,7 +16,10 @@ TARGET    := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 CLUSTER   := $(TARGET)/debug/examples/cluster
 # A cluster of two nodes of its own: what fails there are machines.
 TWO       := MAINSTAY_CLUSTER_DIR=$(CACHE)/cluster-of-two
-TWO_NODES := failover::everyday failover::naive failover::machines failover::records
+TWO_NODES := failover::everyday failover::naive failover::machines failover::records failover::story
+MEASURES  := failover::times
+# Runs a command whose words are kept for the report.
+SAYING     = bash -o pipefail -c '$(2) 2>&1 | tee $(CACHE)/failover-$(1).log'
 # Scenarios at once: each waits most of its time, and runs a chain of seven nodes.
 THREADS   ?= 2
 PROGRAMS  := $(CACHE)/programs/node_modules
@@ -29,8 +32,9 @@ NODE_TAR  := $(CACHE)/images/ethereumjs.tar
 # Debian's Node.js reads a part of itself from here when it starts.
 NODE_PARTS := $(wildcard $(addprefix /usr/share/nodejs/,acorn acorn-walk cjs-module-lexer undici))
 
-.PHONY: help demo down test lint deny unit chart control-plane e2e e2e-full e2e-failover e2e-failover-full bench ready ready-two crds image launcher fmt \
-  parity chains chains-full programs ethereumjs bench-signals bench-planning bench-gate measure-reroute fuzz model model-failover \
+.PHONY: help demo demo-failover down test lint deny unit chart control-plane e2e e2e-full e2e-failover e2e-failover-full e2e-failover-wasmd \
+  bench ready ready-two crds image launcher fmt \
+  parity chains chains-full programs ethereumjs bench-signals bench-planning bench-gate measure-reroute measure-failover fuzz model model-failover \
   simulate
 
 help: ## What there is.
@@ -38,6 +42,9 @@ help: ## What there is.
 
 demo: image ## A cluster, a chain, a hung node, and its healing, told as it happens.
 	$(CARGO) run --quiet --example demo -- $(IMAGE_TAR)
+
+demo-failover: ready-two ## A validator's machine is lost while its process signs on, with a fence and without one; both are drawn.
+	$(TWO) $(CARGO) test --quiet --test e2e -- --include-ignored --nocapture failover::story
 
 down: launcher ## Removes the local cluster and everything that runs on it.
 	$(CLUSTER) down
@@ -68,27 +75,36 @@ control-plane: launcher ## The real API server: the definitions, and every refus
 	HELM=$$($(CLUSTER) tool helm) KUBEBUILDER_ASSETS=$(CACHE)/assets $(CARGO) test --quiet --test control_plane -- --include-ignored
 
 e2e: ready ## The installed chart on the local cluster with real chains.
-	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) --skip killed_at_every_step --skip a_wedge_that_comes_back $(TWO_NODES:%=--skip %)
+	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) --skip killed_at_every_step --skip a_wedge_that_comes_back $(MEASURES:%=--skip %) $(TWO_NODES:%=--skip %)
 	HELM=$$($(CLUSTER) tool helm) $(CARGO) test --quiet --test rights -- --include-ignored
 	$(MAKE) e2e-failover
 
 e2e-full: ready ethereumjs ## The same, with the operator killed at every step and a real wedge: a good half hour.
 	$(CLUSTER) load-image $(NODE_TAR)
-	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) $(TWO_NODES:%=--skip %)
+	$(CARGO) test --test e2e -- --include-ignored --test-threads $(THREADS) $(MEASURES:%=--skip %) $(TWO_NODES:%=--skip %)
 	HELM=$$($(CLUSTER) tool helm) $(CARGO) test --quiet --test rights -- --include-ignored
 	$(MAKE) e2e-failover-full
 
 e2e-failover: ready-two ## A signer that fails over between two nodes, as CI runs it, and the control without a fence.
 	$(TWO) $(CARGO) test --test e2e -- --include-ignored --test-threads 1 failover::everyday failover::naive
 
-e2e-failover-full: ready-two ## The same with every fault there is: twenty minutes.
-	$(TWO) $(CARGO) test --test e2e -- --include-ignored --test-threads 1 $(TWO_NODES)
+e2e-failover-full: ready-two ## The same with every fault there is, on both kinds of chain, and docs/failover/report.md: forty minutes.
+	$(call SAYING,cometbft,$(TWO) $(CARGO) test --test e2e -- --include-ignored --nocapture --test-threads 1 $(TWO_NODES))
+	$(MAKE) e2e-failover-wasmd
+	tests/e2e/failover/report.sh CometBFT $(CACHE)/failover-cometbft.log wasmd $(CACHE)/failover-wasmd.log > docs/failover/report.md
+
+e2e-failover-wasmd: ready-two ## Every failover on a Cosmos SDK chain, which punishes; builds wasmd first, six minutes.
+	$(CLUSTER) image chain wasmd
+	$(call SAYING,wasmd,$(TWO) MAINSTAY_CHAIN=wasmd $(CARGO) test --test e2e -- --include-ignored --nocapture --test-threads 1 $(TWO_NODES))
 
 bench: ready ## From a hung node to its removal, twenty times, with the distribution.
 	$(CARGO) run --quiet --example healing
 
 measure-reroute: ready ## From a rule that fires to the last new connection, a hundred times, with the distribution.
 	$(CARGO) run --quiet --example rerouting
+
+measure-failover: ready-two ## From a decision to the next one's first signature, twenty times of each kind, with the distribution.
+	$(TWO) $(CARGO) test --quiet --test e2e -- --include-ignored --nocapture failover::times
 
 parity: launcher ## Our parser of metrics against Prometheus' own, our signer against CometBFT's half of the socket.
 	PROMPARSE=$$($(CLUSTER) tool promparse | tail -n 1) PAGES=$(PROMPAGES) $(CARGO) test --quiet --test telemetry -- --include-ignored parity

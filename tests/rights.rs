@@ -19,12 +19,11 @@ mod render;
 mod rig;
 
 /// Rights that no scenario can use, and why they are needed all the same.
-const RARE: [(&str, &str); 6] = [
+const RARE: [(&str, &str); 5] = [
     (
         "watched: delete noderemediations.mainstay.dev",
         "a journal entry is forgotten when it is seven days old and ten younger ones of its slot are there",
     ),
-    ("watched: create signingorders.mainstay.dev", "what the rung failover of a ladder orders"),
     (
         "watched: get leases.coordination.k8s.io",
         "whether the kubelet lives that says that a launcher's pod has ended",

@@ -1,6 +1,7 @@
-//! `CometBFT` chains: validators and full nodes as `StatefulSets`, as one would run them.
-use crate::client::{get, kubectl};
+//! Chains with `CometBFT`: validators and full nodes as `StatefulSets`, as one would run them.
+use crate::client::{get, kubectl, provide};
 use crate::genesis;
+use crate::kind::Kind;
 use crate::manifest::{RPC, governing, service, stateful_set};
 use crate::place::{Place, State};
 use crate::run::{Context, Failure, Result, feed, output, wait_for};
@@ -23,6 +24,9 @@ pub struct Spec {
     /// Namespace; made when there is none.
     #[arg(long)]
     pub namespace: String,
+    /// What its nodes run. wasmd is built when it is first asked for, which takes minutes.
+    #[arg(long, value_enum, default_value_t)]
+    pub kind: Kind,
     /// Number of validators, in the `StatefulSet` `val`.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     pub validators: u32,
@@ -87,6 +91,7 @@ pub fn up(place: &Place, state: &State, spec: &Spec) -> Result<()> {
         say!("a chain is already there in {}", spec.namespace);
         return status(state, &spec.namespace);
     }
+    provide(place, state, spec.kind)?;
     let members = spec.members();
     if output(kubectl(state)?.args(["get", "namespace", &spec.namespace])).is_err() {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace",
@@ -94,7 +99,7 @@ pub fn up(place: &Place, state: &State, spec: &Spec) -> Result<()> {
         apply(state, &spec.namespace, &[namespace])?;
     }
     // Services first: their addresses go into the nodes' configuration.
-    let mut services: Vec<Value> = members.iter().map(service).collect();
+    let mut services: Vec<Value> = members.iter().map(|member| service(spec.kind, member)).collect();
     services.extend(["val", "full"].map(governing));
     apply(state, &spec.namespace, &services)?;
     let nodes = members.iter().filter(|member| member.role != GATED).count();
@@ -108,7 +113,7 @@ pub fn up(place: &Place, state: &State, spec: &Spec) -> Result<()> {
     let sets = [("val", "validator", spec.validators), ("full", "full", spec.full_nodes)]
         .into_iter()
         .filter(|&(_, _, count)| count > 0)
-        .map(|(set, role, count)| stateful_set(set, role, count, &homes.display().to_string()))
+        .map(|(set, role, count)| stateful_set(spec.kind, (set, role), count, &homes.display().to_string()))
         .collect::<Result<Vec<Value>>>()?;
     apply(state, &spec.namespace, &sets)?;
     wait_for("every node's second block", Duration::from_secs(120), || {

@@ -1,4 +1,6 @@
 //! Speaking to the cluster: the one of this folder, or one of the user's own.
+use crate::image;
+use crate::kind::Kind;
 use crate::node;
 use crate::place::{Place, State};
 use crate::run::{Context, Failure, Result, command, output, wait_for};
@@ -76,6 +78,18 @@ pub fn load(place: &Place, state: &State, tar: &Path) -> Result<()> {
             tar.display(),
             node::name(n)
         ))?;
+    }
+    Ok(())
+}
+
+/// Loads the image of a chain's nodes where it is not there yet: the everyday kind's comes with the cluster.
+pub fn provide(place: &Place, state: &State, kind: Kind) -> Result<()> {
+    let name = image::chain_name(kind)?;
+    for n in 1..=state.nodes {
+        let known = output(ctr(place, n)?.args(["images", "list", "--quiet"]))?;
+        if !known.lines().any(|known| known == name) {
+            return load(place, state, &image::chain(kind)?);
+        }
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Images without a registry or a container engine: docker-archive files with one layer,
 //! byte for byte the same for the same content.
+use crate::kind::Kind;
 use crate::place;
 use crate::run::{Context, Failure, Result, command, make_dir, output};
-use crate::tools::{COMETBFT, PAUSE};
+use crate::tools::{Family, PAUSE};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,9 @@ pub const USER: u32 = 65532;
 
 /// What belongs to glibc beside its `libc.so.6`.
 const LIBC: [&str; 4] = ["libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1"];
+
+/// Where a machine has its own libraries.
+const SYSTEM: [&str; 3] = ["/lib", "/lib64", "/usr"];
 
 /// What commands of pods are written with: a node behind a gate removes its socket before it starts.
 const SHELL: [&str; 4] = ["/bin/sh", "/bin/rm", "/bin/cp", "/bin/chmod"];
@@ -33,30 +37,36 @@ pub fn pause_name() -> Result<String> {
     Ok(format!("mainstay.test/pause:{}", PAUSE.version()?))
 }
 
-/// The name of the image of the chain.
-pub fn cometbft_name() -> Result<String> {
-    Ok(format!("mainstay.test/cometbft:{}", COMETBFT.version()?))
+/// The name of the image of a chain's nodes.
+pub fn chain_name(kind: Kind) -> Result<String> {
+    Ok(format!("mainstay.test/{}:{}", kind.program(), Family::of(kind).version()?))
 }
 
 /// Writes the pause image into the cache, if it is not there.
 pub fn pause() -> Result<PathBuf> {
-    cached(&PAUSE.ensure()?, "pause", &[], &pause_name()?, "65535:65535")
+    cached(PAUSE, &[], &pause_name()?, "65535:65535")
 }
 
-/// Writes the chain's image into the cache, if it is not there.
-pub fn cometbft() -> Result<PathBuf> {
-    cached(&COMETBFT.ensure()?, "cometbft", &SHELL, &cometbft_name()?, &format!("{USER}:{USER}"))
+/// Writes the image of a chain's nodes into the cache, if it is not there.
+pub fn chain(kind: Kind) -> Result<PathBuf> {
+    cached(Family::of(kind), &SHELL, &chain_name(kind)?, &format!("{USER}:{USER}"))
 }
 
-fn cached(family: &Path, program: &str, tools: &[&str], name: &str, user: &str) -> Result<PathBuf> {
-    let mut stem = family.file_name().unwrap_or_default().to_string_lossy().into_owned();
+fn cached(family: Family, tools: &[&str], name: &str, user: &str) -> Result<PathBuf> {
+    let (folder, program) = (family.ensure()?, family.name);
+    let mut stem = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if !tools.is_empty() {
         stem.push_str("-shell");
     }
     let tar = place::cache()?.join("images").join(format!("{stem}.tar"));
     if !tar.is_file() {
         let mut image = Image { entrypoint: format!("/bin/{program}"), user: user.into(), ..Image::default() };
-        image.add(format!("/bin/{program}"), &family.join(program))?;
+        let (path, from) = (format!("/bin/{program}"), folder.join(program));
+        if family.is_linked() {
+            image.add_linked(path, &from)?;
+        } else {
+            image.add(path, &from)?;
+        }
         for tool in tools {
             image.add_linked(tool, Path::new(tool))?;
         }
@@ -81,6 +91,29 @@ pub fn program(bin: &Path, with: &[Folder], name: &str, tar: &Path) -> Result<()
     }
     image.accounts();
     image.write(name, tar)
+}
+
+/// The libraries that a program loads when it starts.
+pub fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
+    let closure = output(command("ldd", [program]).env("LC_ALL", "C"))?;
+    let mut libraries = Vec::new();
+    for entry in closure.lines().map(str::trim) {
+        if entry.ends_with("not found") {
+            return Err(format!("{}: {entry}: install that library first", program.display()).into());
+        }
+        // `name => /path (address)` or `/path (address)`; the kernel's own has no path.
+        let path = entry.rsplit_once("=> ").map_or(entry, |(_, path)| path);
+        let path = path.split(" (").next().unwrap_or_default();
+        if path.starts_with('/') {
+            libraries.push(path.into());
+        }
+    }
+    Ok(libraries)
+}
+
+/// Whether a library is the machine's, and did not come with a program.
+pub fn is_system(library: &Path) -> bool {
+    SYSTEM.iter().any(|folder| library.starts_with(folder))
 }
 
 /// A folder of this machine, and where it is in an image.
@@ -110,27 +143,21 @@ impl Image {
 
     /// A program with the libraries that it loads.
     fn add_linked(&mut self, path: impl Into<PathBuf>, from: &Path) -> Result<()> {
-        self.add(path, from)?;
-        let closure = output(command("ldd", [from]).env("LC_ALL", "C"))?;
-        for entry in closure.lines().map(str::trim) {
-            if entry.ends_with("not found") {
-                return Err(format!("{}: {entry}: install that library first", from.display()).into());
-            }
-            // `name => /path (address)` or `/path (address)`; the kernel's own has no path.
-            let path = entry.rsplit_once("=> ").map_or(entry, |(_, path)| path);
-            let path = path.split(" (").next().unwrap_or_default();
-            if path.starts_with('/') {
-                self.add(path, Path::new(path))?;
-            }
+        let program = path.into();
+        for library in libraries(from)? {
+            // A library of the program's own is beside it here, too.
+            let name = library.file_name().unwrap_or_default();
+            let place = if is_system(&library) { library.clone() } else { program.with_file_name(name) };
+            self.add(place, &library)?;
             // What it loads only when it runs may ask for the rest of the C library.
-            for rest in LIBC.iter().filter(|_| path.ends_with("/libc.so.6")) {
-                let beside = Path::new(path).with_file_name(rest);
+            for rest in LIBC.iter().filter(|_| library.ends_with("libc.so.6")) {
+                let beside = library.with_file_name(rest);
                 if beside.is_file() {
                     self.add(beside.clone(), &beside)?;
                 }
             }
         }
-        Ok(())
+        self.add(program, from)
     }
 
     /// Adds a folder's files. Links stay behind: they may lead out of it.

@@ -1,6 +1,7 @@
 //! Starting a cluster.
 use crate::client::kubectl;
 use crate::control_plane::Endpoints;
+use crate::kind::Kind;
 use crate::network::Network;
 use crate::place::{Place, Process, State, cache};
 use crate::run::{Context, Failure, Result, command, make_dir, output, tail, wait_for};
@@ -123,7 +124,9 @@ fn settle(place: &Place, state: &State) -> Result<()> {
     })?
     .then_some(())
     .ok_or("the supervisor has ended")?;
-    for tar in if state.control_plane_only { vec![] } else { vec![image::pause()?, image::cometbft()?] } {
+    for tar in
+        if state.control_plane_only { vec![] } else { vec![image::pause()?, image::chain(Kind::default())?] }
+    {
         client::load(place, state, &tar)?;
     }
     for n in 1..=state.nodes {

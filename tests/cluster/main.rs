@@ -1,4 +1,4 @@
-//! A real Kubernetes and real `CometBFT` chains on one machine, for the demo and the end-to-end
+//! A real Kubernetes and real chains on one machine, for the demo and the end-to-end
 //! tests. `README.md` beside this file tells how to use it.
 
 // A test may look at the clock.
@@ -18,6 +18,7 @@ mod ending;
 mod genesis;
 mod host;
 mod image;
+mod kind;
 mod lifecycle;
 mod manifest;
 mod network;
@@ -31,6 +32,7 @@ mod supervise;
 mod tools;
 
 use clap::{Args, Parser, Subcommand};
+use kind::Kind;
 use lifecycle::Wanted;
 use place::Place;
 use run::{Result, make_dir};
@@ -113,8 +115,12 @@ enum Command {
 enum Image {
     /// The image that holds a pod's namespaces.
     Pause,
-    /// The chain's image.
-    Cometbft,
+    /// The image of the nodes of a chain of this kind.
+    Chain {
+        /// The kind.
+        #[arg(value_enum)]
+        kind: Kind,
+    },
     /// A dynamically linked program with its libraries.
     Program {
         /// The program.
@@ -167,7 +173,7 @@ fn execute(cli: Cli) -> Result<ExitCode> {
             for family in tools::ALL {
                 say!("{}", family.ensure()?.display());
             }
-            say!("{}\n{}", image::pause()?.display(), image::cometbft()?.display());
+            say!("{}\n{}", image::pause()?.display(), image::chain(Kind::default())?.display());
         }
         (Command::Up { control_plane_only: false, .. }, Some(kubeconfig)) => client::verify(&kubeconfig)?,
         (Command::Up { nodes, control_plane_only }, _) => {
@@ -232,7 +238,7 @@ fn status(place: &Place) -> Result<ExitCode> {
 fn image(wanted: &Image) -> Result<()> {
     match wanted {
         Image::Pause => say!("{}", image::pause()?.display()),
-        Image::Cometbft => say!("{}", image::cometbft()?.display()),
+        Image::Chain { kind } => say!("{}", image::chain(*kind)?.display()),
         Image::Program { bin, with, name, out } => {
             make_dir(out.parent().unwrap_or(out))?;
             image::program(bin, with, name, out)?;

@@ -1,6 +1,7 @@
 //! The objects of a chain, as its owner would write them.
 use crate::chain::Member;
 use crate::image;
+use crate::kind::Kind;
 use crate::run::Result;
 use serde_json::{Value, json};
 
@@ -9,14 +10,21 @@ pub const RPC: u16 = 26657;
 const P2P: u16 = 26656;
 
 /// A member's own Service: an address that outlives its pod, so that no DNS is needed.
-pub fn service(member: &Member) -> Value {
+pub fn service(kind: Kind, member: &Member) -> Value {
+    let port = |(name, port): (&str, u16)| json!({"name": name, "port": port, "targetPort": name});
+    let ports: Vec<Value> = ports(kind).map(port).collect();
     json!({"apiVersion": "v1", "kind": "Service",
     "metadata": {"name": member.pod(), "labels": {"app": "cometbft", "role": member.role}},
     "spec": {
         "selector": {"statefulset.kubernetes.io/pod-name": member.pod()},
         "publishNotReadyAddresses": true,
-        "ports": [{"name": "rpc", "port": RPC, "targetPort": "rpc"}, {"name": "p2p", "port": P2P, "targetPort": "p2p"}],
+        "ports": ports,
     }})
+}
+
+/// The ports that a node is reached at, by name.
+fn ports(kind: Kind) -> impl Iterator<Item = (&'static str, u16)> {
+    [("rpc", RPC), ("p2p", P2P)].into_iter().chain(kind.rest().map(|port| ("rest", port)))
 }
 
 /// The Service that a `StatefulSet` has to name.
@@ -28,7 +36,9 @@ pub fn governing(set: &str) -> Value {
 }
 
 /// All nodes of one role.
-pub fn stateful_set(set: &str, role: &str, replicas: u32, homes: &str) -> Result<Value> {
+pub fn stateful_set(kind: Kind, (set, role): (&str, &str), replicas: u32, homes: &str) -> Result<Value> {
+    let port = |(name, port): (&str, u16)| json!({"name": name, "containerPort": port});
+    let ports: Vec<Value> = ports(kind).chain([("metrics", 26660)]).map(port).collect();
     let labels = json!({"app": "cometbft", "role": role, "set": set});
     Ok(json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
     "metadata": {"name": set, "labels": {"app": "cometbft", "role": role}},
@@ -44,11 +54,10 @@ pub fn stateful_set(set: &str, role: &str, replicas: u32, homes: &str) -> Result
                 "securityContext": {"runAsNonRoot": true, "runAsUser": image::USER, "runAsGroup": image::USER,
                                     "seccompProfile": {"type": "RuntimeDefault"}},
                 "containers": [{
-                    "name": "cometbft", "image": image::cometbft_name()?, "imagePullPolicy": "Never",
-                    "args": ["node", "--home=/home/node", "--proxy_app=persistent_kvstore"],
+                    "name": "node", "image": image::chain_name(kind)?, "imagePullPolicy": "Never",
+                    "args": kind.start(),
                     "env": [{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
-                    "ports": [{"name": "rpc", "containerPort": RPC}, {"name": "p2p", "containerPort": P2P},
-                              {"name": "metrics", "containerPort": 26660}],
+                    "ports": ports,
                     // No liveness probe, and a readiness probe that stays green when the process
                     // hangs: Kubernetes sees nothing wrong.
                     "readinessProbe": {"tcpSocket": {"port": "rpc"}, "periodSeconds": 2},
@@ -56,9 +65,11 @@ pub fn stateful_set(set: &str, role: &str, replicas: u32, homes: &str) -> Result
                     "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
                                         "capabilities": {"drop": ["ALL"]}},
                     // The ordinal selects the home; it outlives the pod.
-                    "volumeMounts": [{"name": "homes", "mountPath": "/home/node", "subPathExpr": "$(POD)"}],
+                    "volumeMounts": [{"name": "homes", "mountPath": "/home/node", "subPathExpr": "$(POD)"},
+                                     // wasmd makes a folder of its own there whenever it starts.
+                                     {"name": "tmp", "mountPath": "/tmp"}],
                 }],
-                "volumes": [{"name": "homes", "hostPath": {"path": homes, "type": "Directory"}}],
+                "volumes": [{"name": "homes", "hostPath": {"path": homes, "type": "Directory"}}, {"name": "tmp", "emptyDir": {}}],
             },
         },
     }}))

@@ -1,5 +1,7 @@
 //! The Go programs of the cluster: built once from the module files beside this one, kept
 //! outside the checkout, named by what they were built from.
+use crate::image;
+use crate::kind::Kind;
 use crate::place;
 use crate::run::{Context, Failure, Result, command, make_dir, output, tail};
 use sha2::{Digest, Sha256};
@@ -82,7 +84,7 @@ pub const WASMD: Family = Family {
     links: &[],
     cold: "6 minutes",
 };
-/// What tests use beside the cluster, built when it is asked for.
+/// What tests and other kinds of chains use, built when it is asked for.
 pub const OTHERS: [Family; 3] = [PROMPARSE, GETH, WASMD];
 
 /// The path of a program such as `helm` or `kubectl`, built first if it is not there.
@@ -95,6 +97,19 @@ pub fn path(program: &str) -> Result<PathBuf> {
 }
 
 impl Family {
+    /// What the nodes of a chain are.
+    pub fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Cometbft => COMETBFT,
+            Kind::Wasmd => WASMD,
+        }
+    }
+
+    /// Whether its program loads libraries, among them one that came with its module.
+    pub fn is_linked(self) -> bool {
+        self.name == WASMD.name
+    }
+
     fn sources(self) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/tools").join(self.name)
     }
@@ -117,6 +132,10 @@ impl Family {
 
     fn ldflags(self, version: &str) -> String {
         let mut flags = "-s -w".to_owned();
+        if self.is_linked() {
+            // Its own library is beside it, whatever becomes of the module's folder.
+            flags.push_str(" -extldflags -Wl,-rpath,$ORIGIN");
+        }
         if self.name == KUBERNETES.name {
             let mut parts = version.split('.');
             let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -180,7 +199,7 @@ impl Family {
             .arg(format!("{}/", work.display()))
             .arg(self.package)
             .current_dir(self.sources())
-            .env("CGO_ENABLED", if name == WASMD.name { "1" } else { "0" })
+            .env("CGO_ENABLED", if self.is_linked() { "1" } else { "0" })
             .env("GOWORK", "off")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -200,6 +219,13 @@ impl Family {
         };
         if !status.success() {
             return Err(format!("building {name} failed; the end of {}:\n  {}", log.display(), tail(&log)).into());
+        }
+        if self.is_linked() {
+            for library in image::libraries(&work.join(name))?.iter().filter(|library| !image::is_system(library))
+            {
+                let copy = work.join(library.file_name().unwrap_or_default());
+                fs::copy(library, &copy).context(format_args!("copying {}", library.display()))?;
+            }
         }
         for link in self.links {
             std::os::unix::fs::symlink(name, work.join(link)).context(format_args!("linking {link}"))?;

@@ -9,7 +9,9 @@
 
 mod apiserver;
 mod crds;
+mod failover;
 mod gate;
+mod group;
 mod launchers;
 mod offline;
 mod online;
@@ -22,3 +24,4 @@ mod render;
 mod signers;
 mod signing;
 mod stage;
+mod validator;

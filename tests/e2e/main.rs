@@ -4,6 +4,9 @@
 // A test may look at the clock.
 #![allow(clippy::disallowed_methods)]
 
+#[expect(dead_code, reason = "the launcher uses the rest of it")]
+#[path = "../cluster/kind.rs"]
+mod kind;
 mod operator;
 #[expect(dead_code, unused_imports, reason = "its own tests use the rest of it")]
 #[path = "../faults/proxy.rs"]

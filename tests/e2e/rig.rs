@@ -101,18 +101,23 @@ pub fn pid_component(name: &str) -> u32 {
 /// Drops what arrives at a pod with this TCP port on a side (`--dport`, `--sport`), or lets it through again. Its process
 /// notices nothing else.
 pub fn block(namespace: &str, pod: &str, side: &str, port: &str, blocked: bool) -> Result<(), String> {
-    filter(namespace, pod, blocked, &[side, port])
+    filter(namespace, pod, "INPUT", blocked, &[side, port])
+}
+
+/// The same for what a pod sends to this port, of anybody.
+pub fn block_to(namespace: &str, pod: &str, port: &str, blocked: bool) -> Result<(), String> {
+    filter(namespace, pod, "OUTPUT", blocked, &["--dport", port])
 }
 
 /// The same for what comes from one address to this port. A pod that is made anew knows nothing of it.
 pub fn block_from(namespace: &str, pod: &str, source: &str, port: &str, blocked: bool) -> Result<(), String> {
-    filter(namespace, pod, blocked, &["--dport", port, "-s", source])
+    filter(namespace, pod, "INPUT", blocked, &["--dport", port, "-s", source])
 }
 
-fn filter(namespace: &str, pod: &str, blocked: bool, what: &[&str]) -> Result<(), String> {
+fn filter(namespace: &str, pod: &str, chain: &str, blocked: bool, what: &[&str]) -> Result<(), String> {
     let pid = pid(namespace, pod)?.to_string();
     let action = if blocked { "-A" } else { "-D" };
-    let rule = [&["INPUT", "-p", "tcp"], what, &["-j", "DROP"]].concat();
+    let rule = [&[chain, "-p", "tcp"], what, &["-j", "DROP"]].concat();
     run(Command::new("nsenter").args(["-t", &pid, "-n", "iptables", action]).args(rule), None).map(drop)
 }
 

@@ -52,11 +52,11 @@
 # Who signs: the groups, and what people order.
 - apiGroups: [mainstay.dev]
   resources: [failovergroups]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 # What a ladder wants is ordered like what a person wants.
 - apiGroups: [mainstay.dev]
   resources: [signingorders]
-  verbs: [list, watch, create]
+  verbs: [get, list, watch, create]
 - apiGroups: [mainstay.dev]
   resources: [failovergroups/status, signingorders/status]
   verbs: [patch]

@@ -22,7 +22,7 @@ impl Frozen {
 
     /// The machine of a member: its kubelet, and everything of the member that runs there.
     pub fn machine(group: &Group, member: &str, node: u32) -> Self {
-        let pids = ["gate", "cometbft"].map(|container| group.pid(member, container));
+        let pids = ["gate", "node"].map(|container| group.pid(member, container));
         let pids = [&pids[..], &[pid_component(&format!("kubelet-{node}"))]].concat();
         for pid in &pids {
             signal(*pid, "STOP").expect("a signal");

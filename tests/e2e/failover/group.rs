@@ -11,15 +11,15 @@ use mainstay::{
     api::SigningIdentityStatus,
     failover::{PATIENCE, Phase, Record},
 };
-use serde_json::Value;
 
 use super::{
     conformance::{Write, strangers, writes},
     oracle::{Crime, Line, crimes, read},
 };
 use crate::{
+    kind::Kind,
     rig::{apply, cluster, get, kubectl, pid_of, run, state, wait},
-    stage::{SOON, Stage, ask},
+    stage::{SOON, Stage},
 };
 
 /// How many heights a gate owns ahead of the chain.
@@ -41,6 +41,8 @@ pub struct Group {
     pub stage: Stage,
     pub identity: String,
     pub homes: PathBuf,
+    window: u64,
+    pub kind: Kind,
     said: &'static str,
 }
 
@@ -86,14 +88,15 @@ impl Group {
         prepare: impl FnOnce(&Path, &str),
     ) -> Self {
         let block = BLOCK.to_string();
-        let chain = ["--gated", "--full-nodes", "0", "--block-time", &block];
+        let kind = Kind::wanted();
+        let chain = ["--kind", kind.program(), "--gated", "--full-nodes", "0", "--block-time", &block];
         let helm = [&["--set", "failover.enabled=true"], helm].concat();
         let stage = Stage::with(name, &chain, &helm);
         let homes = state().join("chains").join(&stage.namespace);
         let key = homes.join("signer/priv_validator_key.json").display().to_string();
         let identity =
             mainstay(&["identity", &key, "--chain", &stage.namespace]).expect("a name").trim().to_owned();
-        let group = Self { stage, identity, homes, said };
+        let group = Self { stage, identity, homes, window: WINDOW, kind, said };
         group.stage.kubectl(&["create", "secret", "generic", "signer", "--from-file", &key]);
         for member in ["a", "b"] {
             let folder = group.state(member);
@@ -110,6 +113,14 @@ impl Group {
         })
         .expect("two members");
         group
+    }
+
+    /// A gate owns so many heights ahead of the chain, from before the record is begun.
+    pub fn owning(mut self, window: u64) -> Self {
+        self.window = window;
+        let patch = format!(r#"{{"spec":{{"window":{window}}}}}"#);
+        kubectl(&["patch", "sid", &self.identity, "--type=merge", "-p", &patch]).expect("a window");
+        self
     }
 
     /// A person begins the record; the first member signs.
@@ -214,38 +225,11 @@ impl Group {
         assert!(handed.first.at <= due + 10_000, "{} ms too late", handed.first.at - due);
     }
 
-    /// When the chain says that a block was made (milliseconds since the epoch).
-    fn time(&self, height: u64) -> Option<i64> {
-        let text = ask((&self.validator(), 26657), &format!("/block?height={height}")).ok()?;
-        let body: Value = serde_json::from_str(&text).ok()?;
-        let time: jiff::Timestamp = body["result"]["block"]["header"]["time"].as_str()?.parse().ok()?;
-        Some(time.as_millisecond())
-    }
-
     /// Heights between the first and the last signature that nobody signed.
     pub fn holes(&self) -> Vec<u64> {
         let heights: BTreeSet<_> = self.signatures().into_iter().map(|line| line.height).collect();
         let (first, last) = (heights.first().copied().unwrap_or(1), heights.last().copied().unwrap_or(0));
         (first..=last).filter(|height| !heights.contains(height)).collect()
-    }
-
-    /// The head of the chain, as a node tells it.
-    pub fn height(&self, pod: &str) -> Option<u64> {
-        let name = format!("{pod}-0");
-        let address = get(&["-n", &self.stage.namespace, "pod", &name])["status"]["podIP"].clone();
-        head((address.as_str()?, 26657))
-    }
-
-    /// Waits until the chain has so many more blocks.
-    pub fn blocks(&self, more: u64) -> u64 {
-        let head = || head((self.validator().as_str(), 26657));
-        let begun = wait("a head", SOON, head).expect("a head");
-        wait(&format!("{more} blocks"), SOON, || head().filter(|head| *head >= begun + more)).expect("blocks")
-    }
-
-    fn validator(&self) -> String {
-        let service = get(&["-n", &self.stage.namespace, "service", "val-0"]);
-        service["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned()
     }
 
     /// The user of this stage's operator.
@@ -255,7 +239,7 @@ impl Group {
 
     /// What nobody may have written into the record.
     pub fn strangers(&self) -> Vec<String> {
-        strangers(&self.writes(), &self.operator(), WINDOW)
+        strangers(&self.writes(), &self.operator(), self.window)
     }
 
     /// What must never have happened.
@@ -283,18 +267,6 @@ impl Group {
             "{}: {signatures} signatures, {writes} writes of the record, {strange} of them strange",
             self.said
         );
-    }
-
-    /// What the chain itself holds against anybody, in its last hundred blocks. It misses most of what there is.
-    pub fn evidence(&self) -> usize {
-        let address = self.validator();
-        let Some(top) = head((address.as_str(), 26657)) else { return 0 };
-        let block = |height: u64| -> Option<usize> {
-            let text = ask((&address, 26657), &format!("/block?height={height}")).ok()?;
-            let body: Value = serde_json::from_str(&text).ok()?;
-            body["result"]["block"]["evidence"]["evidence"].as_array().map(Vec::len)
-        };
-        (top.saturating_sub(100).max(1)..=top).filter_map(block).sum()
     }
 
     fn objects(&self) -> String {
@@ -333,7 +305,7 @@ subjects:
     }
 
     fn member(&self, member: &str, node: &str, shape: Shape) -> String {
-        let Self { identity, stage, homes, .. } = self;
+        let Self { identity, stage, homes, kind, .. } = self;
         let text = match shape {
             Shape::Gated => include_str!("member.yaml"),
             Shape::Plain => include_str!("plain.yaml"),
@@ -342,6 +314,7 @@ subjects:
             .replace("@node", node)
             .replace("@namespace", &stage.namespace)
             .replace("@identity", identity)
+            .replace("@start", &[&[kind.program()], kind.start()].concat().join(" "))
             .replace("@image", &image(&stage.namespace))
             .replace("@home", &homes.join(format!("{member}-0")).display().to_string())
             .replace("@state", &self.state(member).display().to_string())
@@ -377,12 +350,6 @@ fn mainstay(args: &[&str]) -> Result<String, String> {
 fn image(namespace: &str) -> String {
     let path = "jsonpath={.spec.template.spec.containers[0].image}";
     kubectl(&["-n", namespace, "get", "statefulset", "val", "-o", path]).expect("a chain")
-}
-
-/// Where a node's chain stands.
-fn head(address: (&str, u16)) -> Option<u64> {
-    let status: Value = serde_json::from_str(&ask(address, "/status").ok()?).ok()?;
-    status["result"]["sync_info"]["latest_block_height"].as_str()?.parse().ok()
 }
 
 /// What a wait may take beside the blocks that have to pass.

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::oracle::{self, Line};
 use crate::{
-    rig::{apply, cluster, get, run, state, wait},
+    kind::Kind,
+    rig::{apply, get, run, state, wait},
     stage::{LATER, SOON, Stage},
 };
 
@@ -28,6 +29,7 @@ pub const WINDOW: u64 = 20;
 pub struct Members {
     pub stage: Stage,
     pub identity: String,
+    kind: Kind,
     /// Where the homes, the key and the signing states are.
     homes: PathBuf,
 }
@@ -36,7 +38,8 @@ impl Members {
     /// A chain of four validators with a block every second, whose fourth is a group of `a` and `b`, adopted, and signed for
     /// by `a`.
     pub fn new(name: &str) -> Self {
-        let chain = ["--full-nodes", "1", "--block-time", "700"];
+        let kind = Kind::wanted();
+        let chain = ["--kind", kind.program(), "--full-nodes", "1", "--block-time", "700"];
         let stage = Stage::with(name, &chain, &["--set", "failover.enabled=true"]);
         let homes = state().join("chains").join(&stage.namespace);
         stage.kubectl(&["scale", "statefulset", "val", "--replicas=3"]);
@@ -48,7 +51,7 @@ impl Members {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
         command.arg("identity").arg(key.join("key.json")).args(["--chain", &stage.namespace]);
         let identity = run(&mut command, None).expect("a name").trim().to_owned();
-        let members = Self { stage, identity, homes };
+        let members = Self { stage, identity, kind, homes };
         members.objects();
         for member in ["a", "b"] {
             members.home(member);
@@ -66,13 +69,12 @@ impl Members {
         members
     }
 
-    /// A home for a member: the former validator's data, and keys of its own.
+    /// A home for a member: the former validator's data. Its node makes keys of its own.
     fn home(&self, member: &str) {
         let (home, former) = (self.homes.join(format!("member-{member}")), self.homes.join(FORMER));
-        let cometbft = cluster(&["tool", "cometbft"]).expect("CometBFT");
-        let (home, former, program) = (home.display(), former.display(), cometbft.trim());
+        let (home, former) = (home.display(), former.display());
         sh(&format!(
-            "cp -a {former} {home} && cd {home} && rm config/node_key.json && {program} gen-node-key --home . >/dev/null && \
+            "cp -a {former} {home} && cd {home} && rm config/node_key.json && \
              rm config/priv_validator_key.json data/priv_validator_state.json && \
              sed -i 's|^priv_validator_laddr = .*|priv_validator_laddr = \"unix:///gate/privval.sock\"|; \
              s|^moniker = .*|moniker = \"{member}\"|' config/config.toml && mkdir -p {home}/../state-{member} && \
@@ -123,15 +125,21 @@ impl Members {
             }));
         }
         apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()).expect("objects");
-        self.stage.policy_on(
-            "members",
-            "Validator",
-            "Observe",
-            "{app: gated}",
-            crate::stage::SILENT,
-            "{page: {}}",
-            "{warmUp: 1s}",
-        );
+        self.policy("Observe", "{page: {}}");
+    }
+
+    /// The policy of the members.
+    pub fn policy(&self, mode: &str, ladder: &str) {
+        // More than one failover an hour: what keeps the key from going to and fro is not the budget alone.
+        let guard = "{warmUp: 1s, budget: [{actions: 5, per: 1h}]}";
+        self.stage.policy_on("members", "Validator", mode, "{app: gated}", crate::stage::SILENT, ladder, guard);
+    }
+
+    /// Waits until so many more heights are signed.
+    pub fn blocks(&self, more: u64) {
+        let top = || self.lines().iter().map(|line| line.height).max().unwrap_or_default();
+        let begun = top();
+        wait(&format!("{more} heights"), SOON, || (top() >= begun + more).then_some(())).expect("signatures");
     }
 
     /// One member: its node, and the gate beside it.
@@ -152,15 +160,13 @@ impl Members {
             "volumeMounts": [at("socket", "/gate"), at("key", "/key"), at("state", "/state")],
             "securityContext": closed,
         });
-        // No shell is in the image of the chain: the machine's own, for the one line that a node needs.
-        let start =
-            "rm -f /gate/privval.sock; exec /bin/cometbft node --home=/home/node --proxy_app=persistent_kvstore";
+        let start = [&[self.kind.program()], self.kind.start()].concat().join(" ");
+        let start = format!("rm -f /gate/privval.sock; exec {start}");
         let node = json!({
-            "name": "node", "image": image, "imagePullPolicy": "Never", "command": ["/usr/bin/dash", "-c", start],
+            "name": "node", "image": image, "imagePullPolicy": "Never", "command": ["sh", "-c", start],
             "ports": [{"name": "rpc", "containerPort": 26657}, {"name": "p2p", "containerPort": 26656}],
             "readinessProbe": {"tcpSocket": {"port": "rpc"}, "periodSeconds": 2},
-            "volumeMounts": [at("socket", "/gate"), at("home", "/home/node"), at("usr", "/usr"), at("lib", "/lib"),
-                             at("lib64", "/lib64")],
+            "volumeMounts": [at("socket", "/gate"), at("home", "/home/node"), at("tmp", "/tmp")],
             "securityContext": closed,
         });
         let labels = json!({"app": "gated", "member": member, "mainstay.dev/signer": "gated"});
@@ -176,12 +182,10 @@ impl Members {
                                         "seccompProfile": {"type": "RuntimeDefault"}},
                     "initContainers": [gate], "containers": [node],
                     "volumes": [
-                        {"name": "socket", "emptyDir": {}},
+                        {"name": "socket", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}},
                         folder("home", &self.homes.join(format!("member-{member}"))),
                         folder("state", &self.homes.join(format!("state-{member}"))),
                         folder("key", &self.homes.join("key")),
-                        folder("usr", Path::new("/usr")), folder("lib", Path::new("/lib")),
-                        folder("lib64", Path::new("/lib64")),
                     ],
                 }},
             },

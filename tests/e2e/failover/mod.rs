@@ -1,11 +1,12 @@
 //! Failing over a validator of a real chain: its key moves between two members, and no height is ever signed by both.
 //!
-//! `switch` is the move of a validator of one's own, on a cluster of any kind. The rest needs two nodes: what fails here are
+//! `switch` and `ladder` move a validator of one's own, on a cluster of any kind. The rest needs two nodes: what fails here are
 //! machines. The oracle is the union of the gates' logs, and every write of the record is played again.
 
 mod conformance;
 mod frozen;
 mod group;
+mod ladder;
 mod members;
 mod oracle;
 mod switch;
@@ -13,4 +14,8 @@ mod switch;
 mod everyday;
 mod machines;
 mod naive;
+mod picture;
 mod records;
+mod story;
+mod times;
+mod view;
