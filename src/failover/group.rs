@@ -33,8 +33,10 @@ pub fn mismatch(
             group.network
         ));
     }
-    if group.handover.gate.is_none() {
-        return Some("it does not say how the place changes hands: handover: {gate: {}}".into());
+    if group.handover.gate.is_some() == group.handover.launcher.is_some() {
+        return Some(
+            "it does not say how the place changes hands, in one way: handover: {gate: {}} or handover: {launcher: {}}".into(),
+        );
     }
     let twice = group.members.iter().enumerate().find(|(index, member)| {
         let before = &group.members[..*index];
@@ -58,7 +60,7 @@ mod tests {
             network: "hub".into(),
             identity: format!("hub-1.{}", "0a".repeat(32)),
             members: vec![member("a"), member("b")],
-            handover: Handover { gate: Some(GateHandover {}) },
+            handover: Handover { gate: Some(GateHandover {}), launcher: None },
             standby: Standby::default(),
             automatic: false,
             notify: Vec::new(),

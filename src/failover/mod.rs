@@ -13,6 +13,7 @@
 pub mod gate;
 mod group;
 mod hold;
+pub mod latch;
 mod machine;
 mod name;
 pub mod orders;
@@ -20,7 +21,7 @@ mod record;
 mod wire;
 
 pub use group::mismatch;
-pub use hold::Timing;
+pub use hold::{ANSWER, LONGEST, PAUSE, SHORTEST, STOP, Timing};
 pub use machine::{Effect, Event, PATIENCE, Share, step};
 pub use name::{identity_name, split};
 pub use record::{
