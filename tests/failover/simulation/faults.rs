@@ -30,6 +30,8 @@ pub enum Fault {
     Cut,
     /// The machine is off.
     PowerOff,
+    /// The machine is off, and the pod on it is deleted by force.
+    Gone,
     OperatorCrash,
     OperatorPause,
     OperatorCut,
@@ -133,6 +135,10 @@ impl Cluster {
             Fault::ForceDelete => self.force_deleted(member),
             Fault::Cut => self.cut(Who::Process(which)),
             Fault::PowerOff => self.power_off(member),
+            Fault::Gone => {
+                self.power_off(member);
+                self.force_deleted(member);
+            }
             Fault::OperatorCrash => {
                 self.operator_ends(operator);
                 let after = self.lasts(30_000);

@@ -51,8 +51,8 @@ impl Client {
 #[derive(Clone, Debug)]
 pub enum Signer {
     Gate(Box<Gate>),
-    /// A launcher, and whether its command runs.
-    Launcher(Launcher, bool),
+    /// A launcher.
+    Launcher(Launcher),
 }
 
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ impl Process {
     }
 
     pub const fn runs(&self) -> bool {
-        self.client.alive && matches!(self.signer, Signer::Launcher(_, true))
+        self.client.alive && matches!(&self.signer, Signer::Launcher(launcher) if launcher.runs)
     }
 }
 
@@ -133,7 +133,7 @@ impl Cluster {
         let me = Me { pod: pod.clone(), boot: Boot(self.made.into()) };
         let signer = match self.setting.launcher {
             None => Signer::Gate(Box::new(Gate::new(me, self.members[member].volume.clone()))),
-            Some(_) => Signer::Launcher(Launcher::new(me), false),
+            Some(_) => Signer::Launcher(Launcher::new(me)),
         };
         let which = self.processes.len();
         if let Some(newest) = self.members[member].newest

@@ -151,10 +151,17 @@ fn how_long_a_failover_takes_when_one_thing_breaks() {
     }
 }
 
-// W05 to W07: a pod that is gone without evidence proves nothing, and a person is called.
+// W05: a launcher whose pod was deleted by force lives on, ends its command, and says so.
 #[test]
-fn a_launchers_place_waits_for_a_person_when_the_evidence_is_gone() {
+fn a_launcher_that_lives_on_has_the_last_word() {
     let report = play(10, Play::Alone { fault: Fault::ForceDelete, launches: true });
+    assert_eq!(report.proofs.keys().collect::<Vec<_>>(), [&"SignerRefuses"]);
+}
+
+// W06, W07: a pod whose machine is off and whose object is gone tells nothing, and a person is called.
+#[test]
+fn a_launchers_place_waits_for_a_person_when_there_is_no_evidence() {
+    let report = play(10, Play::Alone { fault: Fault::Gone, launches: true });
     assert_eq!(report.proofs.keys().collect::<Vec<_>>(), [&"Asserted"]);
     assert!(report.blocked[&Missing::Proof] >= 10 && report.helped >= 10);
 }

@@ -117,7 +117,7 @@ impl Cluster {
         let claimed = record.holder().and_then(|holder| holder.boot);
         let of = |process: &&Process| match &process.signer {
             Signer::Gate(gate) => Some(gate.me.boot) == claimed,
-            Signer::Launcher(launcher, _) => Some(launcher.me.boot) == claimed,
+            Signer::Launcher(launcher) => Some(launcher.me.boot) == claimed,
         };
         let process = self.processes.iter().find(of).filter(|process| process.client.alive);
         let head = self.chain.head;

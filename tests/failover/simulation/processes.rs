@@ -156,7 +156,8 @@ impl Cluster {
         let now = self.clock(who);
         let flaw = self.setting.flaw;
         let sent = if flaw == Flaw::CountsFromTheReply { now } else { sent };
-        let Signer::Launcher(launcher, ran) = &self.processes[which].signer else { return };
+        let Signer::Launcher(launcher) = &self.processes[which].signer else { return };
+        let ran = launcher.runs;
         let mut shown = record.clone();
         if let Phase::Active(holder) = &mut shown.phase
             && flaw == Flaw::HolderByMember
@@ -164,10 +165,12 @@ impl Cluster {
         {
             *holder = Holder { pod: launcher.me.pod.clone(), boot: Some(launcher.me.boot) };
         }
-        let (next, claim) = launcher.seen(&shown, sent);
-        let (runs, ran) = (next.may_run(now) && !self.processes[which].stopping, *ran);
+        let (mut next, wish) = launcher.seen(&shown, sent);
+        // It is killed at once, and that is known when the record is seen again.
+        let runs = next.may_run(now) && !self.processes[which].stopping;
+        next.runs = runs;
         let left = next.until.map_or(0, |until| until.saturating_sub(now));
-        self.processes[which].signer = Signer::Launcher(next, runs);
+        self.processes[which].signer = Signer::Launcher(next);
         if runs {
             let rate = self.processes[which].client.rate;
             self.push(left * 1_000 / rate + 1, Event::Expires(which));
@@ -184,7 +187,7 @@ impl Cluster {
             let head = self.chain.head;
             self.oracle.signs(self.now, head, record.tenure, mainstay::failover::Height(head + 1));
         }
-        match claim {
+        match wish {
             Some(next) if self.processes[which].writes == 0 && !self.processes[which].stopping => {
                 self.processes[which].writes = 1;
                 self.ask(who, Some(Put { version, next, blind: false, cause: None }));
@@ -197,11 +200,11 @@ impl Cluster {
     /// A command is killed when its hold has ended.
     pub fn expires(&mut self, which: usize) {
         let now = self.clock(Who::Process(which));
-        if let Signer::Launcher(launcher, runs) = &mut self.processes[which].signer
-            && *runs
+        if let Signer::Launcher(launcher) = &mut self.processes[which].signer
+            && launcher.runs
             && !launcher.may_run(now)
         {
-            *runs = false;
+            launcher.runs = false;
             self.tell(|_| format!("the command of process {which} is killed"));
         }
     }
