@@ -18,8 +18,8 @@ pub use approval::{ApprovedRemediation, RemediationApproval, RemediationApproval
 pub use duration::{Duration, DurationError};
 pub use failover::{
     AdoptOrder, FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverMember, GateHandover, Handover,
-    InitOrder, MemberStatus, OrderOutcome, ReleaseOrder, SigningOrder, SigningOrderSpec, SigningOrderStatus,
-    Standby, SwitchOrder,
+    InitOrder, LauncherHandover, MemberStatus, OrderOutcome, ReleaseOrder, SigningOrder, SigningOrderSpec,
+    SigningOrderStatus, Standby, SwitchOrder,
 };
 pub use ledger::{
     ActionRecord, LedgerSeat, NetworkLedger, NetworkLedgerSpec, PolicyRef, RemediationRef, SeatStep, SlotRecord,

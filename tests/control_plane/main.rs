@@ -12,6 +12,7 @@ mod crds;
 mod failover;
 mod gate;
 mod group;
+mod launchers;
 mod offline;
 mod online;
 mod operator;

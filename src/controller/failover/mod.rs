@@ -2,6 +2,8 @@
 //! read. No decision is made here, and nothing is held that another operator would need.
 
 mod choose;
+mod held;
+mod launch;
 mod memory;
 mod order;
 mod page;
@@ -26,6 +28,7 @@ use crate::{
 
 use super::{context::Context, report, watch::Key};
 use choose::{Candidate, Choice};
+use held::held;
 use memory::Watched;
 
 pub use memory::Memory;
@@ -106,7 +109,7 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
     };
     let mut memory = round.memory;
     // Only while nothing is under way: nodes may take their time to answer.
-    if ended.as_ref().is_ok_and(|rest| rest.reason == "Held") {
+    if group.spec.handover.gate.is_some() && ended.as_ref().is_ok_and(|rest| rest.reason == "Held") {
         window::ask(&ctx, &key.namespace, &group, &mut memory).await;
     }
     page::tell(&ctx, &group, identity.as_ref().and_then(Identity::readable), &ended, &mut memory);
@@ -165,6 +168,11 @@ impl Round<'_> {
             if let Some(record) = identity.readable() {
                 self.memory.note(record, self.ctx.clock.mono());
             }
+            if let Ok(record) = &identity.record
+                && let Err(trouble) = self.unlatch(record.as_ref()).await
+            {
+                return (Some(identity), Err(trouble));
+            }
             match self.next(&identity).await {
                 Ok(Next::Rest(rest)) => return (Some(identity), Ok(rest)),
                 Ok(Next::Write(record)) => {
@@ -195,6 +203,7 @@ impl Round<'_> {
         if let Some(why) = mismatch(own, &self.group.spec, &identity.spec, chain) {
             return Err(Trouble::Invalid(why));
         }
+        launch::hand_over(&self.group.spec)?;
         self.orders = order::open(self.ctx, self.namespace, name).await?;
         Ok(identity)
     }
@@ -214,8 +223,11 @@ impl Round<'_> {
             let why = "nobody has begun its record: `mainstay init` for a new key, `mainstay adopt` for one that has signed";
             return Ok(Next::Rest(Rest::new(TICK, "NotBegun", why)));
         };
+        if !record.slashed && choose::is_tombstoned(self.ctx, self.namespace, self.group) {
+            return Ok(Next::Write(step(record, Event::Slashed).0));
+        }
         match &record.phase {
-            Phase::Revoking { blocked, .. } => self.prove(identity, record, *blocked).await,
+            Phase::Revoking { holder, blocked } => self.prove(identity, record, holder, *blocked).await,
             Phase::Active(_) | Phase::Fenced(_) if record.slashed => {
                 let why = "the chain has punished this key: nobody signs until a person adopts it";
                 Ok(Next::Rest(Rest::new(TICK, "Punished", why)))
@@ -233,7 +245,9 @@ impl Round<'_> {
             None => None,
         };
         let gone = match pod {
-            Some(pod) if pod.uid == holder.pod.uid => return Ok(Next::Rest(held(record, holder, self.head()))),
+            Some(pod) if pod.uid == holder.pod.uid && !launch::has_ended(record, &pod) => {
+                return Ok(Next::Rest(held(record, holder, self.head())));
+            }
             // The same member goes on by itself, which takes nothing from anybody.
             Some(_) => true,
             // Another one only where that was wished for.
@@ -270,23 +284,25 @@ impl Round<'_> {
         &self,
         identity: &Identity,
         record: &Record,
+        holder: &Holder,
         blocked: Option<Missing>,
     ) -> Result<Next, Trouble> {
         let waited = self.memory.revoking_for(self.ctx.clock.mono());
         // The power is asked for only where it counts: a seal needs none.
-        let late = !record.is_tight() && waited >= PATIENCE;
+        let late = record.hand_over == HandOver::Gate && !record.is_tight() && waited >= PATIENCE;
         let share = if late {
             choose::share(self.ctx, self.namespace, self.group, &identity.name).await
         } else {
             Share::Unknown
         };
-        let (next, _) = step(record, Event::Found { proof: None, share, waited });
+        let (proof, lacks) = self.proof(record, holder).await?;
+        let (next, _) = step(record, Event::Found { proof, share, waited });
         if next != *record {
             return Ok(Next::Write(next));
         }
         Ok(Next::Rest(match blocked {
-            Some(why) => Rest::new(RETRY, page::reason(why), page::missing(why)),
-            None => Rest::new(SOON, "Sealing", "waiting for the former holder's gate to seal"),
+            Some(why) => Rest::new(RETRY, page::reason(why), format!("{}{lacks}", page::missing(why))),
+            None => Rest::new(SOON, "Sealing", format!("waiting for the former holder to seal{lacks}")),
         }))
     }
 
@@ -308,7 +324,7 @@ impl Round<'_> {
         match choice.among(&candidates) {
             Ok(Candidate { pod, .. }) => {
                 let activation = choose::draw().map_err(Trouble::Invalid)?;
-                let hand_over = HandOver::Gate;
+                let hand_over = launch::hand_over(&self.group.spec)?;
                 let (next, _) = step(record, Event::Offered { pod: Arc::clone(pod), activation, hand_over });
                 if next == *record {
                     return Ok(Next::Rest(Rest::new(TICK, "LastEpoch", "there is no epoch after this one")));
@@ -317,33 +333,5 @@ impl Round<'_> {
             }
             Err(why) => Ok(Next::Rest(Rest::new(RETRY, "NobodyFit", why))),
         }
-    }
-}
-
-/// How it stands while the holder's pod is there, and the chain is at `head`.
-fn held(record: &Record, holder: &Holder, head: Option<Height>) -> Rest {
-    let member = &holder.pod.member;
-    if holder.boot.is_none() {
-        Rest::new(RETRY, "NotClaimed", format!("waiting for the gate of {member} to claim the place"))
-    } else if record.sealed.is_some() {
-        let why = format!(
-            "the gate of {member} has sealed its epoch by itself and signs no more: its log says why, and \
-             `mainstay failover` or `mainstay adopt` is the way on"
-        );
-        Rest::new(TICK, "Sealed", why)
-    } else if record.lowered {
-        Rest::new(
-            TICK,
-            "Stopped",
-            format!("the gate of {member} has stopped, and no other process has claimed its place"),
-        )
-    } else if head.is_some_and(|head| head > record.ceiling) {
-        let why = format!(
-            "the chain has passed all that the gate of {member} may sign: the gate is away or cannot reach the API server, or \
-             its node asks it for nothing"
-        );
-        Rest::new(TICK, "Passed", why)
-    } else {
-        Rest::new(TICK, "Held", "")
     }
 }

@@ -26,8 +26,8 @@ pub const fn reason(why: Missing) -> &'static str {
 pub const fn missing(why: Missing) -> &'static str {
     match why {
         Missing::Proof => {
-            "nothing proves that the former signer has stopped: bring its node back, or make sure that it is off and \
-             then `mainstay release`"
+            "nothing proves that the former signer has stopped: delete its pod, never by force, and bring its node back; or \
+             make sure that it is off and then `mainstay release`"
         }
         Missing::ChainNeedsUs => {
             "no block passes the former holder's ceiling without this key, or nobody knows whether one would: bring its \

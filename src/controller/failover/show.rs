@@ -3,7 +3,7 @@
 use crate::{
     api::{FailoverGroup, FailoverGroupStatus, MemberStatus},
     effect::signing::Identity,
-    failover::{Phase, Record},
+    failover::{HandOver, Phase, Record},
 };
 
 use super::{
@@ -98,6 +98,8 @@ fn signing(record: &Record, reason: &'static str) -> (Option<bool>, &'static str
         _ if record.slashed => (Some(false), reason),
         Phase::Active(_) if reason == "HolderGone" => (None, reason),
         Phase::Active(_) if reason != "Held" => (Some(false), reason),
+        // A launcher sees no signatures.
+        Phase::Active(_) if record.hand_over != HandOver::Gate => (None, reason),
         Phase::Active(_) if record.ceiling == record.floor => (Some(false), "NotAsked"),
         Phase::Active(_) => (Some(true), "Held"),
         Phase::Revoking { .. } if record.is_tight() => (Some(false), "Changing"),
@@ -137,7 +139,7 @@ mod tests {
     use super::{super::held, *};
     use crate::{
         effect::{Failed, Outcome},
-        failover::{Activation, Boot, Epoch, Event, HandOver, Height, Holder, Missing, Pod, Unreadable, step},
+        failover::{Activation, Boot, Epoch, Event, Height, Holder, Missing, Pod, Unreadable, step},
     };
 
     /// `Ready`, `Signing`, `Blocked` and `Invalid`, each with its reason.
