@@ -2,7 +2,7 @@
 
 use mainstay::failover::{
     Holder, Phase, Record,
-    gate::{self, Act, Ask},
+    gate::{self, Act, Ask, Launcher},
 };
 
 use super::{
@@ -164,7 +164,8 @@ impl Cluster {
         {
             *holder = Holder { pod: launcher.me.pod.clone(), boot: Some(launcher.me.boot) };
         }
-        let (next, claim) = launcher.seen(&shown, sent);
+        // It knows that its command runs, and seals when that has ended.
+        let (next, claim) = Launcher { runs: *ran, ..launcher.clone() }.seen(&shown, sent);
         let (runs, ran) = (next.may_run(now) && !self.processes[which].stopping, *ran);
         let left = next.until.map_or(0, |until| until.saturating_sub(now));
         self.processes[which].signer = Signer::Launcher(next, runs);
