@@ -20,8 +20,6 @@ mod setting;
 
 use std::{env, time::Instant};
 
-use mainstay::failover::Missing;
-
 use cluster::Cluster;
 use dice::Dice;
 use ending::End;
@@ -149,14 +147,6 @@ fn how_long_a_failover_takes_when_one_thing_breaks() {
         let these = these.map(|(fault, _, times)| (format!("{fault:?}"), times.clone()));
         println!("{}", table(if launches { "launcher" } else { "gate" }, these));
     }
-}
-
-// W05 to W07: a pod that is gone without evidence proves nothing, and a person is called.
-#[test]
-fn a_launchers_place_waits_for_a_person_when_the_evidence_is_gone() {
-    let report = play(10, Play::Alone { fault: Fault::ForceDelete, launches: true });
-    assert_eq!(report.proofs.keys().collect::<Vec<_>>(), [&"Asserted"]);
-    assert!(report.blocked[&Missing::Proof] >= 10 && report.helped >= 10);
 }
 
 #[test]

@@ -120,8 +120,9 @@ impl Cluster {
     /// The process is told to stop in good order.
     pub fn stops(&mut self, which: usize) {
         let limits = self.setting.limits();
-        if let Signer::Gate(gate) = &mut self.processes[which].signer {
-            **gate = gate::step(gate, &gate::Event::Stop, &limits).0;
+        match &mut self.processes[which].signer {
+            Signer::Gate(gate) => **gate = gate::step(gate, &gate::Event::Stop, &limits).0,
+            Signer::Launcher(launcher, runs) => (*launcher, *runs) = (launcher.retired(), false),
         }
         self.tell(|_| format!("process {which} is to stop"));
         let process = &mut self.processes[which];
@@ -164,9 +165,13 @@ impl Cluster {
         {
             *holder = Holder { pod: launcher.me.pod.clone(), boot: Some(launcher.me.boot) };
         }
-        let (next, claim) = launcher.seen(&shown, sent);
+        // Its command ends as soon as it is told to.
+        let mut launcher = launcher.clone();
+        launcher.runs = *ran;
+        let (mut next, claim) = launcher.seen(&shown, sent);
         let (runs, ran) = (next.may_run(now) && !self.processes[which].stopping, *ran);
         let left = next.until.map_or(0, |until| until.saturating_sub(now));
+        next.runs = runs;
         self.processes[which].signer = Signer::Launcher(next, runs);
         if runs {
             let rate = self.processes[which].client.rate;
@@ -185,7 +190,7 @@ impl Cluster {
             self.oracle.signs(self.now, head, record.tenure, mainstay::failover::Height(head + 1));
         }
         match claim {
-            Some(next) if self.processes[which].writes == 0 && !self.processes[which].stopping => {
+            Some(next) if self.processes[which].writes == 0 => {
                 self.processes[which].writes = 1;
                 self.ask(who, Some(Put { version, next, blind: false, cause: None }));
             }
