@@ -5,6 +5,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Duration;
+
 /// A validator and its standbys: at every height one of them signs with the key of its `SigningIdentity`.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[kube(
@@ -43,7 +45,7 @@ pub struct FailoverGroupSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub members: Vec<FailoverMember>,
     /// How the place changes hands.
-    #[x_kube(validation = Rule::new("has(self.gate)").message("say how the place changes hands: handover: {gate: {}}"))]
+    #[x_kube(validation = Rule::new("has(self.gate) != has(self.launcher)").message("say how the place changes hands, in one way: handover: {gate: {}} or handover: {launcher: {}}"))]
     pub handover: Handover,
     /// What a standby must be to go on.
     #[serde(default)]
@@ -77,11 +79,35 @@ pub struct Handover {
     /// Every member runs `mainstay gate` beside its node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateHandover>,
+    /// Every member's signer is started by `mainstay gate -- COMMAND`: for signers without a socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launcher: Option<LauncherHandover>,
 }
 
 /// Nothing is to be said: the window is the identity's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GateHandover {}
+
+/// A signer that runs only while it holds the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.hold) || !self.hold.matches('^[0-9]{1,6}(ms|s|m|h)$') || (duration(self.hold) >= duration('20s') && duration(self.hold) <= duration('10m'))").message("hold: between 20s, in which two questions of a launcher may come to nothing and its command can still stop, and 10m").field_path(".hold"))]
+pub struct LauncherHandover {
+    /// How long its command runs on while the API server is away; and so long at least, and a little more, a failover waits
+    /// for a launcher that vanished, beside the proof that its pod has ended.
+    #[serde(default = "default_hold")]
+    pub hold: Duration,
+}
+
+const fn default_hold() -> Duration {
+    Duration::from_secs(30)
+}
+
+impl Default for LauncherHandover {
+    fn default() -> Self {
+        Self { hold: default_hold() }
+    }
+}
 
 /// What a standby must be to go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

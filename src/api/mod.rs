@@ -17,7 +17,7 @@ mod threshold;
 pub use approval::{ApprovedRemediation, RemediationApproval, RemediationApprovalSpec};
 pub use duration::{Duration, DurationError};
 pub use failover::{
-    AdoptOrder, FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverMember, GateHandover, Handover,
+    AdoptOrder, FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverMember, GateHandover, Handover, LauncherHandover,
     InitOrder, MemberStatus, OrderOutcome, ReleaseOrder, SigningOrder, SigningOrderSpec, SigningOrderStatus,
     Standby, SwitchOrder,
 };

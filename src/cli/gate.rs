@@ -1,11 +1,14 @@
 //! `mainstay gate`: the signer of one member, beside its node.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::CliError;
-use crate::gate::process::{self, GateError, Options};
+use crate::gate::{
+    launcher::{PAUSE, STOP, place::Placement, post},
+    process::{self, GateError, Options},
+};
 
 /// How a gate is started. It runs in the pod of its node, as a native sidecar.
 #[derive(Debug, clap::Args)]
@@ -17,11 +20,11 @@ pub struct Args {
     #[arg(long)]
     member: String,
     /// The key: a `priv_validator_key.json` that only its owner can read
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "command", conflicts_with = "command")]
+    key: Option<PathBuf>,
     /// What must survive the pod: a folder on a persistent volume
-    #[arg(long, value_name = "DIR")]
-    state: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "command", conflicts_with = "command")]
+    state: Option<PathBuf>,
     /// The socket that the node listens on, its `priv_validator_laddr`
     #[arg(long, value_name = "PATH", default_value = "/gate/privval.sock")]
     socket: PathBuf,
@@ -46,9 +49,21 @@ pub struct Args {
     /// Log in JSON, one object a line
     #[arg(long, env = "MAINSTAY_LOG_JSON")]
     log_json: bool,
+    /// Of a launcher: the key as a Secret has it, copied before the command starts
+    #[arg(long, value_name = "FILE", requires = "command", requires = "key_to")]
+    key_from: Option<PathBuf>,
+    /// Of a launcher: where the command looks for the key, on a volume of medium Memory; wiped when the command has ended
+    #[arg(long, value_name = "FILE", requires = "command", requires = "key_from")]
+    key_to: Option<PathBuf>,
+    /// Of a launcher: what the command has for an orderly stop (seconds); it is asked so long before its hold ends
+    #[arg(long, value_name = "SECONDS", requires = "command", default_value_t = STOP / 1_000, value_parser = clap::value_parser!(u64).range(1..=300))]
+    grace: u64,
+    /// A launcher: run this command while this member holds the place, and only then. For signers without a socket
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
 }
 
-/// Runs until it is told to end.
+/// Runs until it is told to end, or its command has ended.
 pub fn run(args: Args) -> Result<ExitCode, CliError> {
     let filter = EnvFilter::try_from_env("MAINSTAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
@@ -57,27 +72,52 @@ pub fn run(args: Args) -> Result<ExitCode, CliError> {
     } else {
         registry.with(fmt::layer().with_ansi(false)).init();
     }
-    if !args.state_may_vanish && process::is_in_memory(&args.state) {
-        let error = std::io::Error::other(
-            "it goes with the pod or the container, and the signing state must not: mount a persistent volume there",
-        );
-        return Err(GateError::State { path: args.state, error }.into());
-    }
-    let options = Options {
-        identity: args.identity,
-        member: args.member,
-        pod_uid: args.pod_uid,
-        node: args.node,
-        key: args.key,
-        state: args.state,
-        socket: args.socket,
-        rpc: args.rpc,
-        listen: args.listen,
-        every: Duration::from_millis(args.every),
-    };
     // One thread: the node asks one thing at a time, and every thread costs memory.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     crate::telemetry::tls::install();
-    runtime.block_on(process::run(options))?;
-    Ok(ExitCode::SUCCESS)
+    if args.command.is_empty() {
+        runtime.block_on(process::run(args.signer()?))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::from(runtime.block_on(post::run(args.launcher()))?))
+}
+
+impl Args {
+    fn signer(self) -> Result<Options, GateError> {
+        // The parser wants both where there is no command.
+        let (key, state) = (self.key.unwrap_or_default(), self.state.unwrap_or_default());
+        if !self.state_may_vanish && process::is_in_memory(&state) {
+            let error = std::io::Error::other(
+                "it goes with the pod or the container, and the signing state must not: mount a persistent volume there",
+            );
+            return Err(GateError::State { path: state, error });
+        }
+        Ok(Options {
+            identity: self.identity,
+            member: self.member,
+            pod_uid: self.pod_uid,
+            node: self.node,
+            key,
+            state,
+            socket: self.socket,
+            rpc: self.rpc,
+            listen: self.listen,
+            every: Duration::from_millis(self.every),
+        })
+    }
+
+    fn launcher(self) -> post::Options {
+        post::Options {
+            identity: self.identity,
+            member: self.member,
+            pod_uid: self.pod_uid,
+            node: self.node,
+            listen: self.listen,
+            // What the shortest hold reckons with.
+            every: Duration::from_millis(self.every.min(PAUSE)),
+            command: self.command,
+            key: self.key_from.zip(self.key_to).map(|(from, to)| Placement { from, to }),
+            grace: self.grace * 1_000,
+        }
+    }
 }

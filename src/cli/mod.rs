@@ -8,6 +8,7 @@ pub mod crds;
 pub mod explain;
 mod gate;
 mod identity;
+mod keep;
 mod order;
 mod probe;
 mod replay;
@@ -63,8 +64,11 @@ enum Command {
     Identity(identity::Args),
     /// Copy a key to where nobody but its owner can read it, as a gate wants it
     CopyKey(copy_key::Args),
-    /// Sign for one member of a `FailoverGroup`, beside its node and inside its window only
+    /// Sign for one member of a `FailoverGroup`, beside its node and inside its window only; or run a signer while it may
     Gate(gate::Args),
+    /// Keep a command for a launcher, which starts this
+    #[command(hide = true)]
+    Keep(keep::Args),
     /// Pull the emergency stop: nothing is done to any pod until `go`
     Stop(stop::StopArgs),
     /// Release the emergency stop
@@ -123,6 +127,12 @@ pub enum CliError {
     /// A gate could not start.
     #[error(transparent)]
     Gate(#[from] crate::gate::process::GateError),
+    /// A launcher could not start.
+    #[error(transparent)]
+    Launch(#[from] crate::gate::launcher::post::LaunchError),
+    /// A command could not be kept.
+    #[error(transparent)]
+    Keep(#[from] crate::gate::launcher::keeper::KeepError),
     /// No decision could be replayed.
     #[error(transparent)]
     Replay(#[from] replay::ReplayError),
@@ -154,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Identity(args) => identity::run(&args),
         Command::CopyKey(args) => copy_key::run(&args),
         Command::Gate(args) => gate::run(args),
+        Command::Keep(args) => keep::run(args),
         Command::Stop(args) => stop::run_stop(&args),
         Command::Go(args) => stop::run_go(&args),
         Command::Retire(args) => retire::run(&args),

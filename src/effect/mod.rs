@@ -13,6 +13,7 @@ pub mod ledger;
 mod outcome;
 mod read;
 mod readiness;
+pub mod remains;
 mod replicas;
 mod restart;
 mod rotate;

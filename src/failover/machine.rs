@@ -152,11 +152,15 @@ fn fence(record: &Record, holder: &Holder, proof: Option<Proof>, share: Share, w
             Share::Small => Finding::Proven(Proof::WindowFrozen),
             Share::Third | Share::Unknown => Finding::Blocked(Missing::ChainNeedsUs),
         },
+        // Its own process has seen the command end, or none ever had the place.
+        HandOver::Launcher(_) if record.sealed.is_some() || record.claims == 0 => {
+            Finding::Proven(Proof::SignerRefuses)
+        }
         // The proof does not cover an orphan of the container runtime, and the wait does not cover a machine that was
         // paused: it takes both.
-        HandOver::Launcher(timing) => match proof {
-            Some(proof) if proves(&proof, holder) && waited >= timing.wait() => Finding::Proven(proof),
-            Some(proof) if proves(&proof, holder) => Finding::Wait,
+        HandOver::Launcher(timing) if waited < timing.wait() => Finding::Wait,
+        HandOver::Launcher(_) => match proof {
+            Some(proof) if proves(&proof, holder) => Finding::Proven(proof),
             Some(_) | None => Finding::Blocked(Missing::Proof),
         },
     }

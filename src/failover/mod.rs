@@ -12,12 +12,13 @@
 
 pub mod gate;
 mod hold;
+pub mod latch;
 mod machine;
 pub mod orders;
 mod record;
 mod wire;
 
-pub use hold::Timing;
+pub use hold::{ANSWER, LONGEST, PAUSE, SHORTEST, STOP, Timing};
 pub use machine::{Effect, Event, PATIENCE, Share, step};
 pub use record::{
     Activation, Boot, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Progress, Proof, Record, Tenure,

@@ -9,6 +9,8 @@
 //! the signature leaves. [`follow`] brings it the record and writes what it wants, with a [`registry`] that is the API
 //! server. [`chain`] reads beside it what the node's chain has of the key, and [`commit`] what that means. [`process`] is all of
 //! it together.
+//!
+//! [`launcher`] is the other form of a gate, for signers without such a socket: it starts and ends them.
 
 pub mod answer;
 pub mod arbiter;
@@ -22,6 +24,7 @@ pub mod encoding;
 pub mod follow;
 pub mod frame;
 pub mod key;
+pub mod launcher;
 pub mod page;
 pub mod privval;
 pub mod process;

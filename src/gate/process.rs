@@ -118,7 +118,7 @@ const HEAD: Duration = Duration::from_secs(1);
 pub async fn run(options: Options) -> Result<(), GateError> {
     let key = Key::read(&options.key)?;
     let chain = chain_of(&options, &key)?;
-    let boot = Boot(draw()?);
+    let boot = Boot(draw().ok_or(GateError::Dice)?);
     let pod = Pod { member: options.member, uid: options.pod_uid, node: options.node };
     let me = Me { pod: Arc::new(pod), boot };
     let counts = Counts::default();
@@ -183,10 +183,10 @@ pub fn split(identity: &str) -> Option<(&str, &str)> {
 }
 
 /// A number that no other process has drawn.
-fn draw() -> Result<u128, GateError> {
+pub(super) fn draw() -> Option<u128> {
     let mut bytes = [0; 16];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| GateError::Dice)?;
-    Ok(u128::from_be_bytes(bytes))
+    SystemRandom::new().fill(&mut bytes).ok()?;
+    Some(u128::from_be_bytes(bytes))
 }
 
 /// This machine's time, for the diary (milliseconds since the epoch).
@@ -198,6 +198,12 @@ fn wall() -> i64 {
 /// Whether a folder is one that goes with the pod: what must survive would not.
 #[must_use]
 pub fn is_in_memory(folder: &Path) -> bool {
+    matches!(medium(folder).as_str(), "tmpfs" | "ramfs" | "overlay")
+}
+
+/// The kind of file system that a folder is on, as the kernel calls it.
+#[must_use]
+pub fn medium(folder: &Path) -> String {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let mut best = ("", "");
@@ -210,5 +216,5 @@ pub fn is_in_memory(folder: &Path) -> bool {
             best = (at, kind);
         }
     }
-    matches!(best.1, "tmpfs" | "ramfs" | "overlay")
+    best.1.to_owned()
 }

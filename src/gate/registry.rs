@@ -6,11 +6,11 @@ use kube::{Api, Client, api::PostParams, core::ObjectMeta};
 
 use crate::{
     api::{SigningIdentity, SigningIdentitySpec, SigningIdentityStatus},
-    failover::{Record, Unreadable},
+    failover::{ANSWER, Record, Unreadable},
 };
 
 /// How long one request may take. The node is answered meanwhile.
-const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_millis(ANSWER);
 
 /// An identity as it was read.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mainstay::failover::{
     Activation, Boot, Epoch, Event, HandOver, Height, Holder, Phase, Pod, Proof, Record, Share, Timing,
-    gate::{Launcher, Me},
+    gate::{Launcher, Me, lasts},
     step,
 };
 use stateright::{Checker, HasDiscoveries, Model, Property};
@@ -26,6 +26,8 @@ enum Mistake {
     CountsFromTheReply,
     TakesForceDeleteForProof,
     HolderByMember,
+    SealsBeforeTheEnd,
+    ComesBackAfterItsSeal,
 }
 
 /// Launchers of `a`, `b`, and of a twin of `a`'s pod.
@@ -44,8 +46,8 @@ struct Launchers {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Process {
     launcher: Launcher,
-    /// Whether the command runs.
-    runs: bool,
+    /// Until when the launcher has told its keeper to let the command run, while it runs.
+    runs: Option<u64>,
     /// Whether the machine stands still.
     paused: bool,
     /// Whether the container runtime has forgotten it: the kubelet takes it for dead.
@@ -76,6 +78,10 @@ enum Happening {
     Asks(usize),
     Served(usize),
     Answered(usize),
+    /// Its command ends by itself.
+    Ends(usize),
+    /// Its command ends because it was told to.
+    Stops(usize),
     Pauses(usize),
     Resumes(usize),
     /// The container runtime dies, the process runs on, and the kubelet says that it has ended.
@@ -111,9 +117,16 @@ impl Launchers {
             shown.phase = Phase::Active(Holder { pod, boot: Some(boot) });
         }
         let sent = if self.mistake == Mistake::CountsFromTheReply { NOW } else { NOW - age };
+        process.launcher.runs = process.runs.is_some() && self.mistake != Mistake::SealsBeforeTheEnd;
+        if self.mistake == Mistake::ComesBackAfterItsSeal && shown.sealed.is_some() {
+            (process.launcher.over, shown.sealed) = (false, None);
+        }
         let (launcher, claim) = process.launcher.seen(&shown, sent);
         process.launcher = launcher;
-        process.runs = process.launcher.may_run(NOW);
+        // A command that is told to end takes its time, but not more than it was given before.
+        if process.launcher.may_run(NOW) {
+            process.runs = process.launcher.until;
+        }
         // A compare-and-swap: the record has not changed since it was served.
         if let Some(claim) = claim
             && world.record == record
@@ -143,7 +156,7 @@ impl Launchers {
                 continue;
             }
             process.launcher.until = process.launcher.until.map(|until| until - 1).filter(|until| *until > NOW);
-            process.runs &= process.launcher.may_run(NOW);
+            process.runs = process.runs.map(|until| until - 1).filter(|until| lasts(*until, NOW));
             if let Some((age, _)) = &mut process.question {
                 *age += 1;
             }
@@ -166,7 +179,7 @@ impl Model for Launchers {
         let first = Event::Offered { pod: place(0), activation: Activation(1), hand_over };
         let process = |which: usize| Process {
             launcher: Launcher::new(Me { pod: place(which), boot: Boot(u128::try_from(which).expect("few")) }),
-            runs: false,
+            runs: None,
             paused: false,
             orphan: false,
             dead: false,
@@ -205,6 +218,10 @@ impl Model for Launchers {
                 Some((_, None)) => Happening::Served(which),
                 Some((_, Some(_))) => Happening::Answered(which),
             });
+            if process.runs.is_some() {
+                let told = !process.launcher.may_run(NOW);
+                actions.push(if told { Happening::Stops(which) } else { Happening::Ends(which) });
+            }
             // Time does not cover a machine that stands still, nor the kubelet an orphan: never both, that is assumed.
             if !process.orphan && which == 0 {
                 actions.push(Happening::Killed(which));
@@ -225,6 +242,11 @@ impl Model for Launchers {
                 world.processes[which].question.as_mut()?.1 = Some(record);
             }
             Happening::Answered(which) => self.answered(&mut world, which)?,
+            Happening::Ends(which) => {
+                let process = &mut world.processes[which];
+                (process.launcher, process.runs) = (process.launcher.retired(), None);
+            }
+            Happening::Stops(which) => world.processes[which].runs = None,
             Happening::Pauses(which) => {
                 world.pauses += 1;
                 world.processes[which].paused = true;
@@ -235,7 +257,7 @@ impl Model for Launchers {
                 world.confirmed[which] = true;
             }
             Happening::Killed(which) => {
-                (world.processes[which].dead, world.processes[which].runs) = (true, false);
+                (world.processes[which].dead, world.processes[which].runs) = (true, None);
                 world.confirmed[which] = true;
             }
             Happening::Forced => {
@@ -267,10 +289,10 @@ impl Model for Launchers {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always(ALONE, |_: &Self, world: &World| {
-                let running = |process: &&Process| process.runs && !process.paused;
+                let running = |process: &&Process| process.runs.is_some() && !process.paused;
                 world.processes.iter().filter(running).count() <= 1
             }),
-            Property::sometimes(TAKES_OVER, |_: &Self, world: &World| world.processes[1].runs),
+            Property::sometimes(TAKES_OVER, |_: &Self, world: &World| world.processes[1].runs.is_some()),
         ]
     }
 }
@@ -328,6 +350,16 @@ fn mutation_a_deadline_counted_from_the_reply() {
 #[test]
 fn mutation_a_force_delete_taken_for_proof() {
     breaks(TWO, Mistake::TakesForceDeleteForProof);
+}
+
+#[test]
+fn mutation_a_seal_before_the_command_has_ended() {
+    breaks(TWO, Mistake::SealsBeforeTheEnd);
+}
+
+#[test]
+fn mutation_a_launcher_that_comes_back_after_its_seal() {
+    breaks(TWO, Mistake::ComesBackAfterItsSeal);
 }
 
 #[test]

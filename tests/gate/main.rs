@@ -10,6 +10,7 @@ mod desk;
 mod dialling;
 mod hostile;
 mod keys;
+mod launcher;
 mod memory;
 mod node;
 mod peer;

@@ -42,12 +42,21 @@ pub struct Server {
     object: Arc<Mutex<SigningIdentity>>,
     /// Whether it keeps everybody waiting.
     pub hangs: Arc<AtomicBool>,
+    /// When the last question came that was answered.
+    pub asked: Arc<Mutex<Option<Instant>>>,
     pub port: u16,
 }
 
 impl Server {
     /// The place is the pod's, above `floor`.
     pub fn start(floor: u64) -> Self {
+        let server = Self::of_nobody(floor);
+        server.offer();
+        server
+    }
+
+    /// Nobody has the place yet.
+    pub fn of_nobody(floor: u64) -> Self {
         let record = Record::adopted(Epoch(0), Activation(1), Height(floor));
         let spec =
             SigningIdentitySpec { network: "n".into(), namespace: "ns".into(), group: "g".into(), window: 10 };
@@ -57,7 +66,7 @@ impl Server {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server = Self { object: Arc::new(Mutex::new(object)), hangs: Arc::default(), port };
+        let server = Self { object: Arc::new(Mutex::new(object)), hangs: Arc::default(), asked: Arc::default(), port };
         let path = "/apis/mainstay.dev/v1alpha1/signingidentities/{name}";
         let router = Router::new()
             .route(path, get(read))
@@ -69,13 +78,16 @@ impl Server {
                 axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await.unwrap();
             });
         });
-        server.offer();
         server
     }
 
     pub fn offer(&self) {
-        let pod = Arc::new(Pod { member: "a".into(), uid: POD.into(), node: "n1".into() });
-        self.step(Event::Offered { pod, activation: Activation(2), hand_over: HandOver::Gate });
+        self.offer_to(POD, HandOver::Gate);
+    }
+
+    pub fn offer_to(&self, uid: &str, hand_over: HandOver) {
+        let pod = Arc::new(Pod { member: "a".into(), uid: uid.into(), node: "n1".into() });
+        self.step(Event::Offered { pod, activation: Activation(2), hand_over });
     }
 
     pub fn record(&self) -> Record {
@@ -100,7 +112,9 @@ async fn patience(server: &Server) {
 }
 
 async fn read(State(server): State<Server>) -> Response {
+    let came = Instant::now();
     patience(&server).await;
+    *server.asked.lock().unwrap() = Some(came);
     Json(server.object.lock().unwrap().clone()).into_response()
 }
 
@@ -118,6 +132,20 @@ async fn write(State(server): State<Server>, Json(wanted): Json<SigningIdentity>
 
 pub fn identity() -> String {
     format!("{CHAIN}.{}", to_hex(key().public()).to_ascii_lowercase())
+}
+
+/// A gate of either form, against the API server on this port.
+pub fn gate(config: &Path, port: u16, identity: &str) -> Command {
+    let text = json!({"apiVersion": "v1", "kind": "Config", "current-context": "it",
+        "clusters": [{"name": "it", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
+        "users": [{"name": "it", "user": {}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}]});
+    fs::write(config, text.to_string()).unwrap();
+    let program = env::var_os("MAINSTAY").unwrap_or_else(|| env!("CARGO_BIN_EXE_mainstay").into());
+    let mut command = Command::new(program);
+    command.env("KUBECONFIG", config).env("NODE_NAME", "n1").env("POD_UID", POD).env("MAINSTAY_LOG", "info");
+    command.args(["gate", "--identity", identity, "--member", "a", "--listen", "127.0.0.1:0", "--every", "100"]);
+    command
 }
 
 /// Where a gate runs: its key, its state and its socket.
@@ -143,18 +171,9 @@ impl Site {
 
     /// A gate as it is started, against the API server on this port.
     pub fn command(&self, port: u16, identity: &str) -> Command {
-        let config = self.path("kubeconfig");
-        let text = json!({"apiVersion": "v1", "kind": "Config", "current-context": "it",
-            "clusters": [{"name": "it", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
-            "users": [{"name": "it", "user": {}}],
-            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}]});
-        fs::write(&config, text.to_string()).unwrap();
-        let program = env::var_os("MAINSTAY").unwrap_or_else(|| env!("CARGO_BIN_EXE_mainstay").into());
-        let mut command = Command::new(program);
-        command.env("KUBECONFIG", config).env("NODE_NAME", "n1").env("POD_UID", POD).env("MAINSTAY_LOG", "info");
-        command.args(["gate", "--identity", identity, "--member", "a", "--listen", "127.0.0.1:0"]);
+        let mut command = gate(&self.path("kubeconfig"), port, identity);
         // Nobody listens there.
-        command.args(["--every", "100", "--state-may-vanish", "--rpc", "http://127.0.0.1:1"]);
+        command.args(["--state-may-vanish", "--rpc", "http://127.0.0.1:1"]);
         command.arg("--key").arg(self.path("key.json")).arg("--state").arg(self.path("state"));
         command.arg("--socket").arg(self.path("privval.sock"));
         command
@@ -163,9 +182,7 @@ impl Site {
     /// A gate that runs.
     pub fn start(&self, port: u16) -> Gate {
         let log = fs::OpenOptions::new().append(true).create(true).open(self.path("log")).unwrap();
-        let begun = Instant::now();
-        let child = self.command(port, &identity()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        Gate { child, begun }
+        Gate::of(self.command(port, &identity()).stdout(log.try_clone().unwrap()).stderr(log))
     }
 
     /// The next connection of a gate.
@@ -199,6 +216,11 @@ pub struct Gate {
 }
 
 impl Gate {
+    pub fn of(command: &mut Command) -> Self {
+        let begun = Instant::now();
+        Self { child: command.spawn().unwrap(), begun }
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }

@@ -2,6 +2,7 @@
 //! read. No decision is made here, and nothing is held that another operator would need.
 
 mod choose;
+mod launch;
 mod order;
 mod show;
 
@@ -146,6 +147,9 @@ impl Round<'_> {
                 Err(why) => return (Some(identity.clone()), Err(Trouble::Invalid(why.to_string()))),
             };
             self.note(record.as_ref());
+            if let Err(trouble) = self.unlatch(record.as_ref()).await {
+                return (Some(identity), Err(trouble));
+            }
             match self.next(&identity, record.as_ref()).await {
                 Ok(Next::Rest(pause, message)) => return (Some(identity), Ok((pause, message))),
                 Ok(Next::Write(record)) => {
@@ -221,7 +225,7 @@ impl Round<'_> {
         };
         match &record.phase {
             Phase::Active(holder) => self.follow(record, holder).await,
-            Phase::Revoking { blocked, .. } => self.prove(identity, record, *blocked).await,
+            Phase::Revoking { holder, blocked } => self.prove(identity, record, holder, *blocked).await,
             Phase::Fenced(_) if record.slashed => Ok(Next::Rest(
                 TICK,
                 "the chain has punished this key: nobody signs until a person adopts it".into(),
@@ -237,7 +241,8 @@ impl Round<'_> {
             Some(member) => choose::pod(self.ctx, self.namespace, member).await?,
             None => None,
         };
-        let is_there = pod.as_ref().is_some_and(|pod| pod.uid == holder.pod.uid);
+        let is_there =
+            pod.as_ref().is_some_and(|pod| pod.uid == holder.pod.uid && !launch::has_ended(record, pod));
         // The same member goes on by itself; another one only where that was wished for.
         if is_there || record.slashed || !self.group.spec.automatic && pod.is_none() {
             let waits = holder.boot.is_none().then(|| format!("waiting for the gate of {}", holder.pod.member));
@@ -251,26 +256,32 @@ impl Round<'_> {
         &mut self,
         identity: &Identity,
         record: &Record,
+        holder: &Holder,
         blocked: Option<Missing>,
     ) -> Result<Next, Trouble> {
         let since = self.memory.revoking_since.unwrap_or_else(|| self.ctx.clock.mono());
         let waited = self.ctx.clock.mono().since(since);
         // The power is asked for only where it counts: a seal needs none.
-        let late = !record.is_tight() && waited >= crate::failover::PATIENCE;
+        let late = record.hand_over == HandOver::Gate && !record.is_tight() && waited >= crate::failover::PATIENCE;
         let share = if late {
             choose::share(self.ctx, self.namespace, self.group, &identity.name).await
         } else {
             Share::Unknown
         };
-        let (next, _) = step(record, Event::Found { proof: None, share, waited });
+        let (proof, lacks) = match self.proof(record, holder).await? {
+            Ok(proof) => (Some(proof), String::new()),
+            Err(lacks) => (None, lacks),
+        };
+        let (next, _) = step(record, Event::Found { proof, share, waited });
         if next != *record {
             return Ok(Next::Write(next));
         }
         let message = match blocked {
             Some(why) => {
                 show::page(self.ctx, self.group, record, why, &mut self.memory.paged);
-                show::missing(why).to_owned()
+                if lacks.is_empty() { show::missing(why).to_owned() } else { format!("{}: {lacks}", show::missing(why)) }
             }
+            None if !lacks.is_empty() => format!("waiting for the former holder to seal, or for proof: {lacks}"),
             None => "waiting for the former holder's gate to seal".into(),
         };
         Ok(Next::Rest(if blocked.is_some() { RETRY } else { SOON }, message))
@@ -284,7 +295,7 @@ impl Round<'_> {
         match choice.among(&candidates) {
             Ok(Candidate { pod, .. }) => {
                 let activation = choose::draw().map_err(Trouble::Invalid)?;
-                let hand_over = HandOver::Gate;
+                let hand_over = launch::hand_over(&self.group.spec)?;
                 let (next, _) = step(record, Event::Offered { pod: Arc::clone(pod), activation, hand_over });
                 if next == *record {
                     return Ok(Next::Rest(TICK, "there is no epoch after this one".into()));

@@ -11,7 +11,7 @@ mod state;
 mod watch;
 
 pub use decide::{Answer, Ask, Refusal, Request, decide};
-pub use launch::Launcher;
+pub use launch::{Launcher, lasts};
 pub use state::{Content, Disk, Entry, Gate, Hold, Hrs, Key, Known, Latch, Limits, Me, Part, Step};
 pub use watch::{Act, Event, step};
 
