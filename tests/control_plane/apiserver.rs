@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 const TOKEN: &str = "only-for-this-test";
 const OWN_TOKEN: &str = "mainstay-of-this-test";
+const PLAIN_TOKEN: &str = "mainstay-without-a-group";
 
 /// A control plane of one's own.
 pub struct ApiServer {
@@ -68,7 +69,7 @@ impl ApiServer {
         let own = "system:serviceaccount:mainstay-system:mainstay";
         fs::write(
             &tokens,
-            format!("{TOKEN},admin,admin,system:masters\n{OWN_TOKEN},{own},mainstay,system:masters\n"),
+            format!("{TOKEN},admin,admin,system:masters\n{OWN_TOKEN},{own},mainstay,system:masters\n{PLAIN_TOKEN},{own},mainstay\n"),
         )
         .unwrap();
         let apiserver = spawn(
@@ -99,24 +100,45 @@ impl ApiServer {
 
     /// Starts the operator, which may do everything here, for all namespaces.
     pub fn operator(&self) -> Operator {
-        let kubeconfig = self.directory.path().join("kubeconfig");
-        let text = format!(
-            "{{apiVersion: v1, kind: Config, current-context: c, contexts: [{{name: c, context: {{cluster: c, user: u}}}}], \
-             clusters: [{{name: c, cluster: {{server: \"{}\", insecure-skip-tls-verify: true}}}}], \
-             users: [{{name: u, user: {{token: {TOKEN}}}}}]}}",
-            self.url
-        );
-        fs::write(&kubeconfig, text).unwrap();
-        let log = fs::File::create(self.directory.path().join("mainstay.log")).unwrap();
+        self.start_operator("mainstay", TOKEN, &[])
+    }
+
+    /// Starts an operator that looks after failover groups, with no more rights than its account has been given.
+    pub fn operator_of_groups(&self, replica: &str) -> Operator {
+        self.start_operator(replica, PLAIN_TOKEN, &["--failover", "--identity", replica])
+    }
+
+    fn start_operator(&self, name: &str, token: &str, arguments: &[&str]) -> Operator {
+        let log = fs::File::create(self.directory.path().join(format!("{name}.operator.log"))).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_mainstay"))
             .args(["run", "--listen", "127.0.0.1:0"])
-            .env("KUBECONFIG", kubeconfig)
+            .args(arguments)
+            .env("KUBECONFIG", self.kubeconfig(name, token))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
         Operator(Process(child))
+    }
+
+    /// A command of an administrator's.
+    pub fn mainstay(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+        command.args(arguments).env("KUBECONFIG", self.kubeconfig("admin", TOKEN)).stdin(Stdio::null());
+        command
+    }
+
+    fn kubeconfig(&self, name: &str, token: &str) -> PathBuf {
+        let path = self.directory.path().join(format!("{name}.kubeconfig"));
+        let text = format!(
+            "{{apiVersion: v1, kind: Config, current-context: c, contexts: [{{name: c, context: {{cluster: c, user: u}}}}], \
+             clusters: [{{name: c, cluster: {{server: \"{}\", insecure-skip-tls-verify: true}}}}], \
+             users: [{{name: u, user: {{token: {token}}}}}]}}",
+            self.url
+        );
+        fs::write(&path, text).unwrap();
+        path
     }
 
     /// A client with a token that this API server has given.
@@ -129,9 +151,12 @@ impl ApiServer {
         connect(&self.url, OWN_TOKEN)
     }
 
-    /// What the operator said so far.
+    /// What the operators said so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.directory.path().join("mainstay.log")).unwrap_or_default()
+        let files = fs::read_dir(self.directory.path()).unwrap().map(|file| file.unwrap().path());
+        let mut logs: Vec<_> = files.filter(|file| file.to_string_lossy().ends_with(".operator.log")).collect();
+        logs.sort_by_key(|log| fs::metadata(log).and_then(|of| of.modified()).ok());
+        logs.iter().map(|log| fs::read_to_string(log).unwrap_or_default()).collect()
     }
 
     async fn ready(&mut self) {

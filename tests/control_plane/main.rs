@@ -10,6 +10,7 @@
 mod apiserver;
 mod crds;
 mod gate;
+mod handovers;
 mod offline;
 mod online;
 mod operator;

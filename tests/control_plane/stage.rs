@@ -19,7 +19,7 @@ use crate::{
 pub const NAMESPACE: &str = "validator";
 pub const KEY: &str = "demo-1.d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
 pub const MERGE: &str = "application/merge-patch+json";
-const JSON: &str = "application/json";
+pub const JSON: &str = "application/json";
 
 /// The control plane, with a namespace of which the owner is the example.
 pub struct Stage {
@@ -140,6 +140,21 @@ impl Stage {
         }
     }
 
+    /// Gives Mainstay's account the rights of the chart, and what else an operator finds there.
+    pub async fn grant(&self) {
+        let admin = &self.server.client;
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "mainstay-system"}});
+        create(admin, &namespace).await;
+        let wanted = ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "Lease"];
+        for object in manifests(&json!({"failover": {"enabled": true}})) {
+            let stop = object["kind"] == "ConfigMap" && object["metadata"]["name"] == "mainstay-stop";
+            let hook = object["metadata"]["annotations"]["helm.sh/hook"].is_string();
+            if stop || wanted.iter().any(|kind| object["kind"] == *kind) && !hook {
+                create(admin, &object).await;
+            }
+        }
+    }
+
     /// Where the record is.
     pub fn record_path() -> String {
         format!("/apis/mainstay.dev/v1alpha1/signingidentities/{KEY}/status")
@@ -174,11 +189,18 @@ impl Stage {
 
     /// Creates the pod of a member; what the record calls it.
     pub async fn start(&self, member: &str) -> Pod {
+        self.start_with(member, |_| {}).await
+    }
+
+    /// The same with a change of the pod.
+    pub async fn start_with(&self, member: &str, change: impl FnOnce(&mut Value)) -> Pod {
         let admin = &self.server.client;
         let mut of = set(member);
         let path = format!("{}/val-{member}", collection(&of));
         of = get(admin, &path).await.unwrap();
-        let pod = create(admin, &Self::pod(member, of["metadata"]["uid"].as_str().unwrap())).await;
+        let mut pod = Self::pod(member, of["metadata"]["uid"].as_str().unwrap());
+        change(&mut pod);
+        let pod = create(admin, &pod).await;
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         Pod { member: member.into(), uid: text(&pod["metadata"]["uid"]), node: text(&pod["spec"]["nodeName"]) }
     }

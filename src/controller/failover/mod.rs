@@ -4,6 +4,7 @@
 mod choose;
 mod launch;
 mod order;
+mod outside;
 mod show;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -40,6 +41,8 @@ pub struct Watched {
     revoking_since: Option<Mono>,
     /// Who held the place last.
     former: Option<String>,
+    /// And who held it before that.
+    before: Option<String>,
     /// What people were told.
     paged: Option<Missing>,
 }
@@ -202,7 +205,7 @@ impl Round<'_> {
         if self.memory.epoch != epoch {
             // Who held the place before is of use until the next one has it.
             let former = self.memory.former.take();
-            self.memory = Watched { epoch, former, ..Watched::default() };
+            self.memory = Watched { epoch, before: former.clone(), former, ..Watched::default() };
         }
         if let Some(holder) = record.holder() {
             self.memory.former = Some(holder.pod.member.clone());
@@ -243,6 +246,11 @@ impl Round<'_> {
         };
         let is_there =
             pod.as_ref().is_some_and(|pod| pod.uid == holder.pod.uid && !launch::has_ended(record, pod));
+        if let Some(pod) = pod.as_ref().filter(|_| is_there && !record.slashed)
+            && let Some(next) = self.set_to_work(record, holder, pod).await?
+        {
+            return Ok(next);
+        }
         // The same member goes on by itself; another one only where that was wished for.
         if is_there || record.slashed || !self.group.spec.automatic && pod.is_none() {
             let waits = holder.boot.is_none().then(|| format!("waiting for the gate of {}", holder.pod.member));
@@ -268,11 +276,16 @@ impl Round<'_> {
         } else {
             Share::Unknown
         };
-        let (proof, lacks) = match self.proof(record, holder).await? {
-            Ok(proof) => (Some(proof), String::new()),
-            Err(lacks) => (None, lacks),
+        let (event, lacks) = if record.hand_over.is_claimed() {
+            let (proof, lacks) = match self.proof(record, holder).await? {
+                Ok(proof) => (Some(proof), String::new()),
+                Err(lacks) => (None, lacks),
+            };
+            (Event::Found { proof, share, waited }, lacks)
+        } else {
+            self.ended_outside(record, holder, waited).await?
         };
-        let (next, _) = step(record, Event::Found { proof, share, waited });
+        let (next, _) = step(record, event);
         if next != *record {
             return Ok(Next::Write(next));
         }
@@ -295,7 +308,7 @@ impl Round<'_> {
         match choice.among(&candidates) {
             Ok(Candidate { pod, .. }) => {
                 let activation = choose::draw().map_err(Trouble::Invalid)?;
-                let hand_over = launch::hand_over(&self.group.spec)?;
+                let hand_over = outside::hand_over(record, &self.group.spec)?;
                 let (next, _) = step(record, Event::Offered { pod: Arc::clone(pod), activation, hand_over });
                 if next == *record {
                     return Ok(Next::Rest(TICK, "there is no epoch after this one".into()));
