@@ -18,6 +18,8 @@ CLUSTER   := $(TARGET)/debug/examples/cluster
 TWO       := MAINSTAY_CLUSTER_DIR=$(CACHE)/cluster-of-two
 TWO_NODES := failover::everyday failover::naive failover::machines failover::records failover::story
 MEASURES  := failover::times
+# Runs a command whose words are kept for the report.
+SAYING     = bash -o pipefail -c '$(2) 2>&1 | tee $(CACHE)/failover-$(1).log'
 # Scenarios at once: each waits most of its time, and runs a chain of seven nodes.
 THREADS   ?= 2
 PROGRAMS  := $(CACHE)/programs/node_modules
@@ -86,13 +88,14 @@ e2e-full: ready ethereumjs ## The same, with the operator killed at every step a
 e2e-failover: ready-two ## A signer that fails over between two nodes, as CI runs it, and the control without a fence.
 	$(TWO) $(CARGO) test --test e2e -- --include-ignored --test-threads 1 failover::everyday failover::naive
 
-e2e-failover-full: ready-two ## The same with every fault there is, on both kinds of chain: forty minutes.
-	$(TWO) $(CARGO) test --test e2e -- --include-ignored --test-threads 1 $(TWO_NODES)
+e2e-failover-full: ready-two ## The same with every fault there is, on both kinds of chain, and docs/failover/report.md: forty minutes.
+	$(call SAYING,cometbft,$(TWO) $(CARGO) test --test e2e -- --include-ignored --nocapture --test-threads 1 $(TWO_NODES))
 	$(MAKE) e2e-failover-wasmd
+	tests/e2e/failover/report.sh CometBFT $(CACHE)/failover-cometbft.log wasmd $(CACHE)/failover-wasmd.log > docs/failover/report.md
 
 e2e-failover-wasmd: ready-two ## Every failover on a Cosmos SDK chain, which punishes; builds wasmd first, six minutes.
 	$(CLUSTER) image chain wasmd
-	$(TWO) MAINSTAY_CHAIN=wasmd $(CARGO) test --test e2e -- --include-ignored --test-threads 1 failover::
+	$(call SAYING,wasmd,$(TWO) MAINSTAY_CHAIN=wasmd $(CARGO) test --test e2e -- --include-ignored --nocapture --test-threads 1 $(TWO_NODES))
 
 bench: ready ## From a hung node to its removal, twenty times, with the distribution.
 	$(CARGO) run --quiet --example healing

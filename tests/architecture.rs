@@ -53,6 +53,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "controller",
             "effect",
+            "failover",
             "gate",
             "judge",
             "network",

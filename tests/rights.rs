@@ -19,10 +19,14 @@ mod render;
 mod rig;
 
 /// Rights that no scenario can use, and why they are needed all the same.
-const RARE: [(&str, &str); 4] = [
+const RARE: [(&str, &str); 5] = [
     (
         "watched: delete noderemediations.mainstay.dev",
         "a journal entry is forgotten when it is seven days old and ten younger ones of its slot are there",
+    ),
+    (
+        "watched: get leases.coordination.k8s.io",
+        "whether the kubelet lives that says that a launcher's pod has ended",
     ),
     // The audit log does not say which of two rights a request was granted by.
     ("*: get noderemediations.mainstay.dev", "a namespace that goes away takes its role with it"),

@@ -17,9 +17,9 @@ mod threshold;
 pub use approval::{ApprovedRemediation, RemediationApproval, RemediationApprovalSpec};
 pub use duration::{Duration, DurationError};
 pub use failover::{
-    AdoptOrder, FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverMember, GateHandover, Handover, InitOrder,
-    JobHandover, KeymanagerHandover, LabelHandover, LauncherHandover, MemberStatus, OrderOutcome, ReleaseOrder, SigningOrder, SigningOrderSpec, SigningOrderStatus,
-    Standby, SwitchOrder,
+    AdoptOrder, FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverMember, GateHandover, Handover,
+    InitOrder, JobHandover, KeymanagerHandover, LabelHandover, LauncherHandover, MemberStatus, OrderOutcome,
+    ReleaseOrder, SigningOrder, SigningOrderSpec, SigningOrderStatus, Standby, SwitchOrder,
 };
 pub use ledger::{
     ActionRecord, LedgerSeat, NetworkLedger, NetworkLedgerSpec, PolicyRef, RemediationRef, SeatStep, SlotRecord,

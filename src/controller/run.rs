@@ -344,6 +344,7 @@ fn measure(ctx: &Arc<Context>) {
             queues.remediations.oldest(now),
             queues.networks.oldest(now),
             queues.gates.oldest(now),
+            queues.groups.oldest(now),
         ];
         metrics.oldest_reconcile.set(seconds(oldest.into_iter().max().unwrap_or(0)));
         for kind in ["pods", "networks", "nodehealthpolicies", "noderemediations"] {

@@ -26,7 +26,9 @@ pub mod status;
 pub use failover::{Given, GroupRef, OrderState, order_failover, read_order};
 pub use job::{JobOrder, JobState, Purpose, read_cron_job, read_job, run_job};
 pub use outcome::{Failed, Outcome, Verb};
-pub use read::{Also, ReadError, STOP_ANNOTATION, StopRef, read_live, read_metadata, read_pod, read_rotation};
+pub use read::{
+    Also, ReadError, STOP_ANNOTATION, StopRef, read_live, read_metadata, read_pod, read_rotation, read_stop,
+};
 pub use readiness::open_gate;
 pub use replicas::other_replicas;
 pub use restart::{RestartOrder, restart};

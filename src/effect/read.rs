@@ -209,7 +209,7 @@ fn unfit(node: Option<&Node>) -> Option<&'static str> {
 }
 
 /// Whoever cannot find the stop does not know that it is not pulled.
-async fn read_stop(actuator: &Client, stop: &StopRef) -> Result<Stop, ReadError> {
+pub async fn read_stop(actuator: &Client, stop: &StopRef) -> Result<Stop, ReadError> {
     let maps: Api<PartialObjectMeta<ConfigMap>> = Api::namespaced(actuator.clone(), &stop.namespace);
     let map = present("emergency stop", deadline(DEADLINE, maps.get(&stop.name)).await)?;
     let Some(map) = map else {

@@ -23,7 +23,8 @@ const NODE_LEASES: &str = "kube-node-lease";
 pub async fn read_remains(actuator: &Client, namespace: &str, name: &str) -> Result<Option<Remains>, Failed> {
     let pods: Api<Pod> = Api::namespaced(actuator.clone(), namespace);
     let read = deadline(DEADLINE, pods.get(name)).await;
-    present(read.map_err(|error| Failed::of("read the pod of a launcher", Verb::Read, &error))).map(|pod| pod.map(remains))
+    present(read.map_err(|error| Failed::of("read the pod of a launcher", Verb::Read, &error)))
+        .map(|pod| pod.as_ref().map(remains))
 }
 
 /// Reads when the kubelet of a node has renewed its Lease last (milliseconds since the epoch, by its own clock); `None` if
@@ -61,10 +62,11 @@ fn present<T>(read: Result<T, Failed>) -> Result<Option<T>, Failed> {
     }
 }
 
-fn remains(pod: Pod) -> Remains {
+fn remains(pod: &Pod) -> Remains {
     let status = pod.status.clone().unwrap_or_default();
     let spec = pod.spec.clone().unwrap_or_default();
-    let statuses = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+    let statuses =
+        [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
     let statuses: Vec<&ContainerStatus> = statuses.into_iter().flatten().flatten().collect();
     let mut names: Vec<String> = spec.containers.into_iter().map(|one| one.name).collect();
     names.extend(spec.init_containers.into_iter().flatten().map(|one| one.name));

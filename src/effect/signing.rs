@@ -1,11 +1,12 @@
 //! The record of a signing identity: a live read, and a write with the version that was read. And the answer to an order.
 
 use kube::{
-    Api, Client,
-    api::{ObjectMeta, PostParams},
+    Api, Client, Resource,
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
+use serde_json::json;
 
-use super::{Failed, Outcome, Verb, status};
+use super::{Failed, Outcome, Verb};
 use crate::{
     api::{SigningIdentity, SigningIdentitySpec, SigningIdentityStatus, SigningOrder, SigningOrderStatus},
     controller::clients::{DEADLINE, deadline},
@@ -25,6 +26,14 @@ pub struct Identity {
     pub spec: SigningIdentitySpec,
     /// The record; none until a person has begun one.
     pub record: Result<Option<Record>, Unreadable>,
+}
+
+impl Identity {
+    /// The record, if there is one that can be read.
+    #[must_use]
+    pub fn readable(&self) -> Option<&Record> {
+        self.record.as_ref().ok()?.as_ref()
+    }
 }
 
 /// Reads an identity live; `None` if there is none of that name.
@@ -67,27 +76,43 @@ fn identity(name: &str, object: SigningIdentity) -> Identity {
     }
 }
 
-/// Answers an order, unless that is what it says already.
+/// Reads an order live; `None` if it is gone. What a cache has of it may be from before it was answered.
+pub async fn read_order(actuator: &Client, namespace: &str, name: &str) -> Result<Option<SigningOrder>, Failed> {
+    let api: Api<SigningOrder> = Api::namespaced(actuator.clone(), namespace);
+    match deadline(DEADLINE, api.get(name)).await {
+        Ok(order) => Ok(Some(order)),
+        Err(error) => match Failed::of("read a signing order", Verb::Read, &error) {
+            Failed { outcome: Outcome::Gone, .. } => Ok(None),
+            failed => Err(failed),
+        },
+    }
+}
+
+/// Answers an order, if nobody has since it was read: of two operators one has the last word, and it stays the last. What is
+/// there then.
 pub async fn answer_order(
     actuator: &Client,
     order: &SigningOrder,
     says: &SigningOrderStatus,
-) -> Result<(), Failed> {
-    let of = status::StatusRef {
-        namespace: order.metadata.namespace.clone(),
-        name: order.metadata.name.clone().unwrap_or_default(),
-        uid: order.metadata.uid.clone().unwrap_or_default(),
-    };
-    let cached = order.status.as_ref();
-    status::apply::<SigningOrder, _>(actuator, "failover", &of, says, cached).await.map(drop)
+) -> Result<SigningOrder, Failed> {
+    let ObjectMeta { namespace, name, uid, resource_version, .. } = &order.metadata;
+    let (namespace, name) = (namespace.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default());
+    let api: Api<SigningOrder> = Api::namespaced(actuator.clone(), namespace);
+    let patch = Patch::Apply(json!({
+        "apiVersion": SigningOrder::api_version(&()), "kind": SigningOrder::kind(&()),
+        "metadata": {"namespace": namespace, "name": name, "uid": uid, "resourceVersion": resource_version},
+        "status": says,
+    }));
+    let params = PatchParams::apply("mainstay-failover").force().validation_strict();
+    let answered = deadline(DEADLINE, api.patch_status(name, &params, &patch)).await;
+    answered.map_err(|error| Failed::of("answer a signing order", Verb::Write, &error))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::{
+        api::{OrderOutcome, SigningOrderSpec, SwitchOrder},
         effect::fake::{Answer, Fake},
         failover::{Activation, Epoch, Height},
     };
@@ -125,5 +150,33 @@ mod tests {
         let (client, _) = Fake::answering([Answer::json(200, object("7", None)), Answer::status(409, "Conflict")]);
         let read = read_identity(&client, "hub.k").await.unwrap().unwrap();
         assert_eq!(write_record(&client, &read, &record).await.unwrap_err().outcome.label(), "moved");
+    }
+
+    /// Else an operator that was away for a moment would open an order again that another has carried out.
+    #[tokio::test]
+    async fn an_order_is_answered_as_it_was_read() {
+        let spec = SigningOrderSpec {
+            identity: "hub.k".into(),
+            epoch: 4,
+            by: "ann".into(),
+            init: None,
+            adopt: None,
+            failover: Some(SwitchOrder { to: None, reason: String::new() }),
+            release: None,
+        };
+        let mut order = SigningOrder::new("x", spec);
+        order.metadata.namespace = Some("cosmos".into());
+        order.metadata.uid = Some("o1".into());
+        order.metadata.resource_version = Some("7".into());
+        let later = json!({"metadata": {"name": "x", "resourceVersion": "8"}, "spec": order.spec});
+        let (client, fake) = Fake::answering([Answer::json(200, later), Answer::status(409, "Conflict")]);
+        let says = SigningOrderStatus { outcome: Some(OrderOutcome::Done), ..SigningOrderStatus::default() };
+        let answered = answer_order(&client, &order, &says).await.unwrap();
+        assert_eq!(answered.metadata.resource_version.as_deref(), Some("8"));
+        let [request] = fake.requests().try_into().unwrap();
+        assert_eq!(request.line(), "PATCH /apis/mainstay.dev/v1alpha1/namespaces/cosmos/signingorders/x/status");
+        let metadata = &request.body["metadata"];
+        assert_eq!((&metadata["resourceVersion"], &metadata["uid"]), (&json!("7"), &json!("o1")));
+        assert_eq!(answer_order(&client, &order, &says).await.unwrap_err().outcome.label(), "moved");
     }
 }

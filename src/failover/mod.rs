@@ -11,6 +11,7 @@
 //! each sentence here that begins with "only", "never" or "first" what happens without it.
 
 pub mod gate;
+mod group;
 mod hold;
 pub mod latch;
 mod machine;
@@ -18,6 +19,7 @@ pub mod orders;
 mod record;
 mod wire;
 
+pub use group::{mismatch, split};
 pub use hold::{ANSWER, LONGEST, PAUSE, SHORTEST, STOP, Timing};
 pub use machine::{Effect, Event, PATIENCE, Share, step};
 pub use record::{

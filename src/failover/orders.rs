@@ -1,6 +1,6 @@
 //! What becomes of an order about an identity: of a person, or of a ladder.
 
-use super::{Activation, Epoch, Event, Height, Phase, Record};
+use super::{Activation, Epoch, Event, Height, Phase, Proof, Record, Unreadable};
 
 /// An order that was not answered yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -11,6 +11,8 @@ pub struct Order {
     pub epoch: Epoch,
     /// Made of the order's uid, so that whoever carries it out twice begins one epoch.
     pub activation: Activation,
+    /// Whether it was taken before, and is being carried out: only then is the epoch that followed of its making.
+    pub accepted: bool,
 }
 
 /// What is wanted.
@@ -20,8 +22,8 @@ pub enum Wish {
     Init,
     /// A key that has signed, at this height at most.
     Adopt(Height),
-    /// Another member is to go on.
-    Switch,
+    /// Another member is to go on: this one, if one is named.
+    Switch(Option<String>),
     /// The pod of this uid has stopped for good.
     Release(String),
 }
@@ -53,13 +55,17 @@ pub fn fate(record: Option<&Record>, order: &Order) -> Fate {
         Wish::Init => Fate::Refused(format!("this identity has a record, of epoch {}: it is no new key", epoch.0)),
         Wish::Adopt(_) if order.epoch < epoch => late(order.epoch, epoch),
         Wish::Adopt(floor) => adopt(record, order, *floor),
-        Wish::Switch | Wish::Release(_) if order.epoch > epoch => unborn(order.epoch, epoch),
-        Wish::Switch if order.epoch == epoch => match &record.phase {
+        Wish::Switch(_) | Wish::Release(_) if order.epoch > epoch => unborn(order.epoch, epoch),
+        Wish::Switch(_) if order.epoch == epoch => match &record.phase {
             Phase::Active(_) if record.slashed => Fate::Refused("the chain has punished this key".into()),
             Phase::Active(_) => Fate::Take(Event::Wanted { epoch }),
             Phase::Revoking { .. } | Phase::Fenced(_) => Fate::Wait,
         },
-        Wish::Switch => match &record.phase {
+        Wish::Switch(_) if !order.accepted => late(order.epoch, epoch),
+        Wish::Switch(to) => match &record.phase {
+            Phase::Active(holder) if to.as_ref().is_some_and(|to| *to != holder.pod.member) => {
+                Fate::Refused(format!("{} went on instead, in epoch {}", holder.pod.member, epoch.0))
+            }
             Phase::Active(holder) if holder.boot.is_some() => {
                 Fate::Done(format!("{} holds the place in epoch {}", holder.pod.member, epoch.0))
             }
@@ -80,6 +86,17 @@ pub fn fate(record: Option<&Record>, order: &Order) -> Fate {
     }
 }
 
+/// What becomes of an order about a record that is none. Only a person who vouches for everything begins it anew; gates that
+/// remember a later epoch stay shut all the same.
+#[must_use]
+pub fn mend(why: &Unreadable, order: &Order) -> Fate {
+    match order.wish {
+        Wish::Adopt(_) => first(order),
+        Wish::Switch(_) if order.accepted => Fate::Wait,
+        Wish::Init | Wish::Switch(_) | Wish::Release(_) => Fate::Refused(why.to_string()),
+    }
+}
+
 fn first(order: &Order) -> Fate {
     match order.wish {
         Wish::Init => Fate::Begin(Record::adopted(Epoch(0), order.activation, Height(0))),
@@ -87,7 +104,7 @@ fn first(order: &Order) -> Fate {
             Some(epoch) => Fate::Begin(Record::adopted(Epoch(epoch), order.activation, floor)),
             None => Fate::Refused("there is no epoch after the last".into()),
         },
-        Wish::Switch | Wish::Release(_) => {
+        Wish::Switch(_) | Wish::Release(_) => {
             Fate::Refused("this identity has no record: `mainstay init` or `mainstay adopt` begins one".into())
         }
     }
@@ -96,7 +113,9 @@ fn first(order: &Order) -> Fate {
 /// A person's word counts more than what the record knows, and less than what it still lets somebody do.
 fn adopt(record: &Record, order: &Order, floor: Height) -> Fate {
     let bound = record.bound();
-    let open = !matches!(record.phase, Phase::Fenced(_)) && record.sealed.is_none();
+    // A frozen window lets its holder sign up to the ceiling, whoever goes on.
+    let over = matches!(&record.phase, Phase::Fenced(proof) if *proof != Proof::WindowFrozen);
+    let open = !over && record.sealed.is_none();
     if open && floor < bound {
         return Fate::Refused(format!(
             "the holder may sign up to {} as long as it is not known to have stopped: write a floor that is no lower, \
@@ -123,7 +142,7 @@ mod tests {
     use crate::failover::{Boot, HandOver, Holder, Pod, step};
 
     fn order(wish: Wish, epoch: u64) -> Order {
-        Order { wish, epoch: Epoch(epoch), activation: Activation(9) }
+        Order { wish, epoch: Epoch(epoch), activation: Activation(9), accepted: false }
     }
 
     /// Epoch 4 of `u1`, which may sign up to 120.
@@ -148,7 +167,19 @@ mod tests {
         assert_eq!((record.floor, record.tenure.epoch), (Height(0), Epoch(0)));
         assert!(matches!(fate(Some(&record), &order(Wish::Init, 0)), Fate::Done(_)), "the same order twice");
         refused(Some(&active()), Wish::Init, 0, "no new key");
-        refused(None, Wish::Switch, 0, "no record");
+        refused(None, Wish::Switch(None), 0, "no record");
+    }
+
+    #[test]
+    fn what_is_no_record_is_adopted_or_nothing() {
+        let why = Unreadable { field: "holder", why: "is missing" };
+        let Fate::Begin(record) = mend(&why, &order(Wish::Adopt(Height(500)), 4)) else { panic!("no beginning") };
+        assert_eq!((record.tenure.epoch, record.adopted, record.floor), (Epoch(5), Epoch(5), Height(500)));
+        for wish in [Wish::Init, Wish::Switch(None), Wish::Release("u1".into())] {
+            assert_eq!(mend(&why, &order(wish, 4)), Fate::Refused(why.to_string()));
+        }
+        let under_way = Order { accepted: true, ..order(Wish::Switch(None), 4) };
+        assert_eq!(mend(&why, &under_way), Fate::Wait);
     }
 
     /// The floor of an old word would be below what was signed since.
@@ -169,11 +200,37 @@ mod tests {
     #[test]
     fn a_switch_is_about_the_epoch_of_now() {
         let record = active();
-        refused(Some(&record), Wish::Switch, 5, "no epoch 5 yet");
-        let Fate::Take(event) = fate(Some(&record), &order(Wish::Switch, 4)) else { panic!("not taken") };
+        refused(Some(&record), Wish::Switch(None), 5, "no epoch 5 yet");
+        refused(Some(&record), Wish::Switch(None), 3, "comes late");
+        let Fate::Take(event) = fate(Some(&record), &order(Wish::Switch(None), 4)) else { panic!("not taken") };
         let revoking = step(&record, event).0;
-        assert_eq!(fate(Some(&revoking), &order(Wish::Switch, 4)), Fate::Wait);
-        assert!(matches!(fate(Some(&record), &order(Wish::Switch, 3)), Fate::Done(_)), "another holds it by now");
+        assert_eq!(fate(Some(&revoking), &order(Wish::Switch(None), 4)), Fate::Wait);
+    }
+
+    #[test]
+    fn a_switch_is_over_when_somebody_holds_the_place() {
+        let mut record = active();
+        let was = |to: Option<&str>| {
+            let order = order(Wish::Switch(to.map(Into::into)), 3);
+            Order { accepted: true, ..order }
+        };
+        assert!(matches!(fate(Some(&record), &was(Some("a"))), Fate::Done(_)));
+        assert!(matches!(fate(Some(&record), &was(None)), Fate::Done(_)));
+        let Fate::Refused(why) = fate(Some(&record), &was(Some("b"))) else { panic!("a is not b") };
+        assert!(why.contains("a went on instead"), "{why}");
+        let Phase::Active(holder) = &mut record.phase else { panic!("not active") };
+        holder.boot = None;
+        assert_eq!(fate(Some(&record), &was(Some("a"))), Fate::Wait);
+    }
+
+    /// Whoever is not known to have stopped may still sign up to the ceiling.
+    #[test]
+    fn an_adoption_is_above_a_frozen_window() {
+        let frozen = Record { phase: Phase::Fenced(Proof::WindowFrozen), ..active() };
+        refused(Some(&frozen), Wish::Adopt(Height(119)), 4, "up to 120");
+        assert!(matches!(fate(Some(&frozen), &order(Wish::Adopt(Height(120)), 4)), Fate::Take(_)));
+        let released = Record { phase: Phase::Fenced(Proof::Asserted), ..active() };
+        assert!(matches!(fate(Some(&released), &order(Wish::Adopt(Height(101)), 4)), Fate::Take(_)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::api::{
 
 /// Why a status is no record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("status.{field}: {why}: restore it, or adopt the identity anew")]
+#[error("status.{field}: {why}: adopt the identity anew")]
 pub struct Unreadable {
     /// Where.
     pub field: &'static str,

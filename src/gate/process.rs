@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    failover::{Boot, Pod, gate::Me},
+    failover::{Boot, Pod, gate::Me, split},
     serve::{self, ServeError},
     telemetry::{BuildError, Client, address::Reach},
 };
@@ -172,14 +172,6 @@ fn chain_of(options: &Options, key: &Key) -> Result<String, GateError> {
         return Err(GateError::OtherKey { path, public: own, identity });
     }
     Ok(chain.to_owned())
-}
-
-/// The chain's id and the public key of an identity. The id may have dots, the key has none: 32 bytes, or 48 of a BLS key.
-#[must_use]
-pub fn split(identity: &str) -> Option<(&str, &str)> {
-    let (chain, key) = identity.rsplit_once('.')?;
-    let digits = matches!(key.len(), 64 | 96) && key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (digits && !chain.is_empty()).then_some((chain, key))
 }
 
 /// A number that no other process has drawn.

@@ -9,8 +9,11 @@
 
 mod apiserver;
 mod crds;
+mod failover;
 mod gate;
+mod group;
 mod handovers;
+mod launchers;
 mod offline;
 mod online;
 mod operator;
@@ -22,3 +25,4 @@ mod render;
 mod signers;
 mod signing;
 mod stage;
+mod validator;

@@ -66,7 +66,8 @@ impl Server {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server = Self { object: Arc::new(Mutex::new(object)), hangs: Arc::default(), asked: Arc::default(), port };
+        let server =
+            Self { object: Arc::new(Mutex::new(object)), hangs: Arc::default(), asked: Arc::default(), port };
         let path = "/apis/mainstay.dev/v1alpha1/signingidentities/{name}";
         let router = Router::new()
             .route(path, get(read))

@@ -120,6 +120,13 @@
   verbs: [get]
 {{- end }}
 
+{{/* Rights where kubelets renew the Leases of their nodes: whether the one lives that says that a launcher's pod has ended. */}}
+{{- define "mainstay.nodeLeaseRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get]
+{{- end }}
+
 {{/* Rights in the release namespace: the lease, the emergency stop, the other replicas. `create` and `list` know no names. */}}
 {{- define "mainstay.ownRules" -}}
 - apiGroups: [coordination.k8s.io]

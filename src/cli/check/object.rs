@@ -6,7 +6,7 @@ use super::{Document, Families, Finding, Weight, read::without_nulls, rules::Rul
 use crate::{
     api::{FailoverGroup, Family, GROUP, Network, NodeHealthPolicy, SigningIdentity, VERSION},
     cli::crds,
-    gate::process::split,
+    failover::split,
     policy,
 };
 

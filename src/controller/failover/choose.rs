@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use futures::future::join_all;
 use ring::{
     digest::{SHA256, digest},
     rand::{SecureRandom, SystemRandom},
@@ -10,7 +11,7 @@ use ring::{
 use crate::{
     api::{FailoverGroup, FailoverMember},
     effect::{Failed, read_pod},
-    failover::{Activation, Pod, Share},
+    failover::{Activation, Pod, Share, split},
     judge::VerdictKind,
     signal::{Reading, Signal},
     telemetry::cometbft::power,
@@ -34,30 +35,34 @@ pub struct Candidate {
 }
 
 /// Whom to take.
-#[derive(Clone, Copy, Debug)]
-pub struct Choice<'a> {
-    /// This one and no other.
-    pub wanted: Option<&'a str>,
-    /// Who held the place last: nobody is moved back or forth without need.
-    pub former: Option<&'a str>,
-    /// Whether another may be taken than the one that held it.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// The first of these that can.
+    pub wanted: Vec<String>,
+    /// Whether anybody else, if none of them can.
     pub others: bool,
+    /// Who held the place last: nobody is moved back or forth without need.
+    pub former: Option<String>,
 }
 
-impl Choice<'_> {
+impl Choice {
     /// The best of the candidates, which are in the order of preference.
     pub fn among<'c>(&self, candidates: &'c [Candidate]) -> Result<&'c Candidate, String> {
-        let named = self.wanted.or(self.former.filter(|_| !self.others));
-        if let Some(name) = named {
-            let found = candidates.iter().find(|candidate| candidate.member == name);
-            let found = found.ok_or_else(|| format!("there is no member {name} with a pod"))?;
-            return match &found.rank {
-                Ok(_) => Ok(found),
-                Err(why) => Err(format!("{name} cannot go on: {why}")),
-            };
+        let mut why = Vec::new();
+        for name in &self.wanted {
+            match candidates.iter().find(|candidate| candidate.member == *name) {
+                Some(candidate) => match &candidate.rank {
+                    Ok(_) => return Ok(candidate),
+                    Err(problem) => why.push(format!("{name} cannot go on: {problem}")),
+                },
+                None => why.push(format!("there is no member {name} with a pod")),
+            }
+        }
+        if !self.others {
+            return Err(why.join("; "));
         }
         let fit = candidates.iter().filter_map(|candidate| Some((*candidate.rank.as_ref().ok()?, candidate)));
-        let best = fit.min_by_key(|(rank, candidate)| (*rank, Some(candidate.member.as_str()) != self.former));
+        let best = fit.min_by_key(|(rank, candidate)| (*rank, Some(&candidate.member) != self.former.as_ref()));
         best.map(|(_, candidate)| candidate).ok_or_else(|| {
             let why: Vec<_> = candidates
                 .iter()
@@ -72,10 +77,14 @@ impl Choice<'_> {
     }
 }
 
+/// The name of a member's pod.
+pub fn pod_of(member: &FailoverMember) -> String {
+    format!("{}-0", member.stateful_set)
+}
+
 /// The pod of a member, live.
 pub async fn pod(ctx: &Context, namespace: &str, member: &FailoverMember) -> Result<Option<PodView>, Failed> {
-    let name = format!("{}-0", member.stateful_set);
-    let read = read_pod(&ctx.clients.actuator, namespace, &name).await;
+    let read = read_pod(&ctx.clients.actuator, namespace, &pod_of(member)).await;
     read.map_err(|error| Failed { doing: "read the pod of a member", outcome: error.outcome })
 }
 
@@ -147,24 +156,33 @@ fn rank(ctx: &Context, namespace: &str, group: &FailoverGroup, pod: &PodView) ->
 /// says, for too small a share is the mistake that hurts.
 pub async fn share(ctx: &Context, namespace: &str, group: &FailoverGroup, identity: &str) -> Share {
     let Some(address) = address(identity) else { return Share::Unknown };
-    let mut share = Share::Unknown;
-    for member in &group.spec.members {
-        let Ok(Some(pod)) = pod(ctx, namespace, member).await else { continue };
-        let Some(ip) = pod.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()) else { continue };
-        let port =
-            pod.ports.iter().find(|(name, _)| name.as_deref() == Some("rpc")).map_or(RPC, |(_, port)| *port);
-        let Some(power) = power(&ctx.probes, ip, port, &address).await else { continue };
-        if power.own * 3 >= power.total {
-            return Share::Third;
-        }
-        share = Share::Small;
+    let Ok(nodes) = nodes(ctx, namespace, group).await else { return Share::Unknown };
+    let told = join_all(nodes.into_iter().map(|(ip, port)| power(&ctx.probes, ip, port, &address))).await;
+    let told: Vec<_> = told.into_iter().flatten().collect();
+    if told.iter().any(|power| power.own * 3 >= power.total) {
+        Share::Third
+    } else if told.is_empty() {
+        Share::Unknown
+    } else {
+        Share::Small
     }
-    share
+}
+
+/// Where the RPC of every member's node answers.
+pub async fn nodes(ctx: &Context, namespace: &str, group: &FailoverGroup) -> Result<Vec<(IpAddr, u16)>, Failed> {
+    let mut nodes = Vec::new();
+    for member in &group.spec.members {
+        let Some(pod) = pod(ctx, namespace, member).await? else { continue };
+        let Some(ip) = pod.ip.as_deref().and_then(|ip| ip.parse().ok()) else { continue };
+        let named = pod.ports.iter().find(|(name, _)| name.as_deref() == Some("rpc"));
+        nodes.push((ip, named.map_or(RPC, |(_, port)| *port)));
+    }
+    Ok(nodes)
 }
 
 /// The validator's address: the beginning of the SHA-256 of the public key, in hexadecimal digits.
 fn address(identity: &str) -> Option<String> {
-    let (_, key) = crate::gate::process::split(identity)?;
+    let (_, key) = split(identity)?;
     let bytes = crate::gate::encoding::hex(key)?;
     Some(crate::gate::encoding::to_hex(&digest(&SHA256, &bytes).as_ref()[..20]))
 }
@@ -185,28 +203,32 @@ mod tests {
         Candidate { member: member.into(), pod: Arc::new(pod), rank: rank.map_err(Into::into) }
     }
 
-    fn taken(choice: Choice<'_>, candidates: &[Candidate]) -> Result<String, String> {
+    fn taken(choice: &Choice, candidates: &[Candidate]) -> Result<String, String> {
         choice.among(candidates).map(|chosen| chosen.member.clone())
+    }
+
+    fn choice(wanted: &[&str], others: bool, former: Option<&str>) -> Choice {
+        let wanted = wanted.iter().map(|name| (*name).to_owned()).collect();
+        Choice { wanted, others, former: former.map(Into::into) }
     }
 
     #[test]
     fn the_known_go_before_the_unknown_and_the_former_before_its_equals() {
         let all = [candidate("a", Ok(1)), candidate("b", Ok(0)), candidate("c", Ok(0))];
-        let anybody = Choice { wanted: None, former: None, others: true };
-        assert_eq!(taken(anybody, &all).unwrap(), "b");
-        assert_eq!(taken(Choice { former: Some("c"), ..anybody }, &all).unwrap(), "c");
-        assert_eq!(taken(Choice { former: Some("a"), ..anybody }, &all).unwrap(), "b");
+        assert_eq!(taken(&choice(&[], true, None), &all).unwrap(), "b");
+        assert_eq!(taken(&choice(&[], true, Some("c")), &all).unwrap(), "c");
+        assert_eq!(taken(&choice(&[], true, Some("a")), &all).unwrap(), "b");
     }
 
     #[test]
     fn nobody_else_is_taken_where_one_is_named_or_others_are_not_wished_for() {
         let all = [candidate("a", Err("its pod is Pending")), candidate("b", Ok(0))];
-        let named = Choice { wanted: Some("a"), former: None, others: true };
-        assert_eq!(taken(named, &all).unwrap_err(), "a cannot go on: its pod is Pending");
-        let by_hand = Choice { wanted: None, former: Some("a"), others: false };
-        assert!(taken(by_hand, &all).is_err());
-        assert_eq!(taken(Choice { others: true, ..by_hand }, &all).unwrap(), "b");
-        assert!(taken(named, &all[1..]).unwrap_err().contains("no member a"));
+        let named = choice(&["a"], false, None);
+        assert_eq!(taken(&named, &all).unwrap_err(), "a cannot go on: its pod is Pending");
+        assert_eq!(taken(&choice(&["a", "b"], false, None), &all).unwrap(), "b", "a later order has its way");
+        assert_eq!(taken(&choice(&["a"], true, None), &all).unwrap(), "b");
+        assert!(taken(&named, &all[1..]).unwrap_err().contains("no member a"));
+        assert_eq!(taken(&choice(&[], true, None), &[]).unwrap_err(), "no other member has a pod");
     }
 
     #[test]

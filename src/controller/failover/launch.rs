@@ -1,7 +1,5 @@
 //! What is special about launchers: how long they hold, what proves that one has ended, and the latch on its pod.
 
-use std::sync::Arc;
-
 use crate::{
     api::FailoverGroupSpec,
     effect::{
@@ -15,7 +13,7 @@ use crate::{
     world::PodView,
 };
 
-use super::{Round, Trouble};
+use super::{Round, Trouble, choose};
 
 /// How the next epoch of a group will end.
 pub fn hand_over(group: &FailoverGroupSpec) -> Result<HandOver, Trouble> {
@@ -41,19 +39,27 @@ pub fn has_ended(record: &Record, pod: &PodView) -> bool {
 }
 
 impl Round<'_> {
-    /// What proves that a launcher's pod has ended, or what is missing.
-    pub(super) async fn proof(&self, record: &Record, holder: &Holder) -> Result<Result<Proof, String>, Trouble> {
-        if record.hand_over == HandOver::Gate {
-            return Ok(Err(String::new()));
+    /// What proves that a launcher's pod has ended, and in words what is missing.
+    pub(super) async fn proof(
+        &self,
+        record: &Record,
+        holder: &Holder,
+    ) -> Result<(Option<Proof>, String), Trouble> {
+        if record.hand_over == HandOver::Gate || record.sealed.is_some() {
+            return Ok((None, String::new()));
         }
+        let missing = |why: &str| Ok((None, format!(" (no proof yet that its pod has ended: {why})")));
         let Some(name) = self.pod_of(&holder.pod.member) else {
-            return Ok(Err(format!("{} is no member of this group any more", holder.pod.member)));
+            return missing(&format!("{} is no member of this group any more", holder.pod.member));
         };
         let actuator = &self.ctx.clients.actuator;
         let remains = read_remains(actuator, self.namespace, &name).await?;
         // Afterwards: what it says is about what the pod said before.
         let renewed = read_renewed(actuator, &holder.pod.node).await?;
-        Ok(confirmed(&Arc::clone(&holder.pod), remains.as_ref(), renewed))
+        match confirmed(&holder.pod, remains.as_ref(), renewed) {
+            Ok(proof) => Ok((Some(proof), String::new())),
+            Err(why) => missing(&why),
+        }
     }
 
     /// Lets the objects of pods go that are no evidence any more. The record is the one that was just read or written.
@@ -80,7 +86,7 @@ impl Round<'_> {
 
     fn pod_of(&self, member: &str) -> Option<String> {
         let member = self.group.spec.members.iter().find(|one| one.name == member)?;
-        Some(format!("{}-0", member.stateful_set))
+        Some(choose::pod_of(member))
     }
 }
 

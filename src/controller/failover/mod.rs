@@ -2,53 +2,46 @@
 //! read. No decision is made here, and nothing is held that another operator would need.
 
 mod choose;
+mod held;
 mod launch;
+mod memory;
 mod order;
 mod outside;
+mod page;
 mod show;
+mod window;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{FailoverGroup, SigningOrder},
     effect::{
-        Failed, Outcome,
+        self, Failed, Outcome,
         signing::{Identity, read_identity, write_record},
     },
-    failover::{Epoch, Event, HandOver, Holder, Missing, Phase, Record, Share, step},
-    signal::Mono,
+    failover::{
+        Event, HandOver, Height, Holder, Missing, PATIENCE, Phase, Record, Share, Unreadable, mismatch, step,
+    },
+    plan::Stop,
 };
 
-use super::{context::Context, watch::Key};
+use super::{context::Context, report, watch::Key};
 use choose::{Candidate, Choice};
+use held::held;
+use memory::Watched;
+
+pub use memory::Memory;
 
 /// Steps that are taken at one look. A whole failover takes four.
 const STEPS: usize = 8;
 /// While something is under way (milliseconds): a gate looks twice a second.
 const SOON: u64 = 300;
-/// After a failure of ours.
+/// After a failure of ours, and while somebody else has to do something.
 const RETRY: u64 = 2_000;
 /// While the holder signs.
 const TICK: u64 = 5_000;
-
-/// What this process remembers of an identity, and would be no worse off without.
-#[derive(Clone, Debug, Default)]
-pub struct Watched {
-    epoch: Epoch,
-    /// Since when this process knows of `Revoking`.
-    revoking_since: Option<Mono>,
-    /// Who held the place last.
-    former: Option<String>,
-    /// And who held it before that.
-    before: Option<String>,
-    /// What people were told.
-    paged: Option<Missing>,
-}
-
-/// What this process remembers, by the name of the identity.
-pub type Memory = std::sync::Mutex<BTreeMap<String, Watched>>;
 
 /// Why a look came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +50,8 @@ enum Trouble {
     Api(#[from] Failed),
     #[error("{0}")]
     Invalid(String),
+    #[error(transparent)]
+    Broken(#[from] Unreadable),
 }
 
 /// One look at one group.
@@ -64,38 +59,63 @@ struct Round<'a> {
     ctx: &'a Context,
     group: &'a FailoverGroup,
     namespace: &'a str,
-    orders: Vec<Arc<SigningOrder>>,
+    orders: Vec<SigningOrder>,
     memory: Watched,
 }
 
 /// What comes of one look at the record.
 enum Next {
     Write(Record),
-    /// Look again after so long, for this reason.
-    Rest(u64, String),
+    Rest(Rest),
+}
+
+/// Nothing is to be done now.
+struct Rest {
+    /// Look again after so long (milliseconds).
+    pause: u64,
+    /// How it stands, in a word for programs.
+    reason: &'static str,
+    /// And in a sentence for people; empty when all is well.
+    message: String,
+}
+
+impl Rest {
+    fn new(pause: u64, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { pause, reason, message: message.into() }
+    }
 }
 
 /// Looks at one group. Returns when it wants to be looked at again (milliseconds).
 pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
     if !ctx.leads() {
+        memory::forget(&ctx, &key);
         return None;
     }
-    let stores = ctx.stores.failover.as_ref()?;
-    let group = stores.groups.get(&key.namespace, &key.name)?;
-    let orders = order::open(&stores.orders.list(), &key.namespace, &group.spec.identity);
-    let memory = recall(&ctx, &group.spec.identity);
-    let mut round = Round { ctx: &ctx, group: &group, namespace: &key.namespace, orders, memory };
-    let (identity, told) = round.look().await;
-    remember(&ctx, &group.spec.identity, round.memory.clone());
-    let (pause, message) = match told {
-        Ok(rest) => rest,
-        Err(Trouble::Api(failed)) if matches!(failed.outcome, Outcome::Moved(_)) => (SOON, String::new()),
+    let group = ctx.stores.failover.as_ref()?.groups.get(&key.namespace, &key.name)?;
+    // Its owner tells of it, and answers its orders.
+    if ctx.is_foreign(&group.spec.network) {
+        return Some(TICK);
+    }
+    let memory = memory::recall(&ctx, &key);
+    let mut round = Round { ctx: &ctx, group: &group, namespace: &key.namespace, orders: Vec::new(), memory };
+    let (identity, ended) = round.look().await;
+    let pause = match &ended {
+        Ok(rest) => rest.pause,
+        Err(Trouble::Api(failed)) if matches!(failed.outcome, Outcome::Moved(_)) => SOON,
         Err(trouble) => {
             tracing::warn!(group = key.name, namespace = key.namespace, %trouble, "could not look after it");
-            (RETRY, trouble.to_string())
+            report::reconcile_error(&ctx.metrics, "failover", "read");
+            RETRY
         }
     };
-    show::group(&ctx, &group, identity.as_ref(), &round.memory, &message).await;
+    let mut memory = round.memory;
+    // Only while nothing is under way: nodes may take their time to answer.
+    if group.spec.handover.gate.is_some() && ended.as_ref().is_ok_and(|rest| rest.reason == "Held") {
+        window::ask(&ctx, &key.namespace, &group, &mut memory).await;
+    }
+    page::tell(&ctx, &group, identity.as_ref().and_then(Identity::readable), &ended, &mut memory);
+    memory::remember(&ctx, &key, memory.clone());
+    show::group(&ctx, &group, identity.as_ref(), &memory, &ended).await;
     Some(pause)
 }
 
@@ -103,23 +123,34 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
 pub async fn follow(ctx: Arc<Context>, stop: CancellationToken) {
     let Some(stores) = ctx.stores.failover.as_ref() else { return };
     let (mut groups, mut identities) = (stores.groups.subscribe(), stores.identities.subscribe());
-    let mut orders = stores.orders.subscribe();
+    let (mut orders, mut pods) = (stores.orders.subscribe(), ctx.stores.pods.subscribe());
     while !stop.is_cancelled() {
-        wake_all(&ctx);
-        tokio::select! {
-            () = stop.cancelled() => {}
-            _ = groups.changed() => {}
-            _ = identities.changed() => {}
-            _ = orders.changed() => {}
+        let concerns = tokio::select! {
+            () = stop.cancelled() => false,
+            _ = groups.changed() => true,
+            _ = identities.changed() => true,
+            _ = orders.changed() => true,
+            changed = pods.changed() => changed.iter().any(|pod| is_member(&ctx, pod)),
+        };
+        if concerns {
+            wake_all(&ctx);
         }
     }
+}
+
+fn is_member(ctx: &Context, pod: &Key) -> bool {
+    let groups = ctx.stores.failover.iter().flat_map(|stores| stores.groups.list());
+    let mut here = groups.filter(|group| group.metadata.namespace.as_deref() == Some(&pod.namespace));
+    here.any(|group| group.spec.members.iter().any(|member| choose::pod_of(member) == pod.name))
 }
 
 /// Puts every group on the queue.
 pub fn wake_all(ctx: &Context) {
     let Some(stores) = ctx.stores.failover.as_ref() else { return };
     let now = ctx.clock.mono();
-    for group in stores.groups.list() {
+    let groups = stores.groups.list();
+    memory::retain(ctx, &groups);
+    for group in groups {
         let metadata = &group.metadata;
         if let (Some(namespace), Some(name)) = (metadata.namespace.clone(), metadata.name.clone()) {
             ctx.queues.groups.push(Key { namespace, name }, now);
@@ -127,34 +158,24 @@ pub fn wake_all(ctx: &Context) {
     }
 }
 
-fn recall(ctx: &Context, identity: &str) -> Watched {
-    let memory = ctx.failover.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    memory.get(identity).cloned().unwrap_or_default()
-}
-
-fn remember(ctx: &Context, identity: &str, what: Watched) {
-    let mut memory = ctx.failover.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    memory.insert(identity.to_owned(), what);
-}
-
 impl Round<'_> {
     /// Takes every step that can be taken now.
-    async fn look(&mut self) -> (Option<Identity>, Result<(u64, String), Trouble>) {
+    async fn look(&mut self) -> (Option<Identity>, Result<Rest, Trouble>) {
         let mut identity = match self.read().await {
             Ok(identity) => identity,
             Err(trouble) => return (None, Err(trouble)),
         };
         for _ in 0..STEPS {
-            let record = match &identity.record {
-                Ok(record) => record.clone(),
-                Err(why) => return (Some(identity.clone()), Err(Trouble::Invalid(why.to_string()))),
-            };
-            self.note(record.as_ref());
-            if let Err(trouble) = self.unlatch(record.as_ref()).await {
+            if let Some(record) = identity.readable() {
+                self.memory.note(record, self.ctx.clock.mono());
+            }
+            if let Ok(record) = &identity.record
+                && let Err(trouble) = self.unlatch(record.as_ref()).await
+            {
                 return (Some(identity), Err(trouble));
             }
-            match self.next(&identity, record.as_ref()).await {
-                Ok(Next::Rest(pause, message)) => return (Some(identity), Ok((pause, message))),
+            match self.next(&identity).await {
+                Ok(Next::Rest(rest)) => return (Some(identity), Ok(rest)),
                 Ok(Next::Write(record)) => {
                     match write_record(&self.ctx.clients.actuator, &identity, &record).await {
                         Ok(written) => {
@@ -167,72 +188,49 @@ impl Round<'_> {
                 Err(trouble) => return (Some(identity), Err(trouble)),
             }
         }
-        (Some(identity), Ok((SOON, String::new())))
+        (Some(identity), Ok(Rest::new(SOON, "Changing", "")))
     }
 
-    async fn read(&self) -> Result<Identity, Trouble> {
+    /// Reads the identity, if this group may run it, and the orders about it.
+    async fn read(&mut self) -> Result<Identity, Trouble> {
         let name = &self.group.spec.identity;
         let identity = read_identity(&self.ctx.clients.actuator, name).await?;
         let identity = identity.ok_or_else(|| {
             Trouble::Invalid(format!("there is no SigningIdentity {name}: an administrator creates it"))
         })?;
-        let own = self.group.metadata.name.as_deref().unwrap_or_default();
-        let spec = &identity.spec;
-        if (spec.namespace.as_str(), spec.group.as_str()) != (self.namespace, own) {
-            return Err(Trouble::Invalid(format!(
-                "SigningIdentity {name} is for the group {}/{}: an administrator assigns it to this one",
-                spec.namespace, spec.group
-            )));
+        let network = self.ctx.stores.networks.get("", &self.group.spec.network);
+        let chain = network.as_ref().map(|network| network.spec.chain_id.as_str());
+        let own = (self.namespace, self.group.metadata.name.as_deref().unwrap_or_default());
+        if let Some(why) = mismatch(own, &self.group.spec, &identity.spec, chain) {
+            return Err(Trouble::Invalid(why));
         }
-        if spec.network != self.group.spec.network {
-            return Err(Trouble::Invalid(format!("SigningIdentity {name} is of the network {}", spec.network)));
-        }
-        let chain = self.ctx.stores.networks.get("", &spec.network).map(|network| network.spec.chain_id.clone());
-        if chain.as_deref() != name.rsplit_once('.').map(|(chain, _)| chain) {
-            return Err(Trouble::Invalid(format!(
-                "the network {} is the chain {}, and {name} is a key of another one",
-                spec.network,
-                chain.unwrap_or_else(|| "nobody knows".into())
-            )));
-        }
+        launch::hand_over(&self.group.spec)?;
+        self.orders = order::open(self.ctx, self.namespace, name).await?;
         Ok(identity)
     }
 
-    /// Remembers what only time tells.
-    fn note(&mut self, record: Option<&Record>) {
-        let Some(record) = record else { return };
-        let epoch = record.tenure.epoch;
-        if self.memory.epoch != epoch {
-            // Who held the place before is of use until the next one has it.
-            let former = self.memory.former.take();
-            self.memory = Watched { epoch, before: former.clone(), former, ..Watched::default() };
+    async fn next(&mut self, identity: &Identity) -> Result<Next, Trouble> {
+        if !self.ctx.known.schema_current.load(Ordering::Relaxed) {
+            // What an older definition does not know, the API server would drop from the record.
+            let why =
+                "the definitions in the cluster are older than this operator, which only observes: upgrade them";
+            return Ok(Next::Rest(Rest::new(RETRY, "OldSchema", why)));
         }
-        if let Some(holder) = record.holder() {
-            self.memory.former = Some(holder.pod.member.clone());
-        }
-        match record.phase {
-            Phase::Revoking { .. } => {
-                self.memory.revoking_since.get_or_insert(self.ctx.clock.mono());
-            }
-            Phase::Active(_) | Phase::Fenced(_) => self.memory.revoking_since = None,
-        }
-    }
-
-    async fn next(&mut self, identity: &Identity, record: Option<&Record>) -> Result<Next, Trouble> {
-        if let Some(next) = self.orders_first(record).await? {
+        if let Some(next) = self.orders_first(&identity.record).await? {
             return Ok(next);
         }
+        let record = identity.record.as_ref().map_err(|why| Trouble::Broken(why.clone()))?;
         let Some(record) = record else {
             let why = "nobody has begun its record: `mainstay init` for a new key, `mainstay adopt` for one that has signed";
-            return Ok(Next::Rest(TICK, why.into()));
+            return Ok(Next::Rest(Rest::new(TICK, "NotBegun", why)));
         };
         match &record.phase {
-            Phase::Active(holder) => self.follow(record, holder).await,
             Phase::Revoking { holder, blocked } => self.prove(identity, record, holder, *blocked).await,
-            Phase::Fenced(_) if record.slashed => Ok(Next::Rest(
-                TICK,
-                "the chain has punished this key: nobody signs until a person adopts it".into(),
-            )),
+            Phase::Active(_) | Phase::Fenced(_) if record.slashed => {
+                let why = "the chain has punished this key: nobody signs until a person adopts it";
+                Ok(Next::Rest(Rest::new(TICK, "Punished", why)))
+            }
+            Phase::Active(holder) => self.follow(record, holder).await,
             Phase::Fenced(_) => self.choose(record).await,
         }
     }
@@ -244,43 +242,62 @@ impl Round<'_> {
             Some(member) => choose::pod(self.ctx, self.namespace, member).await?,
             None => None,
         };
-        let is_there =
-            pod.as_ref().is_some_and(|pod| pod.uid == holder.pod.uid && !launch::has_ended(record, pod));
-        if let Some(pod) = pod.as_ref().filter(|_| is_there && !record.slashed)
-            && let Some(next) = self.set_to_work(record, holder, pod).await?
-        {
-            return Ok(next);
-        }
-        // The same member goes on by itself; another one only where that was wished for.
-        if is_there || record.slashed || !self.group.spec.automatic && pod.is_none() {
-            let waits = holder.boot.is_none().then(|| format!("waiting for the gate of {}", holder.pod.member));
-            return Ok(Next::Rest(if waits.is_some() { SOON } else { TICK }, waits.unwrap_or_default()));
+        let gone = match pod {
+            Some(pod) if pod.uid == holder.pod.uid && !launch::has_ended(record, &pod) => {
+                if let Some(next) = self.set_to_work(record, holder, &pod).await? {
+                    return Ok(next);
+                }
+                return Ok(Next::Rest(held(record, holder, self.head())));
+            }
+            // The same member goes on by itself, which takes nothing from anybody.
+            Some(_) => true,
+            // Another one only where that was wished for.
+            None => self.is_automatic().await?,
+        };
+        if !gone {
+            let why = format!(
+                "the pod of {} is gone, and nobody goes on for it by itself: `mainstay failover` lets another member sign",
+                holder.pod.member
+            );
+            return Ok(Next::Rest(Rest::new(TICK, "HolderGone", why)));
         }
         let (next, _) = step(record, Event::Wanted { epoch: record.tenure.epoch });
         Ok(Next::Write(next))
     }
 
+    /// How far the chain is, as far as anybody here knows.
+    fn head(&self) -> Option<Height> {
+        let network = self.ctx.world().network(&self.group.spec.network, self.ctx.clock.mono());
+        network?.head.map(|head| Height(head.height))
+    }
+
+    /// Whether another member goes on without a person. Not while the emergency stop is pulled.
+    async fn is_automatic(&self) -> Result<bool, Trouble> {
+        if !self.group.spec.automatic {
+            return Ok(false);
+        }
+        let stop = effect::read_stop(&self.ctx.clients.actuator, &self.ctx.stop).await;
+        let stop = stop.map_err(|error| Failed { doing: "read the emergency stop", outcome: error.outcome })?;
+        Ok(stop == Stop::Go)
+    }
+
     async fn prove(
-        &mut self,
+        &self,
         identity: &Identity,
         record: &Record,
         holder: &Holder,
         blocked: Option<Missing>,
     ) -> Result<Next, Trouble> {
-        let since = self.memory.revoking_since.unwrap_or_else(|| self.ctx.clock.mono());
-        let waited = self.ctx.clock.mono().since(since);
+        let waited = self.memory.revoking_for(self.ctx.clock.mono());
         // The power is asked for only where it counts: a seal needs none.
-        let late = record.hand_over == HandOver::Gate && !record.is_tight() && waited >= crate::failover::PATIENCE;
+        let late = record.hand_over == HandOver::Gate && !record.is_tight() && waited >= PATIENCE;
         let share = if late {
             choose::share(self.ctx, self.namespace, self.group, &identity.name).await
         } else {
             Share::Unknown
         };
         let (event, lacks) = if record.hand_over.is_claimed() {
-            let (proof, lacks) = match self.proof(record, holder).await? {
-                Ok(proof) => (Some(proof), String::new()),
-                Err(lacks) => (None, lacks),
-            };
+            let (proof, lacks) = self.proof(record, holder).await?;
             (Event::Found { proof, share, waited }, lacks)
         } else {
             self.ended_outside(record, holder, waited).await?
@@ -289,33 +306,38 @@ impl Round<'_> {
         if next != *record {
             return Ok(Next::Write(next));
         }
-        let message = match blocked {
-            Some(why) => {
-                show::page(self.ctx, self.group, record, why, &mut self.memory.paged);
-                if lacks.is_empty() { show::missing(why).to_owned() } else { format!("{}: {lacks}", show::missing(why)) }
-            }
-            None if !lacks.is_empty() => format!("waiting for the former holder to seal, or for proof: {lacks}"),
-            None => "waiting for the former holder's gate to seal".into(),
-        };
-        Ok(Next::Rest(if blocked.is_some() { RETRY } else { SOON }, message))
+        Ok(Next::Rest(match blocked {
+            Some(why) => Rest::new(RETRY, page::reason(why), format!("{}{lacks}", page::missing(why))),
+            None => Rest::new(SOON, "Sealing", format!("waiting for the former holder to seal{lacks}")),
+        }))
     }
 
     async fn choose(&self, record: &Record) -> Result<Next, Trouble> {
-        let wanted = order::member(&self.orders, record.tenure.epoch);
-        let candidates = choose::candidates(self.ctx, self.namespace, self.group).await?;
-        let others = self.group.spec.automatic || wanted.is_some() || self.memory.former.is_none();
-        let choice = Choice { wanted: wanted.as_deref(), former: self.memory.former.as_deref(), others };
+        let mut candidates = choose::candidates(self.ctx, self.namespace, self.group).await?;
+        let ordered = order::wanted(&self.orders, record.tenure.epoch);
+        let former = self.memory.former.clone().or_else(|| self.group.status.as_ref()?.holder.clone());
+        let choice = match (ordered, former) {
+            (Some(ordered), former) => {
+                // Whoever asks for another asks for another, and for the same only if there is nobody else.
+                candidates.sort_by_key(|one| former.as_ref() == Some(&one.member));
+                Choice { wanted: ordered.named, former: None, others: ordered.anybody }
+            }
+            (None, Some(former)) if !self.is_automatic().await? => {
+                Choice { wanted: vec![former], former: None, others: false }
+            }
+            (None, former) => Choice { wanted: Vec::new(), former, others: true },
+        };
         match choice.among(&candidates) {
             Ok(Candidate { pod, .. }) => {
                 let activation = choose::draw().map_err(Trouble::Invalid)?;
                 let hand_over = outside::hand_over(record, &self.group.spec)?;
                 let (next, _) = step(record, Event::Offered { pod: Arc::clone(pod), activation, hand_over });
                 if next == *record {
-                    return Ok(Next::Rest(TICK, "there is no epoch after this one".into()));
+                    return Ok(Next::Rest(Rest::new(TICK, "LastEpoch", "there is no epoch after this one")));
                 }
                 Ok(Next::Write(next))
             }
-            Err(why) => Ok(Next::Rest(RETRY, why)),
+            Err(why) => Ok(Next::Rest(Rest::new(RETRY, "NobodyFit", why))),
         }
     }
 }

@@ -1,44 +1,67 @@
 //! Orders: each is carried out or refused once, the oldest first.
 
-use std::sync::Arc;
-
 use sha2::{Digest, Sha256};
 
 use crate::{
     api::{OrderOutcome, SigningOrder, SigningOrderStatus},
-    effect::signing::answer_order,
+    effect::{
+        Failed,
+        signing::{answer_order, read_order},
+    },
     failover::{
-        Activation, Epoch, Event, Height, Record,
-        orders::{Fate, Order, Wish, fate},
+        Activation, Epoch, Event, Height, Record, Unreadable,
+        orders::{Fate, Order, Wish, fate, mend},
         step,
     },
 };
 
-use super::{Next, Round, Trouble, choose, choose::Choice};
+use super::{Context, Next, Round, Trouble, choose, choose::Choice};
 
-/// The orders about an identity that are not over, oldest first.
-pub fn open(all: &[Arc<SigningOrder>], namespace: &str, identity: &str) -> Vec<Arc<SigningOrder>> {
-    let mut orders: Vec<_> = all
-        .iter()
-        .filter(|order| order.metadata.namespace.as_deref() == Some(namespace) && order.spec.identity == identity)
-        .filter(|order| matches!(outcome(order), None | Some(OrderOutcome::Accepted)))
-        .cloned()
-        .collect();
+/// The orders about an identity that are not over, oldest first. The cache names them and the API server tells how each
+/// stands: an order is answered once, and the cache may not have heard of it.
+pub async fn open(ctx: &Context, namespace: &str, identity: &str) -> Result<Vec<SigningOrder>, Failed> {
+    let cached = ctx.stores.failover.iter().flat_map(|stores| stores.orders.list());
+    let mut orders = Vec::new();
+    for cached in cached.filter(|order| order.metadata.namespace.as_deref() == Some(namespace)) {
+        if cached.spec.identity != identity || !is_open(&cached) {
+            continue;
+        }
+        let name = cached.metadata.name.as_deref().unwrap_or_default();
+        let live = read_order(&ctx.clients.actuator, namespace, name).await?;
+        orders.extend(live.filter(|live| live.spec.identity == identity && is_open(live)));
+    }
     orders.sort_by_key(|order| (order.metadata.creation_timestamp.clone(), order.metadata.name.clone()));
-    orders
+    Ok(orders)
+}
+
+fn is_open(order: &SigningOrder) -> bool {
+    matches!(outcome(order), None | Some(OrderOutcome::Accepted))
 }
 
 fn outcome(order: &SigningOrder) -> Option<OrderOutcome> {
     order.status.as_ref().and_then(|status| status.outcome)
 }
 
-/// The member that the oldest order of an epoch asks for.
-pub fn member(orders: &[Arc<SigningOrder>], epoch: Epoch) -> Option<String> {
-    let order = orders.iter().find(|order| {
-        order.spec.failover.is_some() && u64::try_from(order.spec.epoch).is_ok_and(|of| of == epoch.0)
-    })?;
-    let chosen = order.status.as_ref().and_then(|status| status.member.clone());
-    chosen.or_else(|| order.spec.failover.as_ref().and_then(|switch| switch.to.clone()))
+/// Whom the orders of an epoch want to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// These, in this order.
+    pub named: Vec<String>,
+    /// And anybody else, if none of them can.
+    pub anybody: bool,
+}
+
+/// Whom the orders of an epoch want to go on, if there are any. A later one has its way where an earlier one cannot.
+pub fn wanted(orders: &[SigningOrder], epoch: Epoch) -> Option<Wanted> {
+    let of = orders.iter().filter(|order| u64::try_from(order.spec.epoch).is_ok_and(|of| of == epoch.0));
+    let mut wanted = None;
+    for (order, switch) in of.filter_map(|order| Some((order, order.spec.failover.as_ref()?))) {
+        let chosen = order.status.as_ref().and_then(|status| status.member.clone());
+        let so_far = wanted.get_or_insert(Wanted { named: Vec::new(), anybody: false });
+        so_far.named.extend(switch.to.clone().or(chosen));
+        so_far.anybody |= switch.to.is_none();
+    }
+    wanted
 }
 
 /// What an order says.
@@ -49,7 +72,7 @@ fn read(order: &SigningOrder) -> Result<Order, &'static str> {
         (None, Some(adopt), None, None) => {
             Wish::Adopt(Height(u64::try_from(adopt.floor).map_err(|_| "the floor is negative")?))
         }
-        (None, None, Some(_), None) => Wish::Switch,
+        (None, None, Some(switch), None) => Wish::Switch(switch.to.clone()),
         (None, None, None, Some(release)) => Wish::Release(release.pod_uid.clone()),
         _ => return Err("exactly one of init, adopt, failover and release"),
     };
@@ -58,12 +81,16 @@ fn read(order: &SigningOrder) -> Result<Order, &'static str> {
     let digest = Sha256::digest(uid);
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
-    Ok(Order { wish, epoch, activation: Activation(u128::from_be_bytes(bytes)) })
+    let accepted = outcome(order) == Some(OrderOutcome::Accepted);
+    Ok(Order { wish, epoch, activation: Activation(u128::from_be_bytes(bytes)), accepted })
 }
 
 impl Round<'_> {
     /// What the oldest order that leads to a step wants; those that lead to none are answered on the way.
-    pub(super) async fn orders_first(&mut self, record: Option<&Record>) -> Result<Option<Next>, Trouble> {
+    pub(super) async fn orders_first(
+        &mut self,
+        record: &Result<Option<Record>, Unreadable>,
+    ) -> Result<Option<Next>, Trouble> {
         let mut left = Vec::new();
         let mut next = None;
         for order in std::mem::take(&mut self.orders) {
@@ -71,22 +98,23 @@ impl Round<'_> {
                 left.push(order);
                 continue;
             }
-            let decided = match read(&order) {
-                Ok(read) => fate(record, &read),
-                Err(why) => Fate::Refused(why.into()),
+            let decided = match (read(&order), record) {
+                (Ok(read), Ok(record)) => fate(record.as_ref(), &read),
+                (Ok(read), Err(why)) => mend(why, &read),
+                (Err(why), _) => Fate::Refused(why.into()),
             };
             match (decided, record) {
                 (Fate::Begin(first), _) => {
                     left.push(order);
                     next = Some(Next::Write(first));
                 }
-                (Fate::Take(event), Some(record)) => {
-                    if let Some((order, stepped)) = self.take(&order, record, event).await? {
+                (Fate::Take(event), Ok(Some(record))) => {
+                    if let Some((order, stepped)) = self.take(order, record, event).await? {
                         left.push(order);
                         next = Some(Next::Write(stepped));
                     }
                 }
-                (Fate::Wait, _) | (Fate::Take(_), None) => left.push(order),
+                (Fate::Wait, _) | (Fate::Take(_), Ok(None) | Err(_)) => left.push(self.join(order).await?),
                 (Fate::Done(why), _) => self.answer(&order, OrderOutcome::Done, why).await?,
                 (Fate::Refused(why), _) => self.answer(&order, OrderOutcome::Refused, why).await?,
             }
@@ -98,11 +126,10 @@ impl Round<'_> {
     /// Nobody is revoked for somebody who cannot go on.
     async fn take(
         &self,
-        order: &Arc<SigningOrder>,
+        mut order: SigningOrder,
         record: &Record,
         event: Event,
-    ) -> Result<Option<(Arc<SigningOrder>, Record)>, Trouble> {
-        let mut order = Arc::clone(order);
+    ) -> Result<Option<(SigningOrder, Record)>, Trouble> {
         if let Event::Wanted { .. } = event {
             let wanted = order.spec.failover.as_ref().and_then(|switch| switch.to.clone());
             let candidates = choose::candidates(self.ctx, self.namespace, self.group).await?;
@@ -113,16 +140,11 @@ impl Round<'_> {
             } else {
                 candidates.into_iter().filter(|one| Some(&one.member) != former.as_ref()).collect()
             };
-            let choice = Choice { wanted: wanted.as_deref(), former: None, others: wanted.is_none() };
+            let choice = Choice { others: wanted.is_none(), wanted: wanted.into_iter().collect(), former: None };
             match choice.among(&rest) {
                 Ok(chosen) => {
-                    let status = SigningOrderStatus {
-                        outcome: Some(OrderOutcome::Accepted),
-                        reason: format!("{} is to go on", chosen.member),
-                        member: Some(chosen.member.clone()),
-                    };
-                    answer_order(&self.ctx.clients.actuator, &order, &status).await?;
-                    Arc::make_mut(&mut order).status = Some(status);
+                    let why = format!("{} is to go on", chosen.member);
+                    order = self.accept(order, why, Some(chosen.member.clone())).await?;
                 }
                 Err(why) => {
                     self.answer(&order, OrderOutcome::Refused, why).await?;
@@ -133,10 +155,68 @@ impl Round<'_> {
         Ok(Some((order, step(record, event).0)))
     }
 
+    /// A switch that comes while the place is changing hands is part of that.
+    async fn join(&self, order: SigningOrder) -> Result<SigningOrder, Trouble> {
+        if order.spec.failover.is_some() && outcome(&order).is_none() {
+            return self.accept(order, "the place is changing hands already".into(), None).await;
+        }
+        Ok(order)
+    }
+
+    /// The order as it is then, unless that is what it says already.
+    async fn accept(
+        &self,
+        order: SigningOrder,
+        reason: String,
+        member: Option<String>,
+    ) -> Result<SigningOrder, Trouble> {
+        let status = SigningOrderStatus { outcome: Some(OrderOutcome::Accepted), reason, member };
+        if order.status.as_ref() == Some(&status) {
+            return Ok(order);
+        }
+        Ok(answer_order(&self.ctx.clients.actuator, &order, &status).await?)
+    }
+
     async fn answer(&self, order: &SigningOrder, outcome: OrderOutcome, reason: String) -> Result<(), Trouble> {
         tracing::info!(order = order.metadata.name, ?outcome, reason, "an order is answered");
         let member = order.status.as_ref().and_then(|status| status.member.clone());
         let status = SigningOrderStatus { outcome: Some(outcome), reason, member };
-        Ok(answer_order(&self.ctx.clients.actuator, order, &status).await?)
+        answer_order(&self.ctx.clients.actuator, order, &status).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{SigningOrderSpec, SwitchOrder};
+
+    fn switch(epoch: i64, to: Option<&str>, chosen: Option<&str>) -> SigningOrder {
+        let failover = Some(SwitchOrder { to: to.map(Into::into), reason: String::new() });
+        let (identity, by) = ("hub.k".to_owned(), "ann".to_owned());
+        let spec = SigningOrderSpec { identity, epoch, by, init: None, adopt: None, failover, release: None };
+        let mut order = SigningOrder::new("x", spec);
+        order.status = chosen.map(|chosen| SigningOrderStatus {
+            outcome: Some(OrderOutcome::Accepted),
+            reason: String::new(),
+            member: Some(chosen.into()),
+        });
+        order
+    }
+
+    #[test]
+    fn the_orders_of_an_epoch_are_asked_in_their_order() {
+        let orders = [
+            switch(3, Some("z"), None),
+            switch(4, None, Some("b")),
+            switch(4, Some("c"), None),
+            switch(5, None, None),
+        ];
+        let named = vec!["b".to_owned(), "c".to_owned()];
+        assert_eq!(wanted(&orders, Epoch(4)), Some(Wanted { named, anybody: true }));
+        let of_three = Wanted { named: vec!["z".into()], anybody: false };
+        assert_eq!(wanted(&orders, Epoch(3)), Some(of_three));
+        assert_eq!(wanted(&orders, Epoch(5)), Some(Wanted { named: Vec::new(), anybody: true }));
+        assert_eq!(wanted(&orders, Epoch(6)), None);
     }
 }

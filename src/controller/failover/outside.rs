@@ -15,7 +15,7 @@ use crate::{
     world::PodView,
 };
 
-use super::{Next, RETRY, Round, SOON, Trouble, launch, order};
+use super::{Next, RETRY, Rest, Round, SOON, Trouble, launch, order};
 
 /// How the next epoch of a group will end.
 pub fn hand_over(record: &Record, group: &FailoverGroupSpec) -> Result<HandOver, Trouble> {
@@ -96,14 +96,14 @@ impl Round<'_> {
                     Run::Succeeded => Ok(begun()),
                     Run::Lasts(why) => {
                         let why = format!("waiting for the job that activates {}: {why}", holder.pod.member);
-                        Ok(Some(Next::Rest(SOON, why)))
+                        Ok(Some(Next::Rest(Rest::new(SOON, "Activating", why))))
                     }
                     Run::Failed(why) => {
                         let why = format!(
                             "{} was not activated: {why}; `mainstay failover` has another member tried",
                             holder.pod.member
                         );
-                        Ok(Some(Next::Rest(RETRY, why)))
+                        Ok(Some(Next::Rest(Rest::new(RETRY, "NotActivated", why))))
                     }
                 }
             }
@@ -125,7 +125,8 @@ impl Round<'_> {
         }
         let epoch = record.tenure.epoch;
         let Some(job) = &self.group.spec.handover.job else {
-            let why = "handover.job was taken out of the group, and its job alone can say that the former holder has stopped";
+            let why =
+                " (handover.job was taken out of the group, and its job alone can say that the former holder has stopped)";
             return Ok((Event::Unproven { epoch }, why.into()));
         };
         let late = waited >= job.within.as_millis();
@@ -133,9 +134,9 @@ impl Round<'_> {
         let may_begin = !late && matches!(record.phase, Phase::Revoking { blocked: None, .. });
         Ok(match self.run(record, &holder.pod, job, Part::Revoke, may_begin).await? {
             Run::Succeeded => (found(Some(Proof::JobSucceeded)), String::new()),
-            Run::Lasts(why) if late => (Event::Unproven { epoch }, format!("it is late: {why}")),
-            Run::Lasts(why) => (found(None), why),
-            Run::Failed(why) => (Event::Unproven { epoch }, why),
+            Run::Lasts(why) if late => (Event::Unproven { epoch }, format!(" (the owner's job is late: {why})")),
+            Run::Lasts(why) => (found(None), format!(" (by the owner's job: {why})")),
+            Run::Failed(why) => (Event::Unproven { epoch }, format!(" (the owner's job does not say so: {why})")),
         })
     }
 
@@ -217,7 +218,10 @@ impl Round<'_> {
         let (identity, epoch) = (&self.group.spec.identity, record.tenure.epoch.0);
         let mark = format!("{identity}/{epoch}/{:032x}/{}", record.tenure.activation.0, part.name());
         let (from, to) = match part {
-            Part::Revoke => (Some(holder.member.clone()), order::member(&self.orders, record.tenure.epoch)),
+            Part::Revoke => {
+                let wanted = order::wanted(&self.orders, record.tenure.epoch);
+                (Some(holder.member.clone()), wanted.and_then(|wanted| wanted.named.into_iter().next()))
+            }
             Part::Activate => (self.memory.before.clone(), Some(holder.member.clone())),
         };
         let env = vec![

@@ -1,21 +1,17 @@
-//! What a group shows, and the page about what is missing.
-
-use std::collections::BTreeMap;
+//! What a group shows.
 
 use crate::{
     api::{FailoverGroup, FailoverGroupStatus, MemberStatus},
     effect::signing::Identity,
-    failover::{Missing, Phase, Record},
-    notify::{Notice, Severity, State},
+    failover::{HandOver, Phase, Record},
 };
 
 use super::{
-    super::{
-        context::Context,
-        report::{Told, condition, show, timestamp},
-    },
-    Watched,
+    super::report::{Told, condition, show},
+    Context, Rest, Trouble,
     choose::{self, Candidate},
+    memory::Watched,
+    page, window,
 };
 
 /// Writes the status of a group, if it says anything new.
@@ -24,42 +20,20 @@ pub async fn group(
     group: &FailoverGroup,
     identity: Option<&Identity>,
     memory: &Watched,
-    message: &str,
+    ended: &Result<Rest, Trouble>,
 ) {
-    let record = identity.and_then(|identity| identity.record.as_ref().ok()?.as_ref());
+    // Somebody else wrote first: the next look tells.
+    if let Err(Trouble::Api(failed)) = ended
+        && matches!(failed.outcome, crate::effect::Outcome::Moved(_))
+    {
+        return;
+    }
+    let record = identity.and_then(Identity::readable);
     let known = group.status.clone().unwrap_or_default();
-    let claimed =
-        record.is_some_and(|record| matches!(&record.phase, Phase::Active(holder) if holder.boot.is_some()));
-    let blocked = record.and_then(|record| match record.phase {
-        Phase::Revoking { blocked, .. } => blocked,
-        Phase::Active(_) | Phase::Fenced(_) => None,
-    });
-    let told = [
-        Told {
-            kind: "Ready",
-            holds: identity.is_some().then_some(claimed),
-            reason: match (identity, record) {
-                (None, _) => "Unreadable",
-                (_, None) => "NotAdopted",
-                (_, Some(_)) if claimed => "Held",
-                (_, Some(_)) => "Changing",
-            },
-            message: message.to_owned(),
-        },
-        Told {
-            kind: "Blocked",
-            holds: Some(blocked.is_some()),
-            reason: match blocked {
-                Some(Missing::Proof) => "Proof",
-                Some(Missing::ChainNeedsUs) => "ChainNeedsUs",
-                None => "Nothing",
-            },
-            message: blocked.map_or_else(String::new, |why| missing(why).to_owned()),
-        },
-    ];
     let now = ctx.now();
-    let told = told.into_iter();
     let namespace = group.metadata.namespace.clone().unwrap_or_default();
+    let wide = window::told(identity.map(|identity| identity.spec.window), memory.misses);
+    let told = told(record, ended).into_iter().chain([wide]);
     let conditions =
         told.map(|told| condition(&known.conditions, told, group.metadata.generation, now.wall)).collect();
     let members = match choose::candidates(ctx, &namespace, group).await {
@@ -70,15 +44,68 @@ pub async fn group(
     let next = FailoverGroupStatus {
         observed_generation: group.metadata.generation,
         conditions,
-        holder: record
-            .and_then(Record::holder)
-            .map(|holder| holder.pod.member.clone())
-            .or_else(|| memory.former.clone()),
+        // Also while nobody holds it: a later operator finds here who is to go on by itself.
+        holder: memory.former.clone().or_else(|| known.holder.clone()),
         phase: record.map(|record| phase(record).to_owned()),
         epoch: record.map(|record| number(record.tenure.epoch.0)),
         members,
     };
     show::<FailoverGroup, _>(ctx, "failover", &group.metadata, group.status.as_ref(), &next).await;
+}
+
+fn told(record: Option<&Record>, ended: &Result<Rest, Trouble>) -> [Told; 4] {
+    let (ready, reason, message) = match ended {
+        Ok(rest) => (Some(rest.reason == "Held"), rest.reason, rest.message.clone()),
+        Err(Trouble::Invalid(why)) => (Some(false), "Invalid", why.clone()),
+        Err(Trouble::Broken(why)) => (Some(false), "BrokenRecord", why.to_string()),
+        Err(trouble @ Trouble::Api(_)) => (None, "Unreadable", trouble.to_string()),
+    };
+    let (signs, how) = match (record, ended) {
+        (Some(record), Ok(rest)) => signing(record, rest.reason),
+        (None, Ok(_)) => (Some(false), "NotBegun"),
+        (_, Err(_)) => (None, "Unreadable"),
+    };
+    let blocked = record.and_then(|record| match record.phase {
+        Phase::Revoking { blocked, .. } => blocked,
+        Phase::Active(_) | Phase::Fenced(_) => None,
+    });
+    let (invalid, wrong) = match ended {
+        Err(Trouble::Invalid(why)) => ("Mismatch", Some(why.clone())),
+        Err(Trouble::Broken(why)) => ("BrokenRecord", Some(why.to_string())),
+        Ok(_) | Err(Trouble::Api(_)) => ("Valid", None),
+    };
+    [
+        Told { kind: "Ready", holds: ready, reason, message },
+        Told { kind: "Signing", holds: signs, reason: how, message: String::new() },
+        Told {
+            kind: "Blocked",
+            holds: Some(blocked.is_some()),
+            reason: blocked.map_or("Nothing", page::reason),
+            message: blocked.map_or_else(String::new, |why| page::missing(why).to_owned()),
+        },
+        Told {
+            kind: "Invalid",
+            holds: Some(wrong.is_some()),
+            reason: invalid,
+            message: wrong.unwrap_or_default(),
+        },
+    ]
+}
+
+/// Whether somebody signs, as far as the record shows: a gate raises its ceiling only when its node asks for signatures.
+fn signing(record: &Record, reason: &'static str) -> (Option<bool>, &'static str) {
+    match &record.phase {
+        _ if record.slashed => (Some(false), reason),
+        Phase::Active(_) if reason == "HolderGone" => (None, reason),
+        Phase::Active(_) if reason != "Held" => (Some(false), reason),
+        // A launcher sees no signatures.
+        Phase::Active(_) if record.hand_over != HandOver::Gate => (None, reason),
+        Phase::Active(_) if record.ceiling == record.floor => (Some(false), "NotAsked"),
+        Phase::Active(_) => (Some(true), "Held"),
+        Phase::Revoking { .. } if record.is_tight() => (Some(false), "Changing"),
+        Phase::Revoking { .. } => (None, "Frozen"),
+        Phase::Fenced(_) => (Some(false), "Changing"),
+    }
 }
 
 fn shown(name: &str, candidates: &[Candidate]) -> MemberStatus {
@@ -105,40 +132,75 @@ const fn phase(record: &Record) -> &'static str {
     }
 }
 
-/// What is missing, and what helps.
-pub const fn missing(why: Missing) -> &'static str {
-    match why {
-        Missing::Proof => {
-            "nothing proves that the former signer has stopped: bring its node back, or make sure that it is off and \
-             then `mainstay release`"
-        }
-        Missing::ChainNeedsUs => {
-            "no block passes the former holder's ceiling without this key, or nobody knows whether one would: bring its \
-             gate back to seal, or make sure that it is off and then `mainstay release`"
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
 
-/// Calls a person, once for an epoch and a reason.
-pub fn page(ctx: &Context, group: &FailoverGroup, record: &Record, why: Missing, paged: &mut Option<Missing>) {
-    if *paged == Some(why) {
-        return;
-    }
-    *paged = Some(why);
-    let name = group.metadata.name.as_deref().unwrap_or_default();
-    let namespace = group.metadata.namespace.as_deref().unwrap_or_default();
-    let labels = [("network", group.spec.network.as_str()), ("namespace", namespace), ("group", name)];
-    let labels: BTreeMap<_, _> =
-        labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    let epoch = record.tenure.epoch.0;
-    let notice = Notice {
-        dedupe_key: format!("failover/{}/{epoch}", group.spec.identity),
-        severity: Severity::Page,
-        state: State::Firing { expires_after: Notice::DAY },
-        title: format!("the failover of {namespace}/{name} is blocked in epoch {epoch}"),
-        text: missing(why).to_owned(),
-        labels,
-        starts_at: timestamp(ctx.now().wall),
+    use super::{super::held, *};
+    use crate::{
+        effect::{Failed, Outcome},
+        failover::{Activation, Boot, Epoch, Event, Height, Holder, Missing, Pod, Unreadable, step},
     };
-    drop(ctx.notifier.send(&group.spec.notify, notice));
+
+    /// `Ready`, `Signing`, `Blocked` and `Invalid`, each with its reason.
+    fn shows(record: Option<&Record>, ended: &Result<Rest, Trouble>) -> String {
+        let one = |told: Told| format!("{}={:?} {}", told.kind, told.holds, told.reason);
+        told(record, ended).map(one).join("; ").replace("Some(", "").replace(')', "")
+    }
+
+    fn active() -> (Record, Holder) {
+        let pod = Arc::new(Pod { member: "a".into(), uid: "u1".into(), node: "n1".into() });
+        let fenced = Record::adopted(Epoch(3), Activation(1), Height(100));
+        let offer = Event::Offered { pod: Arc::clone(&pod), activation: Activation(2), hand_over: HandOver::Gate };
+        (step(&fenced, offer).0, Holder { pod, boot: Some(Boot(1)) })
+    }
+
+    #[test]
+    fn a_group_says_whether_it_signs() {
+        let (mut record, holder) = active();
+        let at = |head: Option<u64>, record: &Record| {
+            let rest = held(record, record.holder().unwrap(), head.map(Height));
+            shows(Some(record), &Ok(rest))
+        };
+        let look = |record: &Record| at(Some(100), record);
+        let valid = "Blocked=false Nothing; Invalid=false Valid";
+        assert_eq!(look(&record), format!("Ready=false NotClaimed; Signing=false NotClaimed; {valid}"));
+        (record.phase, record.claims) = (Phase::Active(holder.clone()), 1);
+        assert_eq!(look(&record), format!("Ready=true Held; Signing=false NotAsked; {valid}"));
+        record.ceiling = Height(120);
+        assert_eq!(look(&record), format!("Ready=true Held; Signing=true Held; {valid}"));
+        assert_eq!(at(None, &record), look(&record));
+        assert_eq!(at(Some(120), &record), look(&record));
+        assert_eq!(at(Some(121), &record), format!("Ready=false Passed; Signing=false Passed; {valid}"));
+        let lowered = Record { lowered: true, ..record.clone() };
+        assert_eq!(look(&lowered), format!("Ready=false Stopped; Signing=false Stopped; {valid}"));
+        let sealed = Record { sealed: Some(Height(110)), ..record.clone() };
+        assert_eq!(look(&sealed), format!("Ready=false Sealed; Signing=false Sealed; {valid}"));
+        let gone = Ok(Rest::new(0, "HolderGone", ""));
+        assert_eq!(
+            shows(Some(&record), &gone),
+            format!("Ready=false HolderGone; Signing=None HolderGone; {valid}")
+        );
+        let blocked = Some(Missing::ChainNeedsUs);
+        let revoking = Record { phase: Phase::Revoking { holder, blocked }, ..record };
+        assert_eq!(
+            shows(Some(&revoking), &Ok(Rest::new(0, "ChainNeedsUs", ""))),
+            "Ready=false ChainNeedsUs; Signing=None Frozen; Blocked=true ChainNeedsUs; Invalid=false Valid"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_called_well() {
+        let wrong = Err(Trouble::Invalid("it is another's".into()));
+        assert_eq!(
+            shows(None, &wrong),
+            "Ready=false Invalid; Signing=None Unreadable; Blocked=false Nothing; Invalid=true Mismatch"
+        );
+        let broken = Err(Trouble::Broken(Unreadable { field: "holder", why: "is missing" }));
+        assert!(shows(None, &broken).ends_with("Invalid=true BrokenRecord"));
+        let silent = Err(Trouble::Api(Failed { doing: "read", outcome: Outcome::Unknown(String::new()) }));
+        assert!(shows(Some(&active().0), &silent).starts_with("Ready=None Unreadable; Signing=None"));
+        let rest = Ok(Rest::new(0, "NotBegun", "adopt it"));
+        assert!(shows(None, &rest).starts_with("Ready=false NotBegun; Signing=false NotBegun"));
+    }
 }

@@ -12,9 +12,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{
-    Pid, Signal, getppid, kill_process_group, set_parent_process_death_signal,
-};
+use rustix::process::{Pid, Signal, getppid, kill_process_group, set_parent_process_death_signal};
 
 use super::{
     boot_time,
@@ -130,7 +128,7 @@ pub fn keep(duty: &Duty) -> Result<u8, KeepError> {
     }
     let code = start(&duty.command).map(|command| {
         thread::spawn(move || reap(command, &says));
-        Kept { command, grace: duty.grace, until, told: None, code: None, heard: &heard }.to_the_end()
+        Kept { command, grace: duty.grace, until, told: None, code: None, heard: &heard }.watch()
     });
     if let Some(key) = &duty.key {
         key.wipe()?;
@@ -139,7 +137,7 @@ pub fn keep(duty: &Duty) -> Result<u8, KeepError> {
 }
 
 impl Kept<'_> {
-    fn to_the_end(mut self) -> u8 {
+    fn watch(mut self) -> u8 {
         loop {
             let wait = self.look(boot_time());
             match self.heard.recv_timeout(Duration::from_millis(wait)) {
@@ -189,7 +187,8 @@ impl Kept<'_> {
     }
 }
 
-/// Becomes the command, which dies with the process `parent`.
+/// Becomes the command, which dies with the process `parent`; returns only if it cannot.
+#[must_use]
 pub fn become_command(command: &[OsString], parent: i32) -> KeepError {
     if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
         return KeepError::Kernel(error.into());

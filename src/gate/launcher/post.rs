@@ -1,14 +1,6 @@
 //! The post: follows the record for one command, says to its keeper until when it may run, and seals when it has ended.
 
-use std::{
-    cell::RefCell,
-    env,
-    ffi::OsString,
-    io,
-    process::Stdio,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::RefCell, env, ffi::OsString, io, process::Stdio, sync::Arc, time::Duration};
 
 use rustix::process::Signal;
 use tokio::{
@@ -340,7 +332,9 @@ impl<R: Registry> Post<'_, R> {
             Some(_) if record.hand_over == HandOver::Gate => {
                 "this group hands over by gates: its pods run `mainstay gate` without a command"
             }
-            Some(holder) if holder.boot.is_some_and(|boot| boot != launcher.me.boot) && record.sealed.is_none() => {
+            Some(holder)
+                if holder.boot.is_some_and(|boot| boot != launcher.me.boot) && record.sealed.is_none() =>
+            {
                 "another process of this pod has the place and ended without a seal: delete the pod, so that its end can \
                  be proven"
             }

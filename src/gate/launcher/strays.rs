@@ -16,6 +16,7 @@ pub fn adopt() -> io::Result<()> {
 }
 
 /// Waits for the next child that ends, whichever it is; `None` when there is none left.
+#[must_use]
 pub fn next() -> Option<(Pid, u8)> {
     loop {
         match wait(WaitOptions::empty()) {

@@ -5,8 +5,10 @@ pub mod decode;
 mod power;
 mod rest;
 mod rpc;
+mod slashing;
 
 pub use power::{Power, power};
 pub use rest::Rest;
 pub(super) use rest::chain as rest_chain;
 pub use rpc::CometBft;
+pub use slashing::allowed_misses;

@@ -11,7 +11,8 @@ const PAGE: usize = 100;
 /// No chain of this family has more pages.
 const PAGES: usize = 20;
 const CAP: usize = 256 * 1024;
-const WITHIN: Duration = Duration::from_secs(3);
+/// All pages together.
+const WITHIN: Duration = Duration::from_secs(5);
 
 /// A key's power and that of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +43,10 @@ struct Validator {
 /// Asks a node for the validators of its newest height; none if it does not tell all of them.
 pub async fn power(client: &Client, ip: IpAddr, port: u16, address: &str) -> Option<Power> {
     let (mut power, mut known) = (Power { own: 0, total: 0 }, 0);
+    let deadline = Deadline::within(WITHIN);
     for page in 1..=PAGES {
         let url = format!("http://{}/validators?per_page={PAGE}&page={page}", std::net::SocketAddr::new(ip, port));
-        let answer = client.get(&url, Deadline::within(WITHIN), CAP).await.ok()?;
+        let answer = client.get(&url, deadline, CAP).await.ok()?;
         let Page { validators, total } = serde_json::from_slice::<Answer>(&answer.body).ok()?.result;
         if validators.is_empty() {
             return None;

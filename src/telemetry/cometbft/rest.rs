@@ -4,6 +4,7 @@
 use bech32::{Bech32, Hrp};
 use serde::Deserialize;
 
+use super::slashing::allowed;
 use crate::{
     signal::{Mono, Signal, Unknown, Upgrade, Value},
     telemetry::{
@@ -179,10 +180,7 @@ impl Rest {
         let window = params.signed_blocks_window.0;
         let least = fraction(&params.min_signed_per_window)
             .ok_or_else(|| Trouble::invalid("min_signed_per_window is no share"))?;
-        // `MinSignedPerWindow` of x/slashing rounds to the nearest block.
-        let least = (u128::from(window) * u128::from(least) + 500_000) / 1_000_000;
-        let allowed = window.saturating_sub(u64::try_from(least).unwrap_or(u64::MAX));
-        let params = Params { prefix: excerpt(bech32_prefix.as_bytes()), allowed };
+        let params = Params { prefix: excerpt(bech32_prefix.as_bytes()), allowed: allowed(window, least) };
         self.params = Some((params.clone(), now));
         Ok(params)
     }

@@ -43,6 +43,7 @@ fn a_gate_that_is_killed_comes_back_and_waits_for_its_own_window() {
     group.is_innocent();
 }
 
+// W04.
 #[test]
 #[ignore = "needs the local cluster of two nodes: make e2e-failover"]
 fn a_frozen_machine_is_waited_out_and_comes_back_as_nobody() {

@@ -94,6 +94,7 @@ fn while_the_api_server_is_away_it_signs_inside_its_window_and_goes_on_afterward
     group.is_innocent();
 }
 
+// W05.
 #[test]
 #[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]
 fn a_pod_that_is_deleted_by_force_leaves_an_orphan_that_seals() {
@@ -112,6 +113,7 @@ fn a_pod_that_is_deleted_by_force_leaves_an_orphan_that_seals() {
     group.is_innocent();
 }
 
+// W10.
 #[test]
 #[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]
 fn who_has_lost_its_state_waits_for_the_rest_of_its_window() {

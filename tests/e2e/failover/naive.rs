@@ -225,7 +225,7 @@ fn without_a_fence_the_same_oracle_cries() {
 #[ignore = "needs the local cluster of two nodes: make e2e-failover"]
 fn with_a_fence_and_without_a_floor_it_cries_too() {
     let rig = Rig::new("floorless", "no floor");
-    let standby = Frozen::process(rig.group.pid("b", "cometbft"));
+    let standby = Frozen::process(rig.group.pid("b", "node"));
     rig.group.blocks(20);
     rig.first.store(false, Ordering::Relaxed);
     // What was asked before is answered.

@@ -84,6 +84,7 @@ impl Drop for Rivals {
     }
 }
 
+// A01, A08.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]
 async fn two_operators_that_die_with_any_write_change_nothing() {
@@ -110,6 +111,7 @@ async fn two_operators_that_die_with_any_write_change_nothing() {
     group.is_innocent();
 }
 
+// W09.
 #[test]
 #[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]
 fn a_standby_that_is_behind_is_refused_and_if_nobody_knows_replays_without_signing() {
@@ -140,6 +142,7 @@ fn a_standby_that_is_behind_is_refused_and_if_nobody_knows_replays_without_signi
     group.is_innocent();
 }
 
+// A16.
 #[test]
 #[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]
 fn a_record_of_an_older_copy_shuts_every_gate_until_it_is_adopted() {

@@ -19,6 +19,7 @@ use crate::{
 /// Heights that its gate owns ahead: at half a second each, it signs for half a minute without anybody.
 const WIDE: u64 = 60;
 
+// W03.
 #[test]
 #[ignore = "needs the local cluster of two nodes: make demo-failover"]
 fn a_machine_is_lost_while_its_validator_signs_on() {

@@ -1,0 +1,119 @@
+//! What this process remembers of a group while it leads, and would be no worse off without.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use kube::ResourceExt;
+
+use crate::{
+    api::FailoverGroup,
+    failover::{Epoch, Phase, Record, Tenure},
+    notify::Notice,
+    signal::Mono,
+};
+
+use super::{Context, Key};
+
+/// Of one group.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    /// The tenure that was seen last.
+    tenure: Option<Tenure>,
+    /// Since when this process knows of its `Revoking`.
+    revoking_since: Option<Mono>,
+    /// Who held the place last.
+    pub(super) former: Option<String>,
+    /// And who held it before that.
+    pub(super) before: Option<String>,
+    /// Since when nobody can be seen to sign.
+    pub(super) silent_since: Option<Mono>,
+    /// What people were told of and was not over yet.
+    pub(super) told: Option<Notice>,
+    /// How many blocks may be missed, as a node told it, and when it was asked for.
+    pub(super) misses: Option<u64>,
+    pub(super) misses_asked: Option<Mono>,
+}
+
+/// Of all.
+pub type Memory = Mutex<BTreeMap<Key, Watched>>;
+
+impl Watched {
+    /// Remembers what only time tells.
+    pub(super) fn note(&mut self, record: &Record, now: Mono) {
+        if self.tenure != Some(record.tenure) {
+            self.tenure = Some(record.tenure);
+            self.revoking_since = None;
+            self.before.clone_from(&self.former);
+        }
+        if let Some(holder) = record.holder() {
+            self.former = Some(holder.pod.member.clone());
+        }
+        self.revoking_since = match record.phase {
+            Phase::Revoking { .. } => self.revoking_since.or(Some(now)),
+            Phase::Active(_) | Phase::Fenced(_) => None,
+        };
+    }
+
+    /// For how long this process has known of `Revoking` (milliseconds).
+    pub(super) fn revoking_for(&self, now: Mono) -> u64 {
+        self.revoking_since.map_or(0, |since| now.since(since))
+    }
+
+    /// The epoch that was seen last.
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        self.tenure.map(|tenure| tenure.epoch)
+    }
+}
+
+pub fn recall(ctx: &Context, group: &Key) -> Watched {
+    all(ctx).get(group).cloned().unwrap_or_default()
+}
+
+pub fn remember(ctx: &Context, group: &Key, what: Watched) {
+    all(ctx).insert(group.clone(), what);
+}
+
+/// Whoever leads no more sees no more what comes in between.
+pub fn forget(ctx: &Context, group: &Key) {
+    all(ctx).remove(group);
+}
+
+/// Forgets the groups that are no more.
+pub fn retain(ctx: &Context, groups: &[Arc<FailoverGroup>]) {
+    let here = groups.iter().map(|group| (group.namespace().unwrap_or_default(), group.name_any()));
+    let here: BTreeSet<_> = here.map(|(namespace, name)| Key { namespace, name }).collect();
+    all(ctx).retain(|group, _| here.contains(group));
+}
+
+fn all(ctx: &Context) -> MutexGuard<'_, BTreeMap<Key, Watched>> {
+    // Plain data, whole whatever panicked elsewhere.
+    ctx.failover.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failover::{Activation, Epoch, Event, HandOver, Height, Pod, step};
+
+    #[test]
+    fn the_wait_begins_anew_with_every_tenure() {
+        let pod = |uid: &str| Arc::new(Pod { member: "a".into(), uid: uid.into(), node: "n".into() });
+        let revoking = |above: u64, uid: &str| {
+            let fenced = Record::adopted(Epoch(above), Activation(above.into()), Height(0));
+            let offer = Event::Offered { pod: pod(uid), activation: Activation(9), hand_over: HandOver::Gate };
+            let active = step(&fenced, offer).0;
+            step(&active, Event::Wanted { epoch: Epoch(above + 1) }).0
+        };
+        let (first, second) = (revoking(0, "u1"), revoking(1, "u2"));
+        let mut memory = Watched::default();
+        memory.note(&first, Mono(100));
+        memory.note(&first, Mono(900));
+        assert_eq!(memory.revoking_for(Mono(1_100)), 1_000);
+        memory.note(&second, Mono(2_000));
+        assert_eq!(memory.revoking_for(Mono(2_500)), 500);
+        memory.note(&Record::adopted(Epoch(5), Activation(1), Height(0)), Mono(3_000));
+        assert_eq!((memory.revoking_for(Mono(9_000)), memory.former.as_deref()), (0, Some("a")));
+    }
+}

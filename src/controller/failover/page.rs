@@ -1,0 +1,185 @@
+//! What a person is told of, and when it is over.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    api::FailoverGroup,
+    failover::{Missing, Phase, Record},
+    notify::{Notice, Severity, State},
+    signal::Now,
+};
+
+use super::{super::report::timestamp, Context, Rest, Trouble, memory::Watched};
+
+/// For so long nobody may be seen to sign before a person is called (milliseconds): a whole failover takes less.
+const SILENT: u64 = 60_000;
+
+/// The word for what is missing.
+pub const fn reason(why: Missing) -> &'static str {
+    match why {
+        Missing::Proof => "Proof",
+        Missing::ChainNeedsUs => "ChainNeedsUs",
+    }
+}
+
+/// What is missing, and what helps.
+pub const fn missing(why: Missing) -> &'static str {
+    match why {
+        Missing::Proof => {
+            "nothing proves that the former signer has stopped: delete its pod, never by force, and bring its node back; or \
+             make sure that it is off and then `mainstay release`"
+        }
+        Missing::ChainNeedsUs => {
+            "no block passes the former holder's ceiling without this key, or nobody knows whether one would: bring its \
+             gate back to seal, or make sure that it is off and then `mainstay release`"
+        }
+    }
+}
+
+/// What a person has to know.
+struct Matter {
+    kind: &'static str,
+    title: &'static str,
+    text: String,
+}
+
+/// What a person has to know now, if anything. `silent`: for how long nobody could be seen to sign.
+fn matter(record: Option<&Record>, ended: &Result<Rest, Trouble>, silent: u64) -> Option<Matter> {
+    if let Some(Record { phase: Phase::Revoking { blocked: Some(why), .. }, .. }) = record {
+        return Some(Matter { kind: reason(*why), title: "the failover is blocked", text: missing(*why).into() });
+    }
+    let (title, text) = match ended {
+        Ok(rest) => ("nobody signs", format!("{}: {}", rest.reason, rest.message)),
+        Err(trouble) => ("nobody can fail it over", trouble.to_string()),
+    };
+    (silent >= SILENT).then_some(Matter { kind: "Silent", title, text })
+}
+
+/// Whether nobody is missed: somebody holds the place, or it is not in use yet.
+fn is_calm(ended: &Result<Rest, Trouble>) -> bool {
+    ended.as_ref().is_ok_and(|rest| matches!(rest.reason, "Held" | "NotBegun"))
+}
+
+/// Calls a person, once for an epoch and a reason, and once more when it is over.
+pub fn tell(
+    ctx: &Context,
+    group: &FailoverGroup,
+    record: Option<&Record>,
+    ended: &Result<Rest, Trouble>,
+    memory: &mut Watched,
+) {
+    for notice in due(group, record, ended, memory, ctx.now()) {
+        drop(ctx.notifier.send(&group.spec.notify, notice));
+    }
+}
+
+/// What is to be sent now: what is over, then what has begun.
+fn due(
+    group: &FailoverGroup,
+    record: Option<&Record>,
+    ended: &Result<Rest, Trouble>,
+    memory: &mut Watched,
+    now: Now,
+) -> Vec<Notice> {
+    memory.silent_since = if is_calm(ended) { None } else { memory.silent_since.or(Some(now.mono)) };
+    // What cannot be looked at is not over.
+    if matches!(ended, Err(Trouble::Api(_))) && memory.told.is_some() {
+        return Vec::new();
+    }
+    let silent = memory.silent_since.map_or(0, |since| now.mono.since(since));
+    let epoch = memory.epoch().map(|epoch| epoch.0);
+    let next = matter(record, ended, silent).map(|matter| notice(group, epoch, &matter, timestamp(now.wall)));
+    let key = |notice: &Option<Notice>| notice.as_ref().map(|notice| notice.dedupe_key.clone());
+    if key(&next) == key(&memory.told) {
+        return Vec::new();
+    }
+    let over =
+        memory.told.take().map(|told| Notice { state: State::Resolved { at: timestamp(now.wall) }, ..told });
+    memory.told.clone_from(&next);
+    over.into_iter().chain(next).collect()
+}
+
+fn notice(group: &FailoverGroup, epoch: Option<u64>, matter: &Matter, at: jiff::Timestamp) -> Notice {
+    let name = group.metadata.name.as_deref().unwrap_or_default();
+    let namespace = group.metadata.namespace.as_deref().unwrap_or_default();
+    let labels = [("network", group.spec.network.as_str()), ("namespace", namespace), ("group", name)];
+    let labels: BTreeMap<_, _> =
+        labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let epoch = epoch.map_or_else(|| "none".into(), |epoch| epoch.to_string());
+    Notice {
+        dedupe_key: format!("failover/{}/{epoch}/{}", group.spec.identity, matter.kind),
+        severity: Severity::Page,
+        state: State::Firing { expires_after: Notice::DAY },
+        title: format!("{namespace}/{name}, epoch {epoch}: {}", matter.title),
+        text: format!("{}. `kubectl -n {namespace} describe fog {name}` tells more", matter.text),
+        labels,
+        starts_at: at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::FailoverGroupSpec,
+        effect::{Failed, Outcome},
+        failover::{Activation, Epoch, Event, HandOver, Height, Pod, step},
+        signal::{Mono, Server, Wall},
+    };
+
+    #[test]
+    fn a_person_is_called_for_what_lasts() {
+        let record = Record::adopted(Epoch(1), Activation(2), Height(3));
+        let rest = Ok(Rest::new(0, "NobodyFit", "b: its pod is Pending"));
+        assert!(matter(Some(&record), &rest, SILENT - 1).is_none());
+        let told = matter(Some(&record), &rest, SILENT).unwrap();
+        assert_eq!((told.kind, told.text.as_str()), ("Silent", "NobodyFit: b: its pod is Pending"));
+        let unreadable = Err(Trouble::Invalid("it is no record".into()));
+        assert_eq!(matter(None, &unreadable, SILENT).unwrap().text, "it is no record");
+    }
+
+    /// A look that came to nothing in between is neither the end nor another beginning.
+    #[test]
+    fn a_person_is_called_once_and_told_when_it_is_over() {
+        let spec = json!({"network": "hub", "identity": "hub-1.k", "members": [], "handover": {"gate": {}}});
+        let spec: FailoverGroupSpec = serde_json::from_value(spec).unwrap();
+        let group = FailoverGroup::new("val", spec);
+        let pod = Arc::new(Pod { member: "a".into(), uid: "u1".into(), node: "n1".into() });
+        let offer = Event::Offered { pod, activation: Activation(3), hand_over: HandOver::Gate };
+        let active = step(&Record::adopted(Epoch(1), Activation(2), Height(3)), offer).0;
+        let mut blocked = step(&active, Event::Wanted { epoch: Epoch(2) }).0;
+        let Phase::Revoking { blocked: why, .. } = &mut blocked.phase else { panic!("not revoked") };
+        *why = Some(Missing::ChainNeedsUs);
+
+        let mut memory = Watched::default();
+        memory.note(&blocked, Mono(0));
+        let mut look = |record: Option<&Record>, ended: Result<Rest, Trouble>, at: u64| {
+            let wall = i64::try_from(at).unwrap();
+            let now = Now { mono: Mono(at), wall: Wall(wall), server: Server(wall) };
+            let notices = due(&group, record, &ended, &mut memory, now).into_iter();
+            notices
+                .map(|notice| (notice.dedupe_key, matches!(notice.state, State::Firing { .. })))
+                .collect::<Vec<_>>()
+        };
+        let rest = |reason| Ok(Rest::new(0, reason, ""));
+        let key = "failover/hub-1.k/2/ChainNeedsUs".to_owned();
+        assert_eq!(look(Some(&blocked), rest("ChainNeedsUs"), 1), [(key.clone(), true)]);
+        assert_eq!(look(Some(&blocked), rest("ChainNeedsUs"), 2 * SILENT), []);
+        let silence = Failed { doing: "read", outcome: Outcome::Unknown(String::new()) };
+        assert_eq!(look(None, Err(silence.into()), 3 * SILENT), []);
+        assert_eq!(look(Some(&blocked), rest("ChainNeedsUs"), 4 * SILENT), []);
+        assert_eq!(look(Some(&active), rest("Held"), 5 * SILENT), [(key, false)]);
+        assert_eq!(look(Some(&active), rest("Held"), 6 * SILENT), []);
+    }
+
+    #[test]
+    fn nobody_is_called_for_what_is_not_in_use() {
+        let calm = |reason| is_calm(&Ok(Rest::new(0, reason, "")));
+        assert!(calm("Held") && calm("NotBegun"));
+        assert!(!calm("NobodyFit") && !is_calm(&Err(Trouble::Invalid(String::new()))));
+    }
+}

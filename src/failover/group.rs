@@ -1,0 +1,119 @@
+//! Whether a group may run an identity: what two people wrote apart from each other must fit together.
+
+use crate::api::{FailoverGroupSpec, SigningIdentitySpec};
+
+/// The chain's id and the public key of an identity. The id may have dots, the key has none.
+#[must_use]
+pub fn split(identity: &str) -> Option<(&str, &str)> {
+    let (chain, key) = identity.rsplit_once('.')?;
+    let digits = matches!(key.len(), 64 | 96) && key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (digits && !chain.is_empty()).then_some((chain, key))
+}
+
+/// Why the group `own` (namespace and name) may not run its identity; `chain` is the id of its network's chain.
+#[must_use]
+pub fn mismatch(
+    own: (&str, &str),
+    group: &FailoverGroupSpec,
+    identity: &SigningIdentitySpec,
+    chain: Option<&str>,
+) -> Option<String> {
+    let name = &group.identity;
+    let Some((of, _)) = split(name) else {
+        return Some(format!("{name} is no CHAIN_ID.PUBLIC_KEY with 64 hexadecimal digits in lower case"));
+    };
+    if (identity.namespace.as_str(), identity.group.as_str()) != own {
+        return Some(format!(
+            "SigningIdentity {name} is for the group {}/{}: an administrator assigns it to this one",
+            identity.namespace, identity.group
+        ));
+    }
+    if identity.network != group.network {
+        return Some(format!("SigningIdentity {name} is of the network {}", identity.network));
+    }
+    let Some(chain) = chain else {
+        return Some(format!("there is no Network {}", group.network));
+    };
+    if chain != of {
+        return Some(format!(
+            "the network {} is the chain {chain}, and {name} is a key of another one",
+            group.network
+        ));
+    }
+    if group.handover.gate.is_some() == group.handover.launcher.is_some() {
+        return Some(
+            "it does not say how the place changes hands, in one way: handover: {gate: {}} or handover: {launcher: {}}".into(),
+        );
+    }
+    let twice = group.members.iter().enumerate().find(|(index, member)| {
+        let before = &group.members[..*index];
+        before.iter().any(|other| other.name == member.name || other.stateful_set == member.stateful_set)
+    });
+    twice.map(|(_, member)| {
+        format!("the member {} is another one too, by its name or its StatefulSet", member.name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{FailoverMember, GateHandover, Handover, Standby};
+
+    type Spoil = fn(&mut FailoverGroupSpec, &mut SigningIdentitySpec);
+
+    fn pair() -> (FailoverGroupSpec, SigningIdentitySpec) {
+        let member = |name: &str| FailoverMember { name: name.into(), stateful_set: format!("val-{name}") };
+        let group = FailoverGroupSpec {
+            network: "hub".into(),
+            identity: format!("hub-1.{}", "0a".repeat(32)),
+            members: vec![member("a"), member("b")],
+            handover: Handover { gate: Some(GateHandover {}), launcher: None },
+            standby: Standby::default(),
+            automatic: false,
+            notify: Vec::new(),
+        };
+        let identity = SigningIdentitySpec {
+            network: "hub".into(),
+            namespace: "cosmos".into(),
+            group: "val".into(),
+            window: 20,
+        };
+        (group, identity)
+    }
+
+    #[test]
+    fn what_fits_together_is_run() {
+        let (group, identity) = pair();
+        assert_eq!(mismatch(("cosmos", "val"), &group, &identity, Some("hub-1")), None);
+        assert!(mismatch(("cosmos", "val"), &group, &identity, None).is_some(), "no network");
+        assert!(mismatch(("cosmos", "val"), &group, &identity, Some("hub-2")).is_some(), "another chain");
+        assert!(mismatch(("other", "val"), &group, &identity, Some("hub-1")).is_some(), "another namespace");
+        assert!(mismatch(("cosmos", "twin"), &group, &identity, Some("hub-1")).is_some(), "another group");
+    }
+
+    #[test]
+    fn what_does_not_is_not() {
+        let spoils: [(&str, Spoil); 6] = [
+            ("no CHAIN_ID.PUBLIC_KEY", |group, _| group.identity = "hub-1.AB".into()),
+            ("of the network sea", |_, identity| identity.network = "sea".into()),
+            ("handover", |group, _| group.handover.gate = None),
+            ("the member b", |group, _| group.members[1].stateful_set = "val-a".into()),
+            ("the member a", |group, _| group.members[1].name = "a".into()),
+            ("for the group cosmos/twin", |_, identity| identity.group = "twin".into()),
+        ];
+        for (words, spoil) in spoils {
+            let (mut group, mut identity) = pair();
+            spoil(&mut group, &mut identity);
+            let why = mismatch(("cosmos", "val"), &group, &identity, Some("hub-1")).expect(words);
+            assert!(why.contains(words), "{words}: {why}");
+        }
+    }
+
+    #[test]
+    fn an_identity_is_split_at_its_last_dot() {
+        let key = "0".repeat(64);
+        assert_eq!(split(&format!("a.b.{key}")), Some(("a.b", key.as_str())));
+        assert_eq!(split(&format!(".{key}")), None);
+        assert_eq!(split("hub-1.zz"), None);
+    }
+}
