@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use super::{CliError, print};
+use crate::failover::identity_name;
 use crate::gate::{Key, encoding::to_hex, process::GateError};
 
 /// Arguments of `mainstay identity`.
@@ -18,6 +19,6 @@ pub struct Args {
 /// Prints the name.
 pub fn run(args: &Args) -> Result<ExitCode, CliError> {
     let key = Key::read(&args.key).map_err(GateError::Key)?;
-    print(&format!("{}.{}\n", args.chain, to_hex(key.public()).to_ascii_lowercase()))?;
+    print(&format!("{}\n", identity_name(&args.chain, &to_hex(key.public()).to_ascii_lowercase())))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -82,7 +82,7 @@ pub(super) async fn read_group(
         Ok(group) => group,
         Err(error) if is_forbidden(&error) => return Ok(GroupFacts::Forbidden),
         Err(error) if Outcome::of(Verb::Read, &error) == Outcome::Gone => return Ok(GroupFacts::Absent),
-        Err(error) => return Err(ReadError::of("FailoverGroup", &error)),
+        Err(error) => return unreadable("it", "FailoverGroup", &error),
     };
     let name = &group.spec.identity;
     let identity = match signing::read_identity(actuator, name).await {
@@ -101,7 +101,7 @@ pub(super) async fn read_group(
         Ok(orders) if orders.metadata.continue_.as_deref().is_none_or(str::is_empty) => orders.items,
         Ok(_) => return Ok(GroupFacts::Moving(format!("more than {MOST} orders are not looked through"))),
         Err(error) if is_forbidden(&error) => return Ok(GroupFacts::Forbidden),
-        Err(error) => return Err(ReadError::of("SigningOrders", &error)),
+        Err(error) => return unreadable("a SigningOrder of this namespace", "SigningOrders", &error),
     };
     let is_open = |order: &&SigningOrder| {
         let outcome = order.status.as_ref().and_then(|status| status.outcome);
@@ -252,6 +252,17 @@ fn spec(given: &Given<'_>) -> SigningOrderSpec {
 fn is_of(order: &SigningOrder, given: &Given<'_>) -> bool {
     let mut owners = order.metadata.owner_references.iter().flatten();
     owners.any(|owner| owner.uid == given.remediation) && order.spec == spec(given)
+}
+
+/// What this build cannot read is one more reason not to fail over, and none to leave a pod alone: the look at the group is
+/// part of every step's.
+fn unreadable(which: &str, what: &'static str, error: &CallError) -> Result<GroupFacts, ReadError> {
+    match error {
+        CallError::Kube(kube::Error::SerdeError(why)) => {
+            Ok(GroupFacts::Foreign(bounded(&format!("{which} cannot be read: {why}"))))
+        }
+        _ => Err(ReadError::of(what, error)),
+    }
 }
 
 fn is_forbidden(error: &CallError) -> bool {

@@ -1,14 +1,7 @@
 //! Whether a group may run an identity: what two people wrote apart from each other must fit together.
 
+use super::split;
 use crate::api::{FailoverGroupSpec, SigningIdentitySpec};
-
-/// The chain's id and the public key of an identity. The id may have dots, the key has none.
-#[must_use]
-pub fn split(identity: &str) -> Option<(&str, &str)> {
-    let (chain, key) = identity.rsplit_once('.')?;
-    let digits = matches!(key.len(), 64 | 96) && key.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (digits && !chain.is_empty()).then_some((chain, key))
-}
 
 /// Why the group `own` (namespace and name) may not run its identity; `chain` is the id of its network's chain.
 #[must_use]
@@ -34,7 +27,7 @@ pub fn mismatch(
     let Some(chain) = chain else {
         return Some(format!("there is no Network {}", group.network));
     };
-    if chain != of {
+    if of != chain {
         return Some(format!(
             "the network {} is the chain {chain}, and {name} is a key of another one",
             group.network
@@ -107,13 +100,5 @@ mod tests {
             let why = mismatch(("cosmos", "val"), &group, &identity, Some("hub-1")).expect(words);
             assert!(why.contains(words), "{words}: {why}");
         }
-    }
-
-    #[test]
-    fn an_identity_is_split_at_its_last_dot() {
-        let key = "0".repeat(64);
-        assert_eq!(split(&format!("a.b.{key}")), Some(("a.b", key.as_str())));
-        assert_eq!(split(&format!(".{key}")), None);
-        assert_eq!(split("hub-1.zz"), None);
     }
 }

@@ -15,13 +15,15 @@ mod group;
 mod hold;
 pub mod latch;
 mod machine;
+mod name;
 pub mod orders;
 mod record;
 mod wire;
 
-pub use group::{mismatch, split};
+pub use group::mismatch;
 pub use hold::{ANSWER, LONGEST, PAUSE, SHORTEST, STOP, Timing};
 pub use machine::{Effect, Event, PATIENCE, Share, step};
+pub use name::{identity_name, split};
 pub use record::{
     Activation, Boot, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Progress, Proof, Record, Tenure,
 };

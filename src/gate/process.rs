@@ -171,7 +171,7 @@ fn chain_of(options: &Options, key: &Key) -> Result<String, GateError> {
         let (path, identity) = (options.key.clone(), options.identity.clone());
         return Err(GateError::OtherKey { path, public: own, identity });
     }
-    Ok(chain.to_owned())
+    Ok(chain.into_owned())
 }
 
 /// A number that no other process has drawn.

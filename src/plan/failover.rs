@@ -8,7 +8,7 @@ use super::{
     Facts, NodeFacts, PodFacts,
     guard::Held,
     guards::{self, held_until},
-    ladder::current_record,
+    ladder::{current_record, only_written_down},
     ledger,
 };
 
@@ -128,6 +128,9 @@ pub(super) fn exhausted(facts: &Facts<'_>) -> Option<Held> {
 
 pub(super) fn cooldown(facts: &Facts<'_>) -> Option<Held> {
     let step = facts.policy.ladder.failover.as_ref()?;
+    if let Some(held) = only_written_down(facts) {
+        return Some(held);
+    }
     let record = current_record(facts);
     let end = ledger::failover_rests_until(&record, step)?;
     held_until(facts, end, |left| {

@@ -7,8 +7,12 @@ use crate::{
 };
 
 use super::{
-    Facts, Hours, NodeFacts, PodFacts, Stop, WorkloadFacts, budget::Reached, facts::GROWTH, guard::Held,
-    ladder::current_record, ledger, ownership,
+    Facts, Hours, NodeFacts, PodFacts, Stop, WorkloadFacts,
+    budget::Reached,
+    facts::GROWTH,
+    guard::Held,
+    ladder::{current_record, only_written_down},
+    ledger, ownership,
 };
 
 /// A cache older than this (milliseconds) is not believed: the watch renews itself every 25 s.
@@ -133,7 +137,7 @@ pub(super) fn cause(facts: &Facts<'_>) -> Option<Held> {
 }
 
 /// Whether a restart can mend what is wrong with this signal.
-const fn mends(signal: Signal) -> bool {
+pub(super) const fn mends(signal: Signal) -> bool {
     !matches!(
         signal,
         Signal::DiskUsedRatio
@@ -165,14 +169,14 @@ pub(super) fn telemetry_lost(facts: &Facts<'_>) -> Option<Held> {
     }
     // One that cannot be judged, or whose hold is not over yet, does not speak for the others: what hits all of them at
     // once is found out target by target, up to a poll apart.
-    if fleet.unhealthy + fleet.unknown + fleet.suspect >= fleet.targets {
+    if fleet.unhealthy.saturating_add(fleet.unknown).saturating_add(fleet.suspect) >= fleet.targets {
         return Held::because(format!(
             "none of {} targets is known to be well: {} are unhealthy, {} suspect and {} unknown; suspect what they \
              share",
             fleet.targets, fleet.unhealthy, fleet.suspect, fleet.unknown
         ));
     }
-    if fleet.unknown * 2 > fleet.targets {
+    if fleet.unknown > fleet.targets / 2 {
         return Held::because(format!(
             "{} of {} targets are unknown: suspect the telemetry",
             fleet.unknown, fleet.targets
@@ -285,6 +289,9 @@ pub(super) fn exhausted(facts: &Facts<'_>) -> Option<Held> {
 
 pub(super) fn cooldown(facts: &Facts<'_>) -> Option<Held> {
     let step = facts.policy.ladder.restart?;
+    if let Some(held) = only_written_down(facts) {
+        return Some(held);
+    }
     let record = current_record(facts);
     let end = ledger::rests_until(&record, &step)?;
     held_until(facts, end, |left| {
@@ -355,7 +362,7 @@ pub(super) fn correlated(facts: &Facts<'_>) -> Option<Held> {
 /// A selector that suddenly matches far more pods than before was hardly meant to.
 pub(super) fn growth(facts: &Facts<'_>) -> Option<Held> {
     let fleet = facts.fleet;
-    if fleet.new_targets < 3 || fleet.new_targets * 2 <= fleet.targets {
+    if fleet.new_targets < 3 || fleet.new_targets <= fleet.targets / 2 {
         return None;
     }
     Held::because(format!(

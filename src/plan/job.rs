@@ -2,7 +2,13 @@
 
 use crate::api::policy::Role;
 
-use super::{CronJobFacts, Facts, guard::Held, guards::held_until, ladder::current_record, ledger};
+use super::{
+    CronJobFacts, Facts,
+    guard::Held,
+    guards::held_until,
+    ladder::{current_record, only_written_down},
+    ledger,
+};
 
 /// The `CronJob` is there, waits to be asked, and is one that we may run; and the target does not sign. A person may ask
 /// for another than the ladder's.
@@ -48,6 +54,9 @@ pub(super) fn exhausted(facts: &Facts<'_>) -> Option<Held> {
 
 pub(super) fn cooldown(facts: &Facts<'_>) -> Option<Held> {
     let step = facts.policy.ladder.job.as_ref()?;
+    if let Some(held) = only_written_down(facts) {
+        return Some(held);
+    }
     let record = current_record(facts);
     let end = ledger::job_rests_until(&record, step)?;
     held_until(facts, end, |left| format!("resting after job {} of {}: {left} s left", record.jobs, step.attempts))

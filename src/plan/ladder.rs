@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{SeatStep, SlotRecord},
     judge::VerdictKind,
+    signal::Server,
 };
 
-use super::{Facts, Guard, Place, PodFacts, ledger};
+use super::{Facts, Guard, Place, PodFacts, guard::Held, guards::held_until, ledger};
 
 /// One rung of the ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -82,6 +83,23 @@ pub fn current_record(facts: &Facts<'_>) -> SlotRecord {
     ledger::in_this_incident(record, long_health, facts.now.server)
 }
 
+/// In mode `DryRun` a step is written down and helps nobody. It counts as tried, and gets the time that it would have had:
+/// else the whole ladder would be gone through at once, as it never is.
+pub(super) fn only_written_down(facts: &Facts<'_>) -> Option<Held> {
+    let record = facts.simulated().then(|| current_record(facts))?;
+    let ladder = &facts.policy.ladder;
+    let tried = [
+        (record.failovers, Step::Failover, ladder.failover.as_ref().map(|step| step.within)),
+        (record.jobs, Step::Job, ladder.job.as_ref().map(|step| step.within)),
+        (record.restarts, Step::Restart, ladder.restart.map(|step| step.within)),
+        (record.reroutes, Step::Reroute, ladder.reroute.map(|step| step.within)),
+    ];
+    let (_, step, within) = tried.into_iter().find(|(times, _, _)| *times > 0)?;
+    held_until(facts, Server(record.last_at).plus(within?), |left| {
+        format!("the {} was only written down: {left} s left of the time that it would have had", step.name())
+    })
+}
+
 /// The steps that are left in this incident, gentlest first. The first is next; one that cannot help at all lets the one
 /// behind it have its turn.
 #[must_use]
@@ -127,11 +145,12 @@ pub(super) fn gives_way(step: Step, guard: Guard, next: Step) -> bool {
     }
 }
 
-/// Whether a step is not given up for the next one: a pod on a lost node, or one that does not end there, may still be
-/// restarted later, and meanwhile another may sign.
+/// Whether a step is not given up for the next one: a pod that is left alone for now, because its node is lost, it does not
+/// end, a rollout is under way or all that is ill is in one place, may still be restarted later, and meanwhile another may
+/// sign.
 #[must_use]
 pub(super) fn is_a_detour(step: Step, guard: Guard) -> bool {
-    step == Step::Restart && matches!(guard, Guard::NodeUnfit | Guard::Moved)
+    step == Step::Restart && matches!(guard, Guard::Moved | Guard::Rollout | Guard::NodeUnfit | Guard::Correlated)
 }
 
 /// Whether the pod still serves. A step that was only written down turned no switch: the record remembers it.

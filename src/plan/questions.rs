@@ -1,6 +1,6 @@
 //! Which guards each step has, in the order in which they are asked.
 
-use super::{Facts, Guard, Step, failover, guard::Held, guards, job, rotation, vantage};
+use super::{Facts, Guard, Step, failover, guard::Held, guards, job, ladder, rotation, vantage};
 
 /// One guard's question.
 pub(super) type Question = fn(&Facts<'_>) -> Option<Held>;
@@ -165,4 +165,5 @@ const PAGE: Questions = &[
     (Guard::Mode, guards::mode),
     (Guard::Evidence, guards::evidence),
     (Guard::Rerouted, rotation::settling),
+    (Guard::Cooldown, ladder::only_written_down),
 ];

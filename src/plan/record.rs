@@ -13,7 +13,7 @@ use crate::{
 
 use super::{
     ChainFacts, Decision, Facts, FleetFacts, GuardResult, Hours, JoinedFacts, Live, OwnFacts, Step, TargetFacts,
-    decision::bounded, propose,
+    decision::bounded, guards::mends, propose,
 };
 
 /// A record is never longer (bytes): what the journal's schema has room for.
@@ -66,7 +66,7 @@ pub enum Replay {
 }
 
 /// Writes a decision down. A record that was cut in the middle could never be read again: it is the sentences that are
-/// cut, and then the warnings that go. What decides is never cut; a record that does not fit even so is empty.
+/// cut, and then the warnings that go, but for those that hold a restart back. What decides is never cut; a record that does not fit even so is empty.
 pub(super) fn write_down(facts: &Facts<'_>, step: Step, guards: &[GuardResult]) -> String {
     let mut record = Record {
         engine: env!("CARGO_PKG_VERSION").into(),
@@ -91,7 +91,10 @@ pub(super) fn write_down(facts: &Facts<'_>, step: Step, guards: &[GuardResult]) 
             finding.evidence = bounded(&finding.evidence, sentence);
         }
         if sentence == 0 {
-            verdict.findings.retain(|finding| finding.firing && finding.severity >= Severity::Critical);
+            let no_help = |signal| !mends(signal);
+            verdict.findings.retain(|finding| {
+                finding.firing && (finding.severity >= Severity::Critical || finding.signal.is_some_and(no_help))
+            });
         }
         // Plain data with string keys: this cannot fail, and an empty record would be no reason not to heal.
         let text = serde_json::to_string(&record).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use super::{Finding, Weight, object::Object};
 use crate::{
-    api::{FailoverGroup, Network, SigningIdentity},
+    api::{Duration, FailoverGroup, Network, SigningIdentity},
     policy::Policy,
 };
 
@@ -97,6 +97,16 @@ fn ladder(policy: &Policy, warn: &mut impl FnMut(&str, String)) {
         }
         if policy.limits.budget.iter().any(|budget| budget.actions == 0) {
             warn("spec.guard.budget", "a budget of 0 actions means no automatic action, whatever the mode".into());
+        }
+        if let (Some(restart), Some(_)) = (&ladder.restart, &ladder.failover)
+            && let Some(limit) =
+                policy.limits.budget.iter().find(|limit| limit.actions == 1 && limit.per > restart.within)
+        {
+            let message = format!(
+                "1 action in {}: a failover that follows a restart waits for all of that; write actions: 2 or more",
+                Duration::from_millis(limit.per)
+            );
+            warn("spec.guard.budget", message);
         }
     }
 }

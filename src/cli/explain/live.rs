@@ -1,6 +1,6 @@
 //! A policy of a cluster, as it stands: what is held of each target, what was tried, and what holds back what is next.
 
-use std::fmt::Write as _;
+use std::{cmp::Reverse, fmt::Write as _};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, Client, api::ListParams};
@@ -60,8 +60,7 @@ pub async fn find(name: &str, namespace: Option<&str>) -> Result<Found, LiveErro
     let remediations = journal.list(&ListParams::default()).await.map_err(failed("its remediations"))?;
     let uid = policy.metadata.uid.clone().unwrap_or_default();
     let of_policy = |object: &NodeRemediation| object.spec.policy.uid == uid;
-    let mut remediations: Vec<_> = remediations.items.into_iter().filter(of_policy).collect();
-    remediations.sort_by_key(|object| std::cmp::Reverse(object.spec.attempt));
+    let remediations = remediations.items.into_iter().filter(of_policy).collect();
     // A team may not be allowed to read what belongs to the whole cluster; the rest is worth showing all the same.
     let ledger = Api::<NetworkLedger>::all(client).get_opt(&policy.spec.network).await.unwrap_or_default();
     let slots = ledger.map(|ledger| ledger.spec.slots).unwrap_or_default();
@@ -110,16 +109,20 @@ fn one(page: &mut String, found: &Found, of: &TargetStatus) {
     if !of.evidence.is_empty() {
         let _ = writeln!(page, "  {}", of.evidence);
     }
-    let attempts: Vec<_> =
-        found.remediations.iter().filter(|object| object.spec.target.pod == of.pod).take(MOST_ATTEMPTS).collect();
+    let slot = slot(found, &of.pod);
+    let mut attempts: Vec<_> =
+        found.remediations.iter().filter(|object| object.spec.target.slot == slot).collect();
+    // The number of a request by hand says nothing.
+    attempts.sort_by_key(|object| Reverse((object.metadata.creation_timestamp.clone(), object.spec.attempt)));
+    attempts.truncate(MOST_ATTEMPTS);
     let simulated = !found.policy.spec.mode.acts();
-    let slot = attempts.first().map_or(&of.pod, |object| &object.spec.target.slot);
-    if let Some(record) = found.slots.iter().find(|record| record.slot == *slot && record.simulated == simulated) {
+    if let Some(record) = found.slots.iter().find(|record| record.slot == slot && record.simulated == simulated) {
         let paged = if record.paged { ", a person was called" } else { "" };
-        let jobs = if record.jobs > 0 { format!(", {} jobs", record.jobs) } else { String::new() };
+        let rare = |times: i32, what: &str| if times > 0 { format!(", {times} {what}") } else { String::new() };
+        let (jobs, failovers) = (rare(record.jobs, "jobs"), rare(record.failovers, "failovers"));
         let _ = writeln!(
             page,
-            "  in this incident: {} times out of rotation, {} restarts{jobs}{paged}",
+            "  in this incident: {} times out of rotation, {} restarts{jobs}{failovers}{paged}",
             record.reroutes, record.restarts
         );
     }
@@ -137,6 +140,19 @@ fn one(page: &mut String, found: &Found, of: &TargetStatus) {
         );
     }
     guards(page, of);
+}
+
+/// The place that a pod fills, as far as anything was done there: another pod may have filled it then.
+fn slot<'a>(found: &'a Found, pod: &'a str) -> &'a str {
+    let target = |object: &'a NodeRemediation| (object.spec.target.pod == pod).then_some(&object.spec.target.slot);
+    let of_journal = || found.remediations.iter().map(|object| &object.spec.target.slot);
+    let known = || found.slots.iter().map(|record| &record.slot).chain(of_journal());
+    // Pods of a Deployment have its name, and two words that change.
+    let words =
+        |slot: &&String| pod.strip_prefix(slot.as_str()).is_some_and(|rest| rest.matches('-').count() == 2);
+    let found = found.remediations.iter().find_map(target);
+    let found = found.or_else(|| known().find(|slot| *slot == pod)).or_else(|| known().find(words));
+    found.map_or(pod, String::as_str)
 }
 
 /// Every guard of the step that is next: those that hold with their words, the others by name.
@@ -212,6 +228,35 @@ mod tests {
     #[test]
     fn one_screen_says_why_it_does_and_why_it_does_not() {
         insta::assert_snapshot!(explain(&found(), None).unwrap());
+    }
+
+    #[test]
+    fn a_failover_is_part_of_the_story() {
+        let mut found = found();
+        found.slots[0].failovers = 1;
+        assert!(explain(&found, None).unwrap().contains("1 restarts, 1 failovers\n"));
+    }
+
+    #[test]
+    fn what_was_asked_by_hand_has_its_place_by_time() {
+        let mut found = found();
+        let mut asked = found.remediations[0].clone();
+        found.remediations[0].spec.attempt = 7;
+        asked.metadata.creation_timestamp = serde_json::from_value(json!("2026-11-25T09:59:00Z")).unwrap();
+        found.remediations.push(asked);
+        let page = explain(&found, None).unwrap();
+        assert!(page.find("attempt 1 restart") < page.find("attempt 7 restart"), "{page}");
+    }
+
+    /// A Deployment calls each pod otherwise; what was tried was tried on the place that they fill.
+    #[test]
+    fn what_was_done_to_a_former_pod_is_part_of_the_story() {
+        let mut found = found();
+        found.policy.status.as_mut().unwrap().targets[0].pod = "gaia-6d4cf56db6-x2k9p".into();
+        (found.slots[0].slot, found.remediations[0].spec.target.slot) = ("gaia".into(), "gaia".into());
+        found.remediations[0].spec.target.pod = "gaia-6d4cf56db6-abcde".into();
+        let page = explain(&found, None).unwrap();
+        assert!(page.contains("1 restarts") && page.contains("attempt 1 restart"), "{page}");
     }
 
     #[test]

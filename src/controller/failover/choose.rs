@@ -152,6 +152,22 @@ fn rank(ctx: &Context, namespace: &str, group: &FailoverGroup, pod: &PodView) ->
     Ok(rank)
 }
 
+/// Whether the chain will never let the key sign again, as any of the members' nodes tells it.
+pub fn is_tombstoned(ctx: &Context, namespace: &str, group: &FailoverGroup) -> bool {
+    let now = ctx.now();
+    let members: Vec<_> = group.spec.members.iter().map(pod_of).collect();
+    ctx.stores.policies.list().iter().any(|policy| {
+        let (of, name) = (policy.metadata.namespace.as_deref(), policy.metadata.name.clone());
+        let Some(name) = name.filter(|_| of == Some(namespace)) else { return false };
+        let key = Key { namespace: namespace.to_owned(), name };
+        let targets = ctx.snapshot(&key, now).map(|snapshot| snapshot.targets.clone()).unwrap_or_default();
+        targets.iter().filter(|target| members.contains(&target.facts.pod)).any(|target| {
+            let of = TargetKey { policy: key.clone(), uid: target.facts.uid.clone() };
+            matches!(ctx.world().read(&of, Signal::Tombstoned, now.mono), Reading::Known(told) if told.value.micros() > Some(0))
+        })
+    })
+}
+
 /// How much of the voting power the key of an identity has, as the members' nodes tell it: the largest that any of them
 /// says, for too small a share is the mistake that hurts.
 pub async fn share(ctx: &Context, namespace: &str, group: &FailoverGroup, identity: &str) -> Share {

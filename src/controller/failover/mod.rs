@@ -224,6 +224,9 @@ impl Round<'_> {
             let why = "nobody has begun its record: `mainstay init` for a new key, `mainstay adopt` for one that has signed";
             return Ok(Next::Rest(Rest::new(TICK, "NotBegun", why)));
         };
+        if !record.slashed && choose::is_tombstoned(self.ctx, self.namespace, self.group) {
+            return Ok(Next::Write(step(record, Event::Slashed).0));
+        }
         match &record.phase {
             Phase::Revoking { holder, blocked } => self.prove(identity, record, holder, *blocked).await,
             Phase::Active(_) | Phase::Fenced(_) if record.slashed => {

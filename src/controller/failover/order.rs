@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::{
-    api::{OrderOutcome, SigningOrder, SigningOrderStatus},
+    api::{MAINSTAY, OrderOutcome, SigningOrder, SigningOrderStatus},
     effect::{
         Failed,
         signing::{answer_order, read_order},
@@ -13,9 +13,14 @@ use crate::{
         orders::{Fate, Order, Wish, fate, mend},
         step,
     },
+    signal::Server,
 };
 
 use super::{Context, Next, Round, Trouble, choose, choose::Choice};
+
+/// An order of a ladder rests on what was seen when it was given. After so long (milliseconds) that is history, as for a
+/// remediation that could not begin: nobody was there to carry it out.
+const FRESH: u64 = 120_000;
 
 /// The orders about an identity that are not over, oldest first. The cache names them and the API server tells how each
 /// stands: an order is answered once, and the cache may not have heard of it.
@@ -62,6 +67,21 @@ pub fn wanted(orders: &[SigningOrder], epoch: Epoch) -> Option<Wanted> {
         so_far.anybody |= switch.to.is_none();
     }
     wanted
+}
+
+/// Why an order is not carried out any more, though it is about the epoch of now.
+fn outdated(order: &SigningOrder, now: Server) -> Option<String> {
+    let given = order.metadata.creation_timestamp.as_ref()?;
+    let age = now.since(Server(given.0.as_millisecond()));
+    (order.spec.by == MAINSTAY && age > FRESH)
+        .then(|| format!("it was given {} s ago, on what was seen then: it comes late", age / 1000))
+}
+
+/// Who went on: the holder, or else whom it chose.
+fn went_on(order: &SigningOrder, record: Option<&Record>) -> Option<String> {
+    let holder = record.and_then(Record::holder).filter(|_| order.spec.failover.is_some());
+    let chosen = || order.status.as_ref().and_then(|status| status.member.clone());
+    holder.map(|holder| holder.pod.member.clone()).or_else(chosen)
 }
 
 /// What an order says.
@@ -115,8 +135,11 @@ impl Round<'_> {
                     }
                 }
                 (Fate::Wait, _) | (Fate::Take(_), Ok(None) | Err(_)) => left.push(self.join(order).await?),
-                (Fate::Done(why), _) => self.answer(&order, OrderOutcome::Done, why).await?,
-                (Fate::Refused(why), _) => self.answer(&order, OrderOutcome::Refused, why).await?,
+                (Fate::Done(why), _) => {
+                    let member = went_on(&order, record.as_ref().ok().and_then(Option::as_ref));
+                    self.answer(&order, OrderOutcome::Done, why, member).await?;
+                }
+                (Fate::Refused(why), _) => self.refuse(&order, why).await?,
             }
         }
         self.orders = left;
@@ -131,6 +154,10 @@ impl Round<'_> {
         event: Event,
     ) -> Result<Option<(SigningOrder, Record)>, Trouble> {
         if let Event::Wanted { .. } = event {
+            if let Some(why) = outdated(&order, self.ctx.now().server) {
+                self.refuse(&order, why).await?;
+                return Ok(None);
+            }
             let wanted = order.spec.failover.as_ref().and_then(|switch| switch.to.clone());
             let candidates = choose::candidates(self.ctx, self.namespace, self.group).await?;
             let former = record.holder().map(|holder| holder.pod.member.clone());
@@ -147,7 +174,7 @@ impl Round<'_> {
                     order = self.accept(order, why, Some(chosen.member.clone())).await?;
                 }
                 Err(why) => {
-                    self.answer(&order, OrderOutcome::Refused, why).await?;
+                    self.refuse(&order, why).await?;
                     return Ok(None);
                 }
             }
@@ -177,9 +204,19 @@ impl Round<'_> {
         Ok(answer_order(&self.ctx.clients.actuator, &order, &status).await?)
     }
 
-    async fn answer(&self, order: &SigningOrder, outcome: OrderOutcome, reason: String) -> Result<(), Trouble> {
-        tracing::info!(order = order.metadata.name, ?outcome, reason, "an order is answered");
+    async fn refuse(&self, order: &SigningOrder, why: String) -> Result<(), Trouble> {
         let member = order.status.as_ref().and_then(|status| status.member.clone());
+        self.answer(order, OrderOutcome::Refused, why, member).await
+    }
+
+    async fn answer(
+        &self,
+        order: &SigningOrder,
+        outcome: OrderOutcome,
+        reason: String,
+        member: Option<String>,
+    ) -> Result<(), Trouble> {
+        tracing::info!(order = order.metadata.name, ?outcome, reason, "an order is answered");
         let status = SigningOrderStatus { outcome: Some(outcome), reason, member };
         answer_order(&self.ctx.clients.actuator, order, &status).await?;
         Ok(())
@@ -202,6 +239,33 @@ mod tests {
             member: Some(chosen.into()),
         });
         order
+    }
+
+    /// The operator was away; the holder may have been well for an hour.
+    #[test]
+    fn a_ladders_order_that_nobody_looked_at_in_time_is_not_carried_out() {
+        let given: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let after = |millis| Server(given.as_millisecond()).plus(millis);
+        let by = |who: &str| {
+            let mut order = switch(4, None, None);
+            order.spec.by = who.into();
+            order.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(given));
+            order
+        };
+        assert_eq!(outdated(&by(MAINSTAY), after(FRESH)), None);
+        assert!(outdated(&by(MAINSTAY), after(FRESH + 1)).unwrap().contains("comes late"));
+        assert_eq!(outdated(&by("ann"), after(10 * FRESH)), None, "a person may be patient");
+    }
+
+    #[test]
+    fn an_order_says_who_went_on() {
+        let order = switch(4, None, Some("b"));
+        assert_eq!(went_on(&order, None), Some("b".into()));
+        let record = Record::adopted(Epoch(4), Activation(1), Height(0));
+        let pod = crate::failover::Pod { member: "c".into(), uid: "u".into(), node: "n".into() };
+        let hand_over = crate::failover::HandOver::Gate;
+        let offered = Event::Offered { pod: pod.into(), activation: Activation(2), hand_over };
+        assert_eq!(went_on(&order, Some(&step(&record, offered).0)), Some("c".into()), "another after that");
     }
 
     #[test]

@@ -142,6 +142,19 @@ async fn a_group_is_what_its_record_says() {
     assert!(read_group(&client, "cosmos", OF).await.is_err());
 }
 
+/// Every step of the ladder looks at the group: what cannot be read must not keep a pod from being restarted.
+#[tokio::test]
+async fn one_that_cannot_be_read_says_so_and_stops_nothing_else() {
+    let broken = || Answer::json(200, json!({"metadata": {"name": "hub"}, "spec": {"network": 7}}));
+    let both = || group(&["a", "b"]);
+    let odd = || orders(&[json!({"metadata": {"name": "x"}, "spec": {"identity": IDENTITY}})]);
+    for answers in [vec![broken()], vec![both(), identity(&record()), odd()]] {
+        let (client, _) = Fake::answering(answers);
+        let found = read_group(&client, "cosmos", OF).await;
+        assert!(matches!(&found, Ok(Foreign(why)) if why.contains("cannot be read")), "{found:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_order_says_what_it_is_about_and_goes_with_its_journal() {
     let (client, fake) = Fake::answering([Answer::json(201, stored("val-a-0-abc", &json!({})))]);

@@ -24,12 +24,13 @@ use crate::{
     failover::{
         Boot, HandOver, Pod, Record,
         gate::{Launcher, Me},
+        split,
     },
     gate::{
         counts::Counts,
         launcher::boot_time,
         page,
-        process::{draw, split},
+        process::draw,
         registry::{self, Identity, Registry},
     },
     serve::{self, ServeError},

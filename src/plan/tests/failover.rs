@@ -7,7 +7,7 @@ use crate::{
         GroupFacts::{
             self, Absent, Forbidden, Foreign, Moving, NoRecord, NoStandby, NotHolder, Ready, Slashed, Unreadable,
         },
-        Guard, NodeFacts, Step,
+        Guard, NodeFacts, Step, WorkloadFacts,
         ledger::{self, Ask, Claim},
         record::{Record, Replay},
         testing::*,
@@ -166,12 +166,36 @@ fn a_standby_on_a_lost_node_is_waited_for_as_without_a_group() {
     assert_eq!(step(&standby(600)), Some(Step::Page));
 }
 
+/// A rollout that never ends, and a node or a zone on which everything is ill, hold the restart before it for ever.
+#[test]
+fn what_leaves_the_pod_alone_leaves_the_switch_its_turn() {
+    let fresh = || facts().failover().found(ready());
+    let rolling = || fresh().with(|given| given.live.workload = WorkloadFacts::RollingOut("0 of 1".into()));
+    let on_one_node = || {
+        let here = |given: &mut Given| {
+            (given.fleet.unhealthy_here, given.fleet.unhealthy, given.fleet.well_elsewhere) = (2, 2, 1);
+        };
+        fresh().with(here)
+    };
+    let held = [
+        (Guard::Rollout, rolling()),
+        (Guard::Rollout, rolling().pod(|pod| pod.crash_loop = true)),
+        (Guard::Correlated, on_one_node()),
+    ];
+    for (guard, given) in held {
+        assert!(given.holding(Step::Restart).contains(&guard));
+        assert_eq!(step(&given), Some(Step::Failover), "{guard:?}");
+        let standby = given.found(NotHolder("b".into())).refusal();
+        assert_eq!((standby.step, standby.guard), (Some(Step::Restart), guard), "it leads back");
+    }
+}
+
 #[test]
 fn what_is_better_for_a_pod_is_not_asked_for_a_switch() {
     let given = signs()
         .healthy_others(0)
         .on_a_lost_node()
-        .with(|given| given.live.workload = crate::plan::WorkloadFacts::RollingOut("1 of 2".into()))
+        .with(|given| given.live.workload = WorkloadFacts::RollingOut("1 of 2".into()))
         .with(|given| (given.fleet.unhealthy_here, given.fleet.unhealthy, given.fleet.well_elsewhere) = (2, 2, 1));
     assert_eq!(given.holding(Step::Failover), []);
     let halted = signs().with(|given| given.chain.risen_at = ago(HOUR));

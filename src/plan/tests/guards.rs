@@ -133,6 +133,8 @@ fn everything_broken_at_once_is_one_fault_and_not_so_many() {
     broken(3, 1, 0).suspect(1).is_restarted();
     // More than half unknown.
     broken(5, 1, 3).is_held_by(Guard::TelemetryLost);
+    // A decision that is replayed may say anything.
+    broken(3, 1, u32::MAX).suspect(1).is_held_by(Guard::TelemetryLost);
     broken(4, 1, 2).is_restarted();
     // Half of something small says little.
     broken(2, 2, 0).is_restarted();
@@ -220,6 +222,21 @@ fn a_dry_run_rests_by_its_own_steps_and_not_by_real_ones() {
     let rested = dry.restarted(1, MINUTE);
     rested.is_held_by(Guard::Cooldown);
     rested.mode(Mode::Enforce).is_restarted();
+}
+
+/// What a policy would have done is judged by it: nobody is called before the last restart could have helped.
+#[test]
+fn a_step_that_is_only_written_down_gets_the_time_that_it_would_have_had() {
+    let within = facts().policy.ladder.restart.unwrap().within;
+    let tried = |mode: Mode, ago: u64| {
+        let attempts = facts().policy.ladder.restart.unwrap().attempts;
+        facts().mode(mode).restarted(i32::try_from(attempts).unwrap(), ago)
+    };
+    let pages =
+        |given: Given| matches!(given.decide(), Decision::Proposed(proposal) if proposal.step == Step::Page);
+    assert_eq!(tried(Mode::DryRun, within - 1).refusal().guard, Guard::Cooldown);
+    assert!(pages(tried(Mode::DryRun, within)));
+    assert!(pages(tried(Mode::Enforce, 1)), "it had its time before its seat was given back");
 }
 
 #[test]

@@ -8,10 +8,11 @@ use crate::{
         policy::{Mode, Severity},
     },
     plan::{
-        Decision, Facts, Place, Rotation, ServiceFacts, Services, Switch, propose,
+        Decision, Facts, Place, Rotation, ServiceFacts, Services, Step, Switch, propose,
         record::{Record, Replay, narrowed},
         testing::{Given, HOUR, MINUTE, SECOND, SLOT, facts, server_ago},
     },
+    signal::Signal,
 };
 
 fn written(given: &Given) -> Option<Record> {
@@ -58,6 +59,21 @@ fn sentences_are_cut_before_anything_that_decides() {
     });
     let record = written(&given).expect("a record");
     assert_eq!(record.replay(), Replay::Same);
+}
+
+/// A warning alone keeps a full disk from being restarted.
+#[test]
+fn a_warning_that_decides_is_not_cut() {
+    let given = facts().job().with(|given| {
+        let mut finding = given.target.verdict.findings[0].clone();
+        finding.severity = Severity::Warning;
+        finding.evidence = "x".repeat(64);
+        given.target.verdict.findings.extend(vec![finding.clone(); 60]);
+        finding.signal = Some(Signal::DiskUsedRatio);
+        given.target.verdict.findings.push(finding);
+    });
+    let record = written(&given).expect("a record");
+    assert_eq!((record.step, record.replay()), (Step::Job, Replay::Same));
 }
 
 #[test]

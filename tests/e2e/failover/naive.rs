@@ -26,7 +26,7 @@ use super::{
     oracle::{Crime, Line, conflicts},
 };
 use crate::{
-    rig::{now, pid_component, wait},
+    rig::{apply, now, pid_component, wait},
     stage::{LATER, SOON},
 };
 
@@ -173,6 +173,29 @@ impl Rig {
     }
 }
 
+impl Rig {
+    /// What the chain has punished is told by the members' nodes, and nobody signs with it any more.
+    fn is_shut(&self) {
+        let namespace = &self.group.stage.namespace;
+        self.group.order(&["init", "val", "--assert", "for this test"]).expect("a record");
+        apply(&format!(
+            "apiVersion: mainstay.dev/v1alpha1
+kind: NodeHealthPolicy
+metadata: {{name: keys, namespace: {namespace}}}
+spec:
+  network: {namespace}
+  role: Validator
+  selector: {{matchLabels: {{role: gated}}}}
+  mode: Observe
+  telemetry: [{{name: rpc, cometbft: {{port: rpc, rest: rest}}, every: 2s, timeout: 1s}}]"
+        ))
+        .expect("a policy");
+        wait("the record to be shut", LATER, || self.group.record().filter(|record| record.slashed))
+            .expect("a seal");
+        println!("naive: the record says that the chain has punished the key");
+    }
+}
+
 /// The holder's node does not answer any more: its pod is deleted by force, and the other one is let loose.
 pub fn by_hand(name: &str) -> Earned {
     let rig = Rig::new(name, "naive");
@@ -189,6 +212,7 @@ pub fn by_hand(name: &str) -> Earned {
     if rig.group.kind.rest().is_some() {
         rig.tombstoned();
         println!("naive: the chain has tombstoned its validator after {} ms", now() - decided);
+        rig.is_shut();
     }
     kubelet.thaw();
     let (blocks, owners) = cried.expect("a crime");
