@@ -471,6 +471,24 @@ async fn what_cannot_be_shown_is_never_sealed() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_forgotten_its_key_gets_it_after_a_silence() {
+    let (mut site, records) = (Site::new(), Records::offered_to("u"));
+    site.options.silence = 800;
+    site.with(&records, async || {
+        site.until("the key comes", |client| client.active).await;
+        moments(3).await;
+        {
+            let mut client = of(&site.client);
+            (client.active, client.on_disk) = (false, false);
+        }
+        let lost = Instant::now();
+        site.until("it comes again", |client| client.active).await;
+        assert!(lost.elapsed() >= Duration::from_millis(800), "{:?}", lost.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_hold_that_ends_takes_the_key_along_and_comes_back_with_the_api_server() {
     let (site, records) = (Site::new(), Records::offered_to("u"));
     site.with(&records, async || {

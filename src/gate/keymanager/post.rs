@@ -182,6 +182,8 @@ pub struct Post<'a, R> {
     record: Option<Record>,
     /// When this process had the place first (milliseconds).
     held: Option<u64>,
+    /// Since when the client is without a key that it was given (milliseconds).
+    missing: Option<u64>,
     stage: Stage,
     counts: Counts,
     said: String,
@@ -202,6 +204,7 @@ impl<'a, R: Registry> Post<'a, R> {
             launcher: Launcher::new(me),
             record: None,
             held: None,
+            missing: None,
             stage: Stage::Out,
             counts,
             said: String::new(),
@@ -279,7 +282,12 @@ impl<'a, R: Registry> Post<'a, R> {
             (Stage::Out, _) => self.keep_out().await,
             (Stage::In, true) => {
                 if self.manager.lists(&self.key).await.map_err(|trouble| trouble.to_string())? {
+                    self.missing = None;
                     return Ok(());
+                }
+                // What made it forget the key may have made it forget what it has signed.
+                if now.saturating_sub(*self.missing.get_or_insert(now)) < self.options.silence {
+                    return Err("the client has lost the key that it was given: it gets it again after a silence".into());
                 }
                 self.give().await
             }
