@@ -159,12 +159,7 @@ pub async fn run_job(actuator: &Client, order: &JobOrder) -> Outcome {
 }
 
 /// How far a job has come.
-pub async fn read_job(
-    actuator: &Client,
-    namespace: &str,
-    name: &str,
-    mark: &str,
-) -> Result<JobState, ReadError> {
+pub async fn read_job(actuator: &Client, namespace: &str, name: &str, mark: &str) -> Result<JobState, ReadError> {
     let jobs: Api<Job> = Api::namespaced(actuator.clone(), namespace);
     match deadline(DEADLINE, jobs.get(name)).await {
         Ok(job) if is_of(&job, mark) => Ok(state_of(&job)),

@@ -104,7 +104,11 @@ mod tests {
         assert_eq!(wear(&client, "cosmos", &pod, false).await.label(), "moved");
         assert_eq!(wear(&client, "cosmos", &pod, true).await.label(), "unknown");
         let requests = fake.requests();
-        assert!(requests[0].query().contains("labelSelector=mainstay.dev%2Fsigning%3Dtrue"), "{}", requests[0].query());
+        assert!(
+            requests[0].query().contains("labelSelector=mainstay.dev%2Fsigning%3Dtrue"),
+            "{}",
+            requests[0].query()
+        );
         assert_eq!(requests[1].line(), "PATCH /api/v1/namespaces/cosmos/pods/val-a-0");
         let expected = json!({"metadata": {"uid": "u1", "resourceVersion": "41", "labels": {SIGNING: "false"}}});
         assert_eq!(requests[1].body, expected);
@@ -112,7 +116,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_service_that_leads_to_every_member_is_none() {
-        let service = |selector: Value| services(&json!([{"metadata": {"name": "signer"}, "spec": {"selector": selector}}]));
+        let service =
+            |selector: Value| services(&json!([{"metadata": {"name": "signer"}, "spec": {"selector": selector}}]));
         let table = [
             (service(json!({"app": "val", SIGNING: "true"})), None),
             (service(json!({"app": "val"})), Some("leads to every member: write mainstay.dev/signing: \"true\"")),

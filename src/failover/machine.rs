@@ -120,8 +120,7 @@ pub fn step(record: &Record, event: Event) -> (Record, Vec<Effect>) {
         (Phase::Active(holder), Event::Begun { epoch })
             if epoch == record.tenure.epoch && !record.hand_over.is_claimed() && holder.boot.is_none() =>
         {
-            next.phase =
-                Phase::Active(Holder { boot: Some(Boot(record.tenure.activation.0)), ..holder.clone() });
+            next.phase = Phase::Active(Holder { boot: Some(Boot(record.tenure.activation.0)), ..holder.clone() });
             next.claims = 1;
         }
         (Phase::Revoking { holder, .. }, Event::Unproven { epoch })

@@ -170,7 +170,10 @@ fn the_word_of_the_owner_s_job_is_taken_and_nothing_less() {
     let Phase::Revoking { blocked: Some(Missing::Proof), .. } = blocked.phase else { panic!("{blocked:?}") };
     assert!(effects.contains(&Effect::Page(Missing::Proof)));
     assert_eq!(step(&record, Event::Unproven { epoch: Epoch(2) }).0, record, "of another epoch");
-    assert!(matches!(step(&revoking(LAUNCHER), Event::Unproven { epoch: Epoch(1) }).0.phase, Phase::Revoking { blocked: None, .. }));
+    assert!(matches!(
+        step(&revoking(LAUNCHER), Event::Unproven { epoch: Epoch(1) }).0.phase,
+        Phase::Revoking { blocked: None, .. }
+    ));
     // Late, and true all the same.
     let (fenced, _) = step(&blocked, found(Some(Proof::JobSucceeded), Share::Unknown, 0));
     assert_eq!(fenced.phase, Phase::Fenced(Proof::JobSucceeded));

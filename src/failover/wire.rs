@@ -151,7 +151,9 @@ fn hand_over(status: &SigningIdentityStatus) -> Result<HandOver, Unreadable> {
             };
             Ok(HandOver::Launcher(Timing { hold, drift, margin }))
         }
-        (SigningHandover::Gate | SigningHandover::Label | SigningHandover::Job, Some(_)) => wrong("timing", "belongs to launchers"),
+        (SigningHandover::Gate | SigningHandover::Label | SigningHandover::Job, Some(_)) => {
+            wrong("timing", "belongs to launchers")
+        }
         (SigningHandover::Launcher, None) => wrong("timing", "is missing"),
     }
 }
@@ -225,8 +227,12 @@ mod tests {
             let asserted = step(&revoking, released).0;
             all.extend([active, revoking, sealed, asserted]);
         }
-        let proofs =
-            [Proof::KubeletConfirmed(Arc::clone(&pod)), Proof::NodeOff(pod), Proof::WindowFrozen, Proof::JobSucceeded];
+        let proofs = [
+            Proof::KubeletConfirmed(Arc::clone(&pod)),
+            Proof::NodeOff(pod),
+            Proof::WindowFrozen,
+            Proof::JobSucceeded,
+        ];
         for proof in proofs {
             all.push(Record { phase: Phase::Fenced(proof), slashed: true, lowered: true, ..fenced.clone() });
         }

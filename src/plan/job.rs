@@ -31,7 +31,9 @@ impl CronJobFacts {
                 format!("Mainstay may not run CronJob {name}: install the chart with jobs.enabled=true")
             }
             Self::RunsByItself => {
-                format!("CronJob {name} is not suspended: what runs by itself is none of ours; write suspend: true")
+                format!(
+                    "CronJob {name} is not suspended: what runs by itself is none of ours; write suspend: true"
+                )
             }
             Self::Busy => format!("a job of CronJob {name} is running already"),
         })

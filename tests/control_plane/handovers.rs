@@ -68,7 +68,9 @@ impl Handover {
         send(admin, "DELETE", POLICY, JSON, &json!({})).await.unwrap();
         let mut change = handover.clone();
         change["gate"] = Value::Null;
-        send(admin, "PATCH", GROUP, MERGE, &json!({"spec": {"automatic": true, "handover": change}})).await.unwrap();
+        send(admin, "PATCH", GROUP, MERGE, &json!({"spec": {"automatic": true, "handover": change}}))
+            .await
+            .unwrap();
         let operator = stage.server.operator_of_groups("one");
         let this = Self { stage, _operator: operator };
         for member in ["a", "b"] {
@@ -186,7 +188,10 @@ async fn held_to_the_label(group: &Handover) {
     change(json!({SIGNING: "true"})).await.unwrap();
     for labels in [json!({SIGNING: "yes"}), json!({"app": "x"}), json!({SIGNING: "true", "other": "x"})] {
         let error = change(labels.clone()).await.expect_err("refused");
-        assert!(error.contains("nothing of a pod but its label mainstay.dev/in-rotation and mainstay.dev/signing"), "{labels}: {error}");
+        assert!(
+            error.contains("nothing of a pod but its label mainstay.dev/in-rotation and mainstay.dev/signing"),
+            "{labels}: {error}"
+        );
     }
     let mut template = set("a");
     template["metadata"]["name"] = json!("val-c");
@@ -308,7 +313,8 @@ async fn the_owner_s_job_ends_one_epoch_and_begins_the_next() {
     let change = json!({"spec": {"handover": {"job": {"cronJob": "other"}}}});
     let begun = Instant::now();
     let error = loop {
-        let refused = send(&account, "PATCH", &format!("{GROUP}?dryRun=All"), MERGE, &change).await.expect_err("refused");
+        let refused =
+            send(&account, "PATCH", &format!("{GROUP}?dryRun=All"), MERGE, &change).await.expect_err("refused");
         if refused.contains("verb create on jobs") || begun.elapsed() > SOON {
             break refused;
         }

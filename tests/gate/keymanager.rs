@@ -101,7 +101,9 @@ async fn list(State(client): State<Shared>, headers: HeaderMap) -> Response {
     if let Some(refusal) = client.refuses("list", &headers) {
         return refusal;
     }
-    let keys = client.active.then(|| json!({"validating_pubkey": format!("0x{}", key().to_uppercase()), "readonly": false}));
+    let keys = client
+        .active
+        .then(|| json!({"validating_pubkey": format!("0x{}", key().to_uppercase()), "readonly": false}));
     Json(json!({"data": keys.into_iter().collect::<Vec<_>>()})).into_response()
 }
 
@@ -213,7 +215,8 @@ struct Records(Mutex<(u64, Record)>, AtomicBool);
 
 impl Records {
     fn offered_to(uid: &str) -> Self {
-        let this = Self(Mutex::new((1, Record::adopted(Epoch(0), Activation(0), Height(10)))), AtomicBool::new(false));
+        let this =
+            Self(Mutex::new((1, Record::adopted(Epoch(0), Activation(0), Height(10)))), AtomicBool::new(false));
         this.offer(uid);
         this
     }
@@ -239,7 +242,8 @@ impl Records {
 
     fn seen(&self) -> Seen {
         let (version, record) = self.0.lock().unwrap().clone();
-        let spec = SigningIdentitySpec { network: "n".into(), namespace: "s".into(), group: "g".into(), window: 20 };
+        let spec =
+            SigningIdentitySpec { network: "n".into(), namespace: "s".into(), group: "g".into(), window: 20 };
         Seen { version: version.to_string(), spec, record: Some(record) }
     }
 }
@@ -349,7 +353,11 @@ async fn each_answer_of_the_api_is_read_as_the_description_means_it() {
     of(&site.client).history.push(7);
     let history = of(&site.client).interchange();
     assert_eq!(manager.delete(&key()).await.unwrap(), Deleted::Known(history.clone()));
-    assert_eq!(manager.delete(&key()).await.unwrap(), Deleted::Known(history), "not active, and known all the same");
+    assert_eq!(
+        manager.delete(&key()).await.unwrap(),
+        Deleted::Known(history),
+        "not active, and known all the same"
+    );
 
     let wrong = Keystore { json: store.json.clone(), password: Zeroizing::new("x".into()) };
     let Err(Trouble::Refused(why)) = manager.import(&wrong, None).await else { panic!("it unlocked") };
@@ -370,7 +378,9 @@ async fn each_answer_of_the_api_is_read_as_the_description_means_it() {
         assert!(matches!(manager.delete(&key()).await, Err(Trouble::Odd(_))), "{odd}");
     }
     instead("delete", 500, json!({"message": "database is locked"}));
-    assert!(matches!(manager.delete(&key()).await, Err(Trouble::Refused(why)) if why.contains("500") && why.contains("locked")));
+    assert!(
+        matches!(manager.delete(&key()).await, Err(Trouble::Refused(why)) if why.contains("500") && why.contains("locked"))
+    );
     instead("list", 503, json!({}));
     assert!(matches!(manager.lists(&key()).await, Err(Trouble::Refused(_))), "no list is not an empty one");
     instead("list", 200, json!({"data": {}}));
@@ -466,7 +476,11 @@ async fn what_cannot_be_shown_is_never_sealed() {
             .await;
         assert!(!ended && records.record().sealed.is_none(), "{what}");
         let was_ended = site.container.starts() >= 2;
-        assert_eq!(was_ended, matches!(what, "no history" | "an error" | "no token"), "{what}: it is ended all the same");
+        assert_eq!(
+            was_ended,
+            matches!(what, "no history" | "an error" | "no token"),
+            "{what}: it is ended all the same"
+        );
     }
 }
 

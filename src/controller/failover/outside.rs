@@ -75,7 +75,12 @@ enum Run {
 
 impl Round<'_> {
     /// Sees that the holder is at work, and says so in the record.
-    pub(super) async fn set_to_work(&self, record: &Record, holder: &Holder, pod: &PodView) -> Result<Option<Next>, Trouble> {
+    pub(super) async fn set_to_work(
+        &self,
+        record: &Record,
+        holder: &Holder,
+        pod: &PodView,
+    ) -> Result<Option<Next>, Trouble> {
         let begun = || {
             let (next, _) = step(record, Event::Begun { epoch: record.tenure.epoch });
             (next != *record).then_some(Next::Write(next))
@@ -125,8 +130,7 @@ impl Round<'_> {
         }
         let epoch = record.tenure.epoch;
         let Some(job) = &self.group.spec.handover.job else {
-            let why =
-                " (handover.job was taken out of the group, and its job alone can say that the former holder has stopped)";
+            let why = " (handover.job was taken out of the group, and its job alone can say that the former holder has stopped)";
             return Ok((Event::Unproven { epoch }, why.into()));
         };
         let late = waited >= job.within.as_millis();
@@ -147,8 +151,7 @@ impl Round<'_> {
         if wear_it.iter().any(|one| one.uid == holder.uid) {
             return Ok(());
         }
-        let pod =
-            Wearer { name: pod.name.clone(), uid: pod.uid.clone(), version: pod.resource_version.clone() };
+        let pod = Wearer { name: pod.name.clone(), uid: pod.uid.clone(), version: pod.resource_version.clone() };
         self.turn(&pod, true).await
     }
 
@@ -192,7 +195,8 @@ impl Round<'_> {
         let actuator = &self.ctx.clients.actuator;
         let order = self.order(record, holder, job, part);
         let Purpose::Handover { mark, .. } = &order.purpose else { return Ok(Run::Lasts(String::new())) };
-        let failed = |error: effect::ReadError| Failed { doing: "read the job of a hand-over", outcome: error.outcome };
+        let failed =
+            |error: effect::ReadError| Failed { doing: "read the job of a hand-over", outcome: error.outcome };
         match effect::read_job(actuator, self.namespace, &order.name, mark).await.map_err(failed)? {
             JobState::Complete => return Ok(Run::Succeeded),
             JobState::Failed(why) => return Ok(Run::Failed(why)),

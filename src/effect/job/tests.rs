@@ -97,9 +97,8 @@ async fn one_that_has_changed_since_is_not_run() {
 
 #[tokio::test]
 async fn it_is_created_once_however_often_it_is_asked_for() {
-    let again = |remediation: &str| {
-        [cron_job(true), Answer::status(409, "AlreadyExists"), job(remediation, &json!([]))]
-    };
+    let again =
+        |remediation: &str| [cron_job(true), Answer::status(409, "AlreadyExists"), job(remediation, &json!([]))];
     let (client, _) = Fake::answering(again("r1"));
     assert_eq!(run_job(&client, &order()).await, Outcome::Done);
     let (client, _) = Fake::answering(again("r2"));

@@ -106,7 +106,11 @@ impl Keymanager {
     pub fn new(url: &str, token: &Path) -> Result<Self, reqwest::Error> {
         let builder = Client::builder().redirect(redirect::Policy::none()).retry(retry::never()).no_proxy();
         let client = builder.tls_certs_only([]).timeout(TIMEOUT).build()?;
-        Ok(Self { client, url: format!("{}/eth/v1/keystores", url.trim_end_matches('/')), token: token.to_owned() })
+        Ok(Self {
+            client,
+            url: format!("{}/eth/v1/keystores", url.trim_end_matches('/')),
+            token: token.to_owned(),
+        })
     }
 
     /// Whether the client has this key (hexadecimal digits without `0x`).
@@ -138,7 +142,9 @@ impl Keymanager {
         let status = one(answer.data)?;
         match (status.status.as_str(), answer.slashing_protection) {
             ("deleted" | "not_active", Some(history)) => Ok(Deleted::Known(history)),
-            ("deleted" | "not_active", None) => Err(Trouble::Odd(format!("{} without its history", status.status))),
+            ("deleted" | "not_active", None) => {
+                Err(Trouble::Odd(format!("{} without its history", status.status)))
+            }
             ("not_found", _) => Ok(Deleted::NotFound),
             ("error", _) => Err(Trouble::Refused(status.message)),
             (other, _) => Err(Trouble::Odd(format!("status {other}"))),

@@ -191,7 +191,12 @@ pub struct Post<'a, R> {
 
 impl<'a, R: Registry> Post<'a, R> {
     /// A process that has just started.
-    pub fn new(options: &'a Options, registry: &'a R, boot: Boot, counts: Counts) -> Result<Self, KeymanagerError> {
+    pub fn new(
+        options: &'a Options,
+        registry: &'a R,
+        boot: Boot,
+        counts: Counts,
+    ) -> Result<Self, KeymanagerError> {
         let (member, uid, node) = (options.member.clone(), options.pod_uid.clone(), options.node.clone());
         let me = Me { pod: Arc::new(Pod { member, uid, node }), boot };
         let key = key_of(options)?;
@@ -287,7 +292,9 @@ impl<'a, R: Registry> Post<'a, R> {
                 }
                 // What made it forget the key may have made it forget what it has signed.
                 if now.saturating_sub(*self.missing.get_or_insert(now)) < self.options.silence {
-                    return Err("the client has lost the key that it was given: it gets it again after a silence".into());
+                    return Err(
+                        "the client has lost the key that it was given: it gets it again after a silence".into()
+                    );
                 }
                 self.give().await
             }
@@ -388,9 +395,11 @@ impl<'a, R: Registry> Post<'a, R> {
                 .into());
         }
         if before.is_empty() {
-            return Err("the client answers, and no process of its name is seen: share the process namespace of the pod \
+            return Err(
+                "the client answers, and no process of its name is seen: share the process namespace of the pod \
                         (shareProcessNamespace), and name its program with --client"
-                .into());
+                    .into(),
+            );
         }
         let alive: Vec<_> = before.iter().copied().filter(|one| lives(*one)).collect();
         if !alive.is_empty() {
@@ -433,9 +442,8 @@ impl<'a, R: Registry> Post<'a, R> {
     }
 
     fn is_of_a_gate(&self) -> bool {
-        let mine = |record: &&Record| {
-            record.holder().is_some_and(|holder| holder.pod.uid == self.launcher.me.pod.uid)
-        };
+        let mine =
+            |record: &&Record| record.holder().is_some_and(|holder| holder.pod.uid == self.launcher.me.pod.uid);
         self.record.as_ref().filter(mine).is_some_and(|record| !matches!(record.hand_over, HandOver::Launcher(_)))
     }
 }
