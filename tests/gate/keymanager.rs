@@ -269,10 +269,11 @@ impl Registry for Records {
 
 /// A pod: a client and the files of its gate.
 struct Site {
-    folder: TempDir,
     client: Shared,
     container: Container,
     options: Options,
+    // Last: the client's program is in it.
+    folder: TempDir,
 }
 
 impl Site {
@@ -302,7 +303,7 @@ impl Site {
             settle: 300,
             grace: 1_000,
         };
-        Self { folder, client, container, options }
+        Self { client, container, options, folder }
     }
 
     fn export(&self) -> PathBuf {

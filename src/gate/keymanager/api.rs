@@ -104,6 +104,7 @@ struct Status {
 impl Keymanager {
     /// The key manager at this address. It follows no redirect, uses no proxy and tries nothing twice by itself.
     pub fn new(url: &str, token: &Path) -> Result<Self, reqwest::Error> {
+        crate::telemetry::tls::install();
         let builder = Client::builder().redirect(redirect::Policy::none()).retry(retry::never()).no_proxy();
         let client = builder.tls_certs_only([]).timeout(TIMEOUT).build()?;
         Ok(Self {

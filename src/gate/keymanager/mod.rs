@@ -3,7 +3,7 @@
 //! a command but the key's stay in the client.
 //!
 //! [`api`] is the Eth2 Keymanager API, [`client`] the processes of the client, [`export`] what it knows of its signatures, kept
-//! on a disk, and [`post`] all of it together.
+//! on a disk, [`leave`] how the key is taken away, and [`post`] all of it together.
 //!
 //! A key that was deleted comes back when the client finds it in its own folders at the next start, which has cost others a
 //! slashing. So a deletion alone is no end: the client is ended as well, and only a new process that lists the key no more is
@@ -12,4 +12,6 @@
 pub mod api;
 pub mod client;
 pub mod export;
+mod leave;
+mod options;
 pub mod post;
