@@ -253,3 +253,54 @@ fn name_of(cron_job: &str, part: Part, mark: &str) -> String {
     let room: String = cron_job.chars().take(43).collect();
     format!("{room}-{}-{hash}", part.name())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::failover::{Activation, Epoch, Height};
+
+    fn group(handover: &serde_json::Value) -> FailoverGroupSpec {
+        let spec = json!({"network": "hub", "identity": "hub-1.k", "members": [], "handover": handover});
+        serde_json::from_value(spec).unwrap()
+    }
+
+    #[test]
+    fn a_group_hands_over_in_one_way_and_as_its_epoch_did() {
+        let begun = Record::adopted(Epoch(1), Activation(2), Height(3));
+        let (label, job) = (json!({"label": {"service": "s"}}), json!({"job": {"cronJob": "c"}}));
+        assert_eq!(hand_over(&begun, &group(&label)).unwrap(), HandOver::Label);
+        assert_eq!(hand_over(&begun, &group(&job)).unwrap(), HandOver::Job);
+        assert_eq!(hand_over(&begun, &group(&json!({"gate": {}}))).unwrap(), HandOver::Gate);
+        let keys = hand_over(&begun, &group(&json!({"keymanager": {}}))).unwrap();
+        let HandOver::Launcher(timing) = keys else { panic!("{keys:?}") };
+        assert_eq!(timing.hold, 300_000);
+        for odd in [
+            json!({}),
+            json!({"label": {"service": "s"}, "job": {"cronJob": "c"}}),
+            json!({"gate": {}, "label": {"service": "s"}}),
+            json!({"gate": {}, "keymanager": {}}),
+            json!({"keymanager": {"hold": "5s"}}),
+        ] {
+            assert!(hand_over(&begun, &group(&odd)).is_err(), "{odd}");
+        }
+        let ended = Record { tenure: crate::failover::Tenure { epoch: Epoch(2), ..begun.tenure }, ..begun };
+        let said = hand_over(&ended, &group(&label)).unwrap_err().to_string();
+        assert!(said.contains("mainstay adopt"), "{said}");
+    }
+
+    #[test]
+    fn each_part_of_an_epoch_has_a_job_of_its_own() {
+        let long = "c".repeat(52);
+        let names = [
+            name_of("handover", Part::Revoke, "hub-1.k/1/0/revoke"),
+            name_of("handover", Part::Revoke, "hub-1.k/2/0/revoke"),
+            name_of("handover", Part::Activate, "hub-1.k/1/0/activate"),
+            name_of(&long, Part::Activate, "hub-1.k/1/0/activate"),
+        ];
+        assert!(names.iter().all(|name| name.len() <= 63), "{names:?}");
+        assert!((1..names.len()).all(|at| !names[..at].contains(&names[at])), "{names:?}");
+        assert!(names[0].starts_with("handover-revoke-"));
+    }
+}
