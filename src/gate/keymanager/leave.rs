@@ -13,13 +13,20 @@ use crate::gate::registry::Registry;
 #[derive(Debug, Default)]
 pub(super) struct Leaving {
     /// Since when (milliseconds).
-    pub(super) since: u64,
+    since: u64,
     /// The processes that were there when the client said that it had deleted the key, once it has.
     before: Option<Vec<Process>>,
     /// Since when a new process does not list the key (milliseconds).
     without: Option<u64>,
     /// A new process had the key again: nothing that it says is taken for an end.
     haunted: bool,
+}
+
+impl Leaving {
+    /// It begins now.
+    pub(super) fn since(now: u64) -> Self {
+        Self { since: now, ..Self::default() }
+    }
 }
 
 impl<R: Registry> Post<'_, R> {

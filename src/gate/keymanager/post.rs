@@ -212,7 +212,7 @@ impl<'a, R: Registry> Post<'a, R> {
             }
             (Stage::In, false) => {
                 info!("the key is taken from the client");
-                self.stage = Stage::Leaving(Leaving { since: now, ..Leaving::default() });
+                self.stage = Stage::Leaving(Leaving::since(now));
                 self.take(now).await
             }
             (Stage::Leaving(_), false) => self.take(now).await,
