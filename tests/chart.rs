@@ -317,14 +317,14 @@ fn what_may_create_jobs_is_held_to_those_of_cron_jobs() {
 #[test]
 #[ignore = "needs helm"]
 fn whoever_signs_is_held_to_it_in_these_namespaces_only() {
-    let names =
-        ["signing", "orders", "identities", "signers"].map(|what| format!("mainstay-system.mainstay-{what}"));
+    let names = ["signing", "orders", "identities", "signers", "handover", "endpoints", "keymanagers"]
+        .map(|what| format!("mainstay-system.mainstay-{what}"));
     let all = manifests(&json!({"failover": {"enabled": true}, "namespaces": ["cosmos", "osmosis"]}));
     for name in &names {
         assert_eq!(named(&all, "ValidatingAdmissionPolicy", name)["spec"]["failurePolicy"], "Fail", "{name}");
         let binding = named(&all, "ValidatingAdmissionPolicyBinding", name);
         assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]), "{name}");
-        let is_namespaced = name.ends_with("-orders") || name.ends_with("-signers");
+        let is_namespaced = !name.ends_with("-signing") && !name.ends_with("-identities");
         let values = &binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"][0]["values"];
         assert_eq!(*values, if is_namespaced { json!(["cosmos", "osmosis"]) } else { Value::Null }, "{name}");
     }

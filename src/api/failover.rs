@@ -45,7 +45,7 @@ pub struct FailoverGroupSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub members: Vec<FailoverMember>,
     /// How the place changes hands.
-    #[x_kube(validation = Rule::new("has(self.gate) != has(self.launcher)").message("say how the place changes hands, in one way: handover: {gate: {}} or handover: {launcher: {}}"))]
+    #[x_kube(validation = Rule::new("[has(self.gate), has(self.launcher), has(self.label), has(self.keymanager), has(self.job)].filter(x, x).size() == 1").message("say how the place changes hands, in one way: handover: {gate: {}}, {launcher: {}}, {label: {service: NAME}}, {keymanager: {}} or {job: {cronJob: NAME}}"))]
     pub handover: Handover,
     /// What a standby must be to go on.
     #[serde(default)]
@@ -82,6 +82,15 @@ pub struct Handover {
     /// Every member's signer is started by `mainstay gate -- COMMAND`: for signers without a socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launcher: Option<LauncherHandover>,
+    /// The key is behind a remote signer that itself refuses a second signature; a Service leads to the holder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<LabelHandover>,
+    /// Every member runs `mainstay gate --keymanager` beside its Ethereum validator client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keymanager: Option<KeymanagerHandover>,
+    /// A suspended `CronJob` ends the former holder's part and begins the next one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobHandover>,
 }
 
 /// Nothing is to be said: the window is the identity's.
@@ -97,6 +106,47 @@ pub struct LauncherHandover {
     /// for a launcher that vanished, beside the proof that its pod has ended.
     #[serde(default = "default_hold")]
     pub hold: Duration,
+}
+
+/// A remote signer that refuses a second signature for a height, whoever asks: horcrux, cosmosigner, Web3Signer with one
+/// database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LabelHandover {
+    /// The `Service` that selects `mainstay.dev/signing: "true"`, which the holder's pod wears and no other member's.
+    #[schemars(length(min = 1, max = 63))]
+    pub service: String,
+}
+
+/// An Ethereum validator client that has its key only while its member holds the place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.hold) || !self.hold.matches('^[0-9]{1,6}(ms|s|m|h)$') || (duration(self.hold) >= duration('20s') && duration(self.hold) <= duration('10m'))").message("hold: between 20s and 10m").field_path(".hold"))]
+pub struct KeymanagerHandover {
+    /// How long the client keeps the key while the API server is away.
+    #[serde(default = "default_key_hold")]
+    pub hold: Duration,
+}
+
+const fn default_key_hold() -> Duration {
+    Duration::from_secs(300)
+}
+
+/// The owner's own way. The success of its job is the owner's word that the former holder never signs again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.within) || !self.within.matches('^[0-9]{1,6}(ms|s|m|h)$') || (duration(self.within) >= duration('10s') && duration(self.within) <= duration('1h'))").message("within: between 10s and 1h").field_path(".within"))]
+pub struct JobHandover {
+    /// The suspended `CronJob`. It is run once to revoke and once to activate, and told which in `MAINSTAY_PHASE`.
+    #[schemars(length(min = 1, max = 52))]
+    pub cron_job: String,
+    /// How long a run may take. A person is called afterwards.
+    #[serde(default = "default_within")]
+    pub within: Duration,
+}
+
+const fn default_within() -> Duration {
+    Duration::from_secs(300)
 }
 
 const fn default_hold() -> Duration {

@@ -18,8 +18,8 @@ pub use approval::{ApprovedRemediation, RemediationApproval, RemediationApproval
 pub use duration::{Duration, DurationError};
 pub use failover::{
     AdoptOrder, FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverMember, GateHandover, Handover,
-    InitOrder, LauncherHandover, MemberStatus, OrderOutcome, ReleaseOrder, SigningOrder, SigningOrderSpec,
-    SigningOrderStatus, Standby, SwitchOrder,
+    InitOrder, JobHandover, KeymanagerHandover, LabelHandover, LauncherHandover, MemberStatus, OrderOutcome,
+    ReleaseOrder, SigningOrder, SigningOrderSpec, SigningOrderStatus, Standby, SwitchOrder,
 };
 pub use ledger::{
     ActionRecord, LedgerSeat, NetworkLedger, NetworkLedgerSpec, PolicyRef, RemediationRef, SeatStep, SlotRecord,
@@ -55,6 +55,10 @@ pub const IGNORE: &str = "mainstay.dev/ignore";
 /// took out of rotation. Without Mainstay every pod is in, so it fails open. Also the type of the condition behind the readiness
 /// gate of pods that take part by that instead: what is not `True` is out, so it fails closed.
 pub const IN_ROTATION: &str = "mainstay.dev/in-rotation";
+
+/// Label by which a Service finds the member that signs, where a remote signer has the key: `"true"` on the holder's pod and
+/// on no other member's.
+pub const SIGNING: &str = "mainstay.dev/signing";
 
 /// Annotation on a pod whose rotation label Mainstay has changed: uid of the policy on whose behalf.
 pub const ROTATED_BY: &str = "mainstay.dev/rotated-by";

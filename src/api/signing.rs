@@ -99,6 +99,10 @@ pub enum SigningHandover {
     Gate,
     /// A launcher kills its signer when its hold ends.
     Launcher,
+    /// A remote signer refuses a second signature itself; the endpoint moves.
+    Label,
+    /// The owner's job says that the former holder has stopped.
+    Job,
 }
 
 /// How long a launcher may hold. Milliseconds.
@@ -163,7 +167,8 @@ pub struct SigningProof {
 /// The kinds of proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ProofKind {
-    /// The signer itself refuses: its gate sealed the epoch, stopped in good order, or nobody ever claimed it.
+    /// The signer itself refuses: its gate sealed the epoch, stopped in good order, or nobody ever claimed it; or it is a
+    /// remote signer that refuses by its kind.
     SignerRefuses,
     /// No gate signs above the frozen ceiling, whatever becomes of it.
     WindowFrozen,
@@ -171,6 +176,8 @@ pub enum ProofKind {
     KubeletConfirmed,
     /// The platform says that the node is off.
     NodeOff,
+    /// The owner's job says so, by its success.
+    JobSucceeded,
     /// A person says so.
     Asserted,
 }

@@ -4,8 +4,9 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::CliError;
+use super::{CliError, keymanager};
 use crate::gate::{
+    keymanager::post as post_of_key,
     launcher::{PAUSE, STOP, place::Placement, post},
     process::{self, GateError, Options},
 };
@@ -20,7 +21,7 @@ pub struct Args {
     #[arg(long)]
     member: String,
     /// The key: a `priv_validator_key.json` that only its owner can read
-    #[arg(long, value_name = "FILE", required_unless_present = "command", conflicts_with = "command")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["command", "keymanager"], conflicts_with_all = ["command", "keymanager"])]
     key: Option<PathBuf>,
     /// What must survive the pod: a folder on a persistent volume
     #[arg(long, value_name = "DIR", required_unless_present = "command", conflicts_with = "command")]
@@ -58,8 +59,10 @@ pub struct Args {
     /// Of a launcher: what the command has for an orderly stop (seconds); it is asked so long before its hold ends
     #[arg(long, value_name = "SECONDS", requires = "command", default_value_t = STOP / 1_000, value_parser = clap::value_parser!(u64).range(1..=300))]
     grace: u64,
+    #[command(flatten)]
+    keymanager: keymanager::Args,
     /// A launcher: run this command while this member holds the place, and only then. For signers without a socket
-    #[arg(last = true, value_name = "COMMAND")]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "keymanager")]
     command: Vec<OsString>,
 }
 
@@ -75,6 +78,10 @@ pub fn run(args: Args) -> Result<ExitCode, CliError> {
     // One thread: the node asks one thing at a time, and every thread costs memory.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     crate::telemetry::tls::install();
+    if args.keymanager.keymanager.is_some() {
+        runtime.block_on(post_of_key::run(args.keymanager()?))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.command.is_empty() {
         runtime.block_on(process::run(args.signer()?))?;
         return Ok(ExitCode::SUCCESS);
@@ -85,13 +92,8 @@ pub fn run(args: Args) -> Result<ExitCode, CliError> {
 impl Args {
     fn signer(self) -> Result<Options, GateError> {
         // The parser wants both where there is no command.
-        let (key, state) = (self.key.unwrap_or_default(), self.state.unwrap_or_default());
-        if !self.state_may_vanish && process::is_in_memory(&state) {
-            let error = std::io::Error::other(
-                "it goes with the pod or the container, and the signing state must not: mount a persistent volume there",
-            );
-            return Err(GateError::State { path: state, error });
-        }
+        let state = self.lasting()?;
+        let key = self.key.unwrap_or_default();
         Ok(Options {
             identity: self.identity,
             member: self.member,
@@ -104,6 +106,31 @@ impl Args {
             listen: self.listen,
             every: Duration::from_millis(self.every),
         })
+    }
+
+    /// The folder of what must survive, if it does.
+    fn lasting(&self) -> Result<PathBuf, GateError> {
+        let state = self.state.clone().unwrap_or_default();
+        if !self.state_may_vanish && process::is_in_memory(&state) {
+            let error = std::io::Error::other(
+                "it goes with the pod or the container, and the signing state must not: mount a persistent volume there",
+            );
+            return Err(GateError::State { path: state, error });
+        }
+        Ok(state)
+    }
+
+    fn keymanager(self) -> Result<post_of_key::Options, GateError> {
+        let common = keymanager::Common {
+            state: self.lasting()?,
+            identity: self.identity,
+            member: self.member,
+            pod_uid: self.pod_uid,
+            node: self.node,
+            listen: self.listen,
+            every: self.every,
+        };
+        Ok(self.keymanager.options(common))
     }
 
     fn launcher(self) -> post::Options {

@@ -9,6 +9,7 @@ pub mod explain;
 mod gate;
 mod identity;
 mod keep;
+mod keymanager;
 mod order;
 mod probe;
 mod replay;
@@ -65,7 +66,7 @@ enum Command {
     /// Copy a key to where nobody but its owner can read it, as a gate wants it
     CopyKey(copy_key::Args),
     /// Sign for one member of a `FailoverGroup`, beside its node and inside its window only; or run a signer while it may
-    Gate(gate::Args),
+    Gate(Box<gate::Args>),
     /// Keep a command for a launcher, which starts this
     #[command(hide = true)]
     Keep(keep::Args),
@@ -130,6 +131,9 @@ pub enum CliError {
     /// A launcher could not start.
     #[error(transparent)]
     Launch(#[from] crate::gate::launcher::post::LaunchError),
+    /// The key of a client could not be looked after.
+    #[error(transparent)]
+    Keymanager(#[from] crate::gate::keymanager::post::KeymanagerError),
     /// A command could not be kept.
     #[error(transparent)]
     Keep(#[from] crate::gate::launcher::keeper::KeepError),
@@ -163,7 +167,7 @@ pub fn main() -> ExitCode {
         Command::Release(args) => order::release(&args),
         Command::Identity(args) => identity::run(&args),
         Command::CopyKey(args) => copy_key::run(&args),
-        Command::Gate(args) => gate::run(args),
+        Command::Gate(args) => gate::run(*args),
         Command::Keep(args) => keep::run(args),
         Command::Stop(args) => stop::run_stop(&args),
         Command::Go(args) => stop::run_go(&args),

@@ -19,6 +19,8 @@ use crate::{
 const REMEDIATION: &str = "mainstay.dev/remediation";
 const TARGET: &str = "mainstay.dev/target";
 const SLOT: &str = "mainstay.dev/slot";
+/// The same of a hand-over: the identity, the epoch and its activation, and the phase.
+const HANDOVER: &str = "mainstay.dev/handover";
 /// More jobs in one namespace are not looked through: nothing is known then.
 const MOST: u32 = 500;
 
@@ -31,16 +33,50 @@ pub struct JobOrder {
     pub cron_job: String,
     /// Uid and generation of that, as it was when this was decided.
     pub revision: String,
-    /// Name of the job: that of the remediation, so that it is created once however often it is asked for.
+    /// Name of the job: made of what it is for, so that it is created once however often it is asked for.
     pub name: String,
-    /// Uid of the remediation.
-    pub remediation: String,
-    /// Name of the pod that it is about.
-    pub target: String,
-    /// The place that the pod fills.
-    pub slot: String,
+    /// What it is for.
+    pub purpose: Purpose,
     /// It is over after so long (milliseconds), or is ended: nobody waits for it any longer than that.
     pub within: u64,
+}
+
+/// What a job is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A step of a policy's ladder.
+    Remediation {
+        /// Its uid.
+        uid: String,
+        /// Name of the pod that it is about.
+        target: String,
+        /// The place that the pod fills.
+        slot: String,
+    },
+    /// The place of a signer changes hands.
+    Handover {
+        /// Which identity, epoch, activation and phase.
+        mark: String,
+        /// What its containers are told.
+        env: Vec<(&'static str, String)>,
+    },
+}
+
+impl Purpose {
+    /// By what its job is known again.
+    fn mark(&self) -> &str {
+        match self {
+            Self::Remediation { uid, .. } => uid,
+            Self::Handover { mark, .. } => mark,
+        }
+    }
+
+    fn annotations(&self) -> Value {
+        match self {
+            Self::Remediation { uid, target, slot } => json!({REMEDIATION: uid, TARGET: target, SLOT: slot}),
+            Self::Handover { mark, .. } => json!({HANDOVER: mark}),
+        }
+    }
 }
 
 /// How far a job has come.
@@ -56,8 +92,8 @@ pub enum JobState {
     Failed(String),
 }
 
-/// Whether a `CronJob` is one that we may run now; a job of `own`, a remediation (uid), does not stand in its own way.
-pub(super) async fn read_cron_job(
+/// Whether a `CronJob` is one that we may run now; a job of `own`, a purpose's mark, does not stand in its own way.
+pub async fn read_cron_job(
     actuator: &Client,
     namespace: &str,
     name: &str,
@@ -90,7 +126,7 @@ pub(super) async fn read_cron_job(
     Ok(CronJobFacts::Ready(revision(&found)))
 }
 
-/// Creates the job, once: one of the same name and for the same remediation is that very job.
+/// Creates the job, once: one of the same name and for the same purpose is that very job.
 pub async fn run_job(actuator: &Client, order: &JobOrder) -> Outcome {
     let template = match get(actuator, &order.namespace, &order.cron_job).await {
         Ok(found) => found,
@@ -113,7 +149,7 @@ pub async fn run_job(actuator: &Client, order: &JobOrder) -> Outcome {
         Ok(_) => Outcome::Done,
         Err(CallError::Kube(kube::Error::Api(status))) if status.is_already_exists() => {
             match deadline(DEADLINE, jobs.get(&order.name)).await {
-                Ok(found) if is_of(&found, &order.remediation) => Outcome::Done,
+                Ok(found) if is_of(&found, order.purpose.mark()) => Outcome::Done,
                 Ok(_) => Outcome::Refused(format!("another Job {} is there already", order.name)),
                 Err(error) => Outcome::of(Verb::Read, &error),
             }
@@ -123,15 +159,10 @@ pub async fn run_job(actuator: &Client, order: &JobOrder) -> Outcome {
 }
 
 /// How far a job has come.
-pub async fn read_job(
-    actuator: &Client,
-    namespace: &str,
-    name: &str,
-    remediation: &str,
-) -> Result<JobState, ReadError> {
+pub async fn read_job(actuator: &Client, namespace: &str, name: &str, mark: &str) -> Result<JobState, ReadError> {
     let jobs: Api<Job> = Api::namespaced(actuator.clone(), namespace);
     match deadline(DEADLINE, jobs.get(name)).await {
-        Ok(job) if is_of(&job, remediation) => Ok(state_of(&job)),
+        Ok(job) if is_of(&job, mark) => Ok(state_of(&job)),
         Ok(_) => Ok(JobState::Absent),
         Err(error) if Outcome::of(Verb::Read, &error) == Outcome::Gone => Ok(JobState::Absent),
         Err(error) => Err(ReadError::of("Job", &error)),
@@ -157,7 +188,7 @@ fn revision(cron_job: &DynamicObject) -> String {
 
 fn made_of(cron_job: &DynamicObject, order: &JobOrder) -> DynamicObject {
     let template = &cron_job.data["spec"]["jobTemplate"];
-    let about = json!({REMEDIATION: order.remediation, TARGET: order.target, SLOT: order.slot});
+    let about = order.purpose.annotations();
     let mut spec = template["spec"].clone();
     spec["template"]["metadata"]["annotations"] =
         merged(&template["spec"]["template"]["metadata"]["annotations"], &about);
@@ -166,6 +197,11 @@ fn made_of(cron_job: &DynamicObject, order: &JobOrder) -> DynamicObject {
     let most = most.saturating_sub((most / 10).max(5)).max(1);
     let written = spec["activeDeadlineSeconds"].as_u64().unwrap_or(most);
     spec["activeDeadlineSeconds"] = json!(written.min(most));
+    if let Purpose::Handover { env, .. } = &order.purpose {
+        tell(&mut spec["template"]["spec"], env);
+        // It is what the next step rests on: nobody clears it away by the clock.
+        spec.as_object_mut().and_then(|spec| spec.remove("ttlSecondsAfterFinished"));
+    }
     let mut annotations = merged(&template["metadata"]["annotations"], &about);
     annotations["cronjob.kubernetes.io/instantiate"] = json!("manual");
     let owner = json!({
@@ -184,14 +220,26 @@ fn made_of(cron_job: &DynamicObject, order: &JobOrder) -> DynamicObject {
     job
 }
 
+/// Tells every container, in the place of what its owner may have written under the same names.
+fn tell(pod: &mut Value, env: &[(&'static str, String)]) {
+    for list in ["initContainers", "containers"] {
+        for container in pod[list].as_array_mut().into_iter().flatten() {
+            let written = container["env"].as_array().into_iter().flatten();
+            let others = written.filter(|one| env.iter().all(|(name, _)| one["name"] != *name)).cloned();
+            let ours = env.iter().map(|(name, value)| json!({"name": name, "value": value}));
+            container["env"] = others.chain(ours).collect();
+        }
+    }
+}
+
 fn merged(written: &Value, about: &Value) -> Value {
     let all = [written, about].into_iter().filter_map(Value::as_object).flatten();
     Value::Object(all.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>())
 }
 
-fn is_of(job: &Job, remediation: &str) -> bool {
-    let annotations = job.metadata.annotations.as_ref();
-    annotations.and_then(|annotations| annotations.get(REMEDIATION)).is_some_and(|uid| uid == remediation)
+fn is_of(job: &Job, mark: &str) -> bool {
+    let annotations = job.metadata.annotations.iter().flatten();
+    annotations.filter(|(key, _)| [REMEDIATION, HANDOVER].contains(&key.as_str())).any(|(_, value)| value == mark)
 }
 
 fn state_of(job: &Job) -> JobState {
@@ -210,146 +258,4 @@ fn state_of(job: &Job) -> JobState {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::{
-        CronJobFacts::{Absent, Busy, Forbidden, Ready, RunsByItself},
-        *,
-    };
-    use crate::effect::fake::{Answer, Fake};
-
-    fn order() -> JobOrder {
-        JobOrder {
-            namespace: "cosmos".into(),
-            cron_job: "resync".into(),
-            name: "full-1-abc".into(),
-            remediation: "r1".into(),
-            revision: "c1/3".into(),
-            target: "full-1".into(),
-            slot: "full-1".into(),
-            within: 600_000,
-        }
-    }
-
-    fn cron_job(suspend: bool) -> Answer {
-        Answer::json(
-            200,
-            json!({"apiVersion": "batch/v1", "kind": "CronJob",
-                "metadata": {"name": "resync", "namespace": "cosmos", "uid": "c1", "generation": 3},
-                "spec": {"schedule": "0 0 1 1 *", "suspend": suspend, "jobTemplate": {
-                    "metadata": {"labels": {"team": "nodes"}},
-                    "spec": {"backoffLimit": 1, "template": {"spec": {"containers": [], "ofTomorrow": 1}}}}}}),
-        )
-    }
-
-    fn job(remediation: &str, conditions: &Value) -> Answer {
-        Answer::json(
-            200,
-            json!({"apiVersion": "batch/v1", "kind": "Job", "status": {"conditions": conditions},
-                "metadata": {"name": "full-1-abc", "annotations": {REMEDIATION: remediation}}}),
-        )
-    }
-
-    fn jobs(owner: &str, remediation: &str, conditions: &Value) -> Answer {
-        let job = json!({"status": {"conditions": conditions}, "metadata": {"name": "j",
-            "annotations": {REMEDIATION: remediation},
-            "ownerReferences": [{"apiVersion": "batch/v1", "kind": "CronJob", "name": "resync", "uid": owner}]}});
-        Answer::json(200, json!({"apiVersion": "batch/v1", "kind": "JobList", "metadata": {}, "items": [job]}))
-    }
-
-    #[tokio::test]
-    async fn a_suspended_cron_job_none_of_whose_jobs_is_running_is_ready() {
-        let ready = || Ready("c1/3".into());
-        let (running, over) = (json!([]), json!([{"type": "Complete", "status": "True"}]));
-        let table = [
-            (vec![cron_job(true), jobs("c1", "r2", &over)], ready()),
-            (vec![cron_job(true), jobs("c2", "r2", &running)], ready()),
-            (vec![cron_job(true), jobs("c1", "r1", &running)], ready()),
-            (vec![cron_job(true), jobs("c1", "r2", &running)], Busy),
-            (vec![cron_job(false)], RunsByItself),
-            (vec![Answer::status(404, "NotFound")], Absent),
-            (vec![Answer::status(403, "Forbidden")], Forbidden),
-            (vec![cron_job(true), Answer::status(403, "Forbidden")], Forbidden),
-        ];
-        for (answers, expected) in table {
-            let (client, _) = Fake::answering(answers);
-            assert_eq!(read_cron_job(&client, "cosmos", "resync", "r1").await, Ok(expected));
-        }
-        let (client, _) = Fake::answering([Answer::status(500, "InternalError")]);
-        assert!(read_cron_job(&client, "cosmos", "resync", "r1").await.is_err());
-    }
-
-    #[tokio::test]
-    async fn the_job_is_the_template_and_says_whom_it_is_about() {
-        let (client, fake) = Fake::answering([cron_job(true), job("r1", &json!([]))]);
-        assert_eq!(run_job(&client, &order()).await, Outcome::Done);
-        let request = &fake.requests()[1];
-        assert_eq!(request.line(), "POST /apis/batch/v1/namespaces/cosmos/jobs");
-        let about = json!({REMEDIATION: "r1", TARGET: "full-1", SLOT: "full-1"});
-        assert_eq!(request.body["spec"]["template"]["metadata"]["annotations"], about);
-        assert_eq!(request.body["spec"]["backoffLimit"], 1);
-        assert_eq!(request.body["spec"]["activeDeadlineSeconds"], 540, "it is over before anybody stops waiting");
-        assert_eq!(request.body["spec"]["template"]["spec"]["ofTomorrow"], 1, "what we know nothing of stays");
-        let metadata = &request.body["metadata"];
-        assert_eq!(metadata["labels"], json!({"team": "nodes"}));
-        assert_eq!(metadata["annotations"]["cronjob.kubernetes.io/instantiate"], "manual");
-        let owner = json!([{"apiVersion": "batch/v1", "kind": "CronJob", "name": "resync", "uid": "c1",
-            "controller": true}]);
-        assert_eq!(metadata["ownerReferences"], owner);
-    }
-
-    #[tokio::test]
-    async fn one_that_has_changed_since_is_not_run() {
-        let (client, fake) = Fake::answering([cron_job(true), cron_job(false)]);
-        let other = JobOrder { revision: "c1/2".into(), ..order() };
-        assert_eq!(run_job(&client, &other).await.label(), "refused");
-        assert_eq!(run_job(&client, &order()).await.label(), "refused", "it runs by itself by now");
-        assert_eq!(fake.requests().len(), 2);
-    }
-
-    #[tokio::test]
-    async fn it_is_created_once_however_often_it_is_asked_for() {
-        let again = |remediation: &str| {
-            [cron_job(true), Answer::status(409, "AlreadyExists"), job(remediation, &json!([]))]
-        };
-        let (client, _) = Fake::answering(again("r1"));
-        assert_eq!(run_job(&client, &order()).await, Outcome::Done);
-        let (client, _) = Fake::answering(again("r2"));
-        assert_eq!(run_job(&client, &order()).await.label(), "refused");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_unclear_answer_is_told_as_one() {
-        let table = [
-            (vec![Answer::status(404, "NotFound")], "refused"),
-            // Nothing was asked for yet.
-            (vec![Answer::Reset], "moved"),
-            (vec![cron_job(true), Answer::Reset], "unknown"),
-            (vec![cron_job(true), Answer::status(403, "Forbidden")], "refused"),
-        ];
-        for (answers, label) in table {
-            let (client, _) = Fake::answering(answers);
-            assert_eq!(run_job(&client, &order()).await.label(), label);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_job_is_read_to_its_end() {
-        let failed = json!([{"type": "FailureTarget", "status": "True"}, {"type": "Failed", "status": "True",
-            "reason": "BackoffLimitExceeded", "message": "too often"}]);
-        let (client, _) = Fake::answering([
-            job("r1", &json!([])),
-            job("r1", &json!([{"type": "Complete", "status": "True"}])),
-            job("r1", &failed),
-            job("r2", &json!([])),
-            Answer::status(404, "NotFound"),
-        ]);
-        let why = "Job full-1-abc has failed: BackoffLimitExceeded: too often".to_owned();
-        let expected =
-            [JobState::Running, JobState::Complete, JobState::Failed(why), JobState::Absent, JobState::Absent];
-        for expected in expected {
-            assert_eq!(read_job(&client, "cosmos", "full-1-abc", "r1").await, Ok(expected));
-        }
-    }
-}
+mod tests;

@@ -20,10 +20,11 @@ mod rotate;
 mod scope;
 mod services;
 pub mod signing;
+pub mod signing_label;
 pub mod status;
 
 pub use failover::{Given, GroupRef, OrderState, order_failover, read_order};
-pub use job::{JobOrder, JobState, read_job, run_job};
+pub use job::{JobOrder, JobState, Purpose, read_cron_job, read_job, run_job};
 pub use outcome::{Failed, Outcome, Verb};
 pub use read::{
     Also, ReadError, STOP_ANNOTATION, StopRef, read_live, read_metadata, read_pod, read_rotation, read_stop,

@@ -60,7 +60,7 @@ mod tests {
             network: "hub".into(),
             identity: format!("hub-1.{}", "0a".repeat(32)),
             members: vec![member("a"), member("b")],
-            handover: Handover { gate: Some(GateHandover {}), launcher: None },
+            handover: Handover { gate: Some(GateHandover {}), ..Handover::default() },
             standby: Standby::default(),
             automatic: false,
             notify: Vec::new(),

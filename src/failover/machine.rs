@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Activation, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure};
+use super::{Activation, Boot, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure};
 
 /// For how long a gate is given the chance to seal before its window is taken as proof (milliseconds). A seal makes the
 /// failover wait for nothing; safety does not rest on this.
@@ -42,6 +42,17 @@ pub enum Event {
         activation: Activation,
         /// How its epoch will end.
         hand_over: HandOver,
+    },
+    /// The holder is at work, where no process of ours claims its place: the endpoint is its own, or the owner's job has
+    /// activated it.
+    Begun {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// The owner's job, which was to prove that the former holder has stopped, has failed or is late.
+    Unproven {
+        /// The epoch.
+        epoch: Epoch,
     },
     /// The chain has punished this key.
     Slashed,
@@ -106,7 +117,20 @@ pub fn step(record: &Record, event: Event) -> (Record, Vec<Effect>) {
         {
             next.phase = Phase::Fenced(Proof::Asserted);
         }
-        (Phase::Fenced(_), Event::Offered { pod, activation, hand_over }) if !record.slashed => {
+        (Phase::Active(holder), Event::Begun { epoch })
+            if epoch == record.tenure.epoch && !record.hand_over.is_claimed() && holder.boot.is_none() =>
+        {
+            next.phase = Phase::Active(Holder { boot: Some(Boot(record.tenure.activation.0)), ..holder.clone() });
+            next.claims = 1;
+        }
+        (Phase::Revoking { holder, .. }, Event::Unproven { epoch })
+            if epoch == record.tenure.epoch && record.hand_over == HandOver::Job =>
+        {
+            next.phase = Phase::Revoking { holder: holder.clone(), blocked: Some(Missing::Proof) };
+        }
+        (Phase::Fenced(_), Event::Offered { pod, activation, hand_over })
+            if !record.slashed && record.leads_to(hand_over) =>
+        {
             if let Some(epoch) = after(record.tenure.epoch) {
                 next = activate(record, Tenure { epoch, activation }, pod, hand_over);
             }
@@ -163,6 +187,10 @@ fn fence(record: &Record, holder: &Holder, proof: Option<Proof>, share: Share, w
             Some(proof) if proves(&proof, holder) => Finding::Proven(proof),
             Some(_) | None => Finding::Blocked(Missing::Proof),
         },
+        // The signer keeps two signatures apart whatever we do. That the endpoint was taken away first spares it the questions.
+        HandOver::Label if proof == Some(Proof::SignerRefuses) => Finding::Proven(Proof::SignerRefuses),
+        HandOver::Job if proof == Some(Proof::JobSucceeded) => Finding::Proven(Proof::JobSucceeded),
+        HandOver::Label | HandOver::Job => Finding::Wait,
     }
 }
 
@@ -170,7 +198,7 @@ fn fence(record: &Record, holder: &Holder, proof: Option<Proof>, share: Share, w
 fn proves(proof: &Proof, holder: &Holder) -> bool {
     match proof {
         Proof::KubeletConfirmed(pod) | Proof::NodeOff(pod) => *pod == holder.pod,
-        Proof::SignerRefuses | Proof::WindowFrozen | Proof::Asserted => false,
+        Proof::SignerRefuses | Proof::WindowFrozen | Proof::JobSucceeded | Proof::Asserted => false,
     }
 }
 

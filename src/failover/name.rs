@@ -21,7 +21,8 @@ pub fn identity_name(chain: &str, public_key: &str) -> String {
 #[must_use]
 pub fn split(identity: &str) -> Option<(Cow<'_, str>, &str)> {
     let (chain, key) = identity.rsplit_once('.')?;
-    let is_key = key.len() == 64 && key.bytes().all(is_digit);
+    // 32 bytes, or 48 of a BLS key.
+    let is_key = matches!(key.len(), 64 | 96) && key.bytes().all(is_digit);
     let chain = match chain.strip_prefix(ODD) {
         None => Cow::Borrowed(chain),
         Some(digits) => Cow::Owned(decoded(digits)?),
@@ -68,6 +69,7 @@ mod tests {
         }
         assert_eq!(identity_name("hub-4", &key), format!("hub-4.{key}"));
         assert_eq!(identity_name("Ab", &key), format!("0x4162.{key}"));
+        assert_eq!(split(&format!("1.{}", "ab".repeat(48))).unwrap().1.len(), 96);
     }
 
     #[test]

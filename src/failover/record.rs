@@ -66,6 +66,18 @@ pub enum HandOver {
     Gate,
     /// A launcher starts the signer, and kills it when its hold ends.
     Launcher(Timing),
+    /// The key is behind a remote signer that itself refuses a second signature: only the endpoint moves.
+    Label,
+    /// A job of the owner's ends one epoch and begins the next.
+    Job,
+}
+
+impl HandOver {
+    /// Whether a process of ours claims the place. Where none does, the operator says that the holder is at work.
+    #[must_use]
+    pub const fn is_claimed(&self) -> bool {
+        matches!(self, Self::Gate | Self::Launcher(_))
+    }
 }
 
 /// Where an epoch stands. The way is one way: Active, Revoking, Fenced, and then the next epoch.
@@ -87,7 +99,8 @@ pub enum Phase {
 /// Why it is known that an epoch signs nothing above its bound.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Proof {
-    /// The signer itself refuses: its gate sealed the epoch or stopped in good order, or nobody ever claimed it.
+    /// The signer itself refuses: its gate sealed the epoch or stopped in good order, nobody ever claimed it, or it is a
+    /// remote signer that refuses by its kind.
     SignerRefuses,
     /// The window protocol: no gate signs above the frozen ceiling, whatever becomes of it.
     WindowFrozen,
@@ -95,6 +108,8 @@ pub enum Proof {
     KubeletConfirmed(Arc<Pod>),
     /// The platform says that the node is off.
     NodeOff(Arc<Pod>),
+    /// The owner's own job says so, by its success.
+    JobSucceeded,
     /// A person says so, and is logged.
     Asserted,
 }
@@ -184,6 +199,14 @@ impl Record {
     #[must_use]
     pub const fn is_tight(&self) -> bool {
         self.sealed.is_some() || self.lowered || self.claims == 0
+    }
+
+    /// Whether the next epoch may end so. Each way knows in its own place what was signed, the window or the signer, and
+    /// none knows it of another: another way begins with a person's word.
+    #[must_use]
+    pub fn leads_to(&self, next: HandOver) -> bool {
+        let begun_by_hand = self.adopted == self.tenure.epoch;
+        begun_by_hand || std::mem::discriminant(&self.hand_over) == std::mem::discriminant(&next)
     }
 
     /// How far it has come.

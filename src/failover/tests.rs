@@ -125,3 +125,75 @@ fn there_is_no_epoch_after_the_last() {
     let record = Record::adopted(Epoch(u64::MAX), Activation(1), Height(1));
     assert_eq!(step(&record, offer("u2", HandOver::Gate)).0, record);
 }
+
+#[test]
+fn a_remote_signer_refuses_by_itself_once_its_endpoint_was_taken_away() {
+    let record = revoking(HandOver::Label);
+    for proof in [None, Some(Proof::KubeletConfirmed(pod("u1"))), Some(Proof::Asserted)] {
+        assert_eq!(step(&record, found(proof, Share::Third, 900_000)).0, record, "its endpoint is there");
+    }
+    let (fenced, effects) = step(&record, found(Some(Proof::SignerRefuses), Share::Third, 0));
+    assert_eq!((&fenced.phase, effects), (&Phase::Fenced(Proof::SignerRefuses), vec![Effect::Choose]));
+    // A gate takes no such word, and knows nothing of what that signer has signed.
+    assert_eq!(step(&revoking(HandOver::Gate), found(Some(Proof::SignerRefuses), Share::Third, 0)).0.sealed, None);
+    assert_eq!(step(&fenced, offer("u2", HandOver::Gate)).0, fenced);
+    assert_eq!(step(&fenced, offer("u2", HandOver::Label)).0.tenure.epoch, Epoch(2));
+}
+
+#[test]
+fn only_a_person_begins_an_epoch_that_ends_another_way() {
+    let ways = [HandOver::Gate, LAUNCHER, HandOver::Label, HandOver::Job];
+    for former in ways {
+        let released = Event::Released { epoch: Epoch(1), uid: "u1".into() };
+        let fenced = step(&revoking(former), released).0;
+        for next in ways {
+            assert_eq!(step(&fenced, offer("u2", next)).0 != fenced, former == next, "{former:?} {next:?}");
+        }
+        let word = Event::Adopted { above: Epoch(1), floor: Height(500), activation: Activation(9) };
+        let adopted = step(&fenced, word).0;
+        for next in ways {
+            assert_eq!(step(&adopted, offer("u2", next)).0.hand_over, next);
+        }
+    }
+    let other = HandOver::Launcher(Timing { hold: 20_000, drift: 0, margin: 1_000 });
+    let released = Event::Released { epoch: Epoch(1), uid: "u1".into() };
+    assert_eq!(step(&step(&revoking(LAUNCHER), released).0, offer("u2", other)).0.hand_over, other);
+}
+
+#[test]
+fn the_word_of_the_owner_s_job_is_taken_and_nothing_less() {
+    let record = revoking(HandOver::Job);
+    for proof in [None, Some(Proof::SignerRefuses), Some(Proof::NodeOff(pod("u1")))] {
+        assert_eq!(step(&record, found(proof, Share::Small, 900_000)).0, record);
+    }
+    let (blocked, effects) = step(&record, Event::Unproven { epoch: Epoch(1) });
+    let Phase::Revoking { blocked: Some(Missing::Proof), .. } = blocked.phase else { panic!("{blocked:?}") };
+    assert!(effects.contains(&Effect::Page(Missing::Proof)));
+    assert_eq!(step(&record, Event::Unproven { epoch: Epoch(2) }).0, record, "of another epoch");
+    assert!(matches!(
+        step(&revoking(LAUNCHER), Event::Unproven { epoch: Epoch(1) }).0.phase,
+        Phase::Revoking { blocked: None, .. }
+    ));
+    // Late, and true all the same.
+    let (fenced, _) = step(&blocked, found(Some(Proof::JobSucceeded), Share::Unknown, 0));
+    assert_eq!(fenced.phase, Phase::Fenced(Proof::JobSucceeded));
+    // Nobody else takes it.
+    for other in [HandOver::Gate, LAUNCHER, HandOver::Label] {
+        let record = revoking(other);
+        let (next, _) = step(&record, found(Some(Proof::JobSucceeded), Share::Third, 900_000));
+        assert!(!matches!(next.phase, Phase::Fenced(_)), "{other:?}");
+    }
+}
+
+#[test]
+fn a_holder_that_no_process_claims_for_is_said_to_be_at_work() {
+    let begun = Event::Begun { epoch: Epoch(1) };
+    for (way, claims) in [(HandOver::Label, 1), (HandOver::Job, 1), (HandOver::Gate, 0), (LAUNCHER, 0)] {
+        let (active, _) = step(&Record::adopted(Epoch(0), Activation(1), Height(10)), offer("u1", way));
+        assert_eq!(step(&active, Event::Begun { epoch: Epoch(0) }).0, active);
+        let next = step(&active, begun.clone()).0;
+        assert_eq!((next.claims, next.holder().unwrap().boot.is_some()), (claims, claims == 1), "{way:?}");
+        assert!(next.progress() >= active.progress());
+        assert_eq!(step(&next, begun.clone()).0, next);
+    }
+}

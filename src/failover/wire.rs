@@ -30,6 +30,8 @@ impl From<&Record> for SigningIdentityStatus {
         let (handover, timing) = match record.hand_over {
             HandOver::Gate => (SigningHandover::Gate, None),
             HandOver::Launcher(timing) => (SigningHandover::Launcher, Some(timing)),
+            HandOver::Label => (SigningHandover::Label, None),
+            HandOver::Job => (SigningHandover::Job, None),
         };
         let (phase, holder, blocked, proof) = match &record.phase {
             Phase::Active(holder) => (SigningPhase::Active, Some(holder), None, None),
@@ -83,6 +85,7 @@ fn proven(proof: &Proof) -> SigningProof {
         Proof::WindowFrozen => (ProofKind::WindowFrozen, None),
         Proof::KubeletConfirmed(pod) => (ProofKind::KubeletConfirmed, Some(pod)),
         Proof::NodeOff(pod) => (ProofKind::NodeOff, Some(pod)),
+        Proof::JobSucceeded => (ProofKind::JobSucceeded, None),
         Proof::Asserted => (ProofKind::Asserted, None),
     };
     SigningProof { kind, pod: pod.map(|pod| named(pod, None)) }
@@ -138,6 +141,8 @@ fn activation(text: &str) -> Result<Activation, Unreadable> {
 fn hand_over(status: &SigningIdentityStatus) -> Result<HandOver, Unreadable> {
     match (status.handover, &status.timing) {
         (SigningHandover::Gate, None) => Ok(HandOver::Gate),
+        (SigningHandover::Label, None) => Ok(HandOver::Label),
+        (SigningHandover::Job, None) => Ok(HandOver::Job),
         (SigningHandover::Launcher, Some(timing)) => {
             let hold = read("timing.hold", timing.hold)?;
             let margin = read("timing.margin", timing.margin)?;
@@ -146,7 +151,9 @@ fn hand_over(status: &SigningIdentityStatus) -> Result<HandOver, Unreadable> {
             };
             Ok(HandOver::Launcher(Timing { hold, drift, margin }))
         }
-        (SigningHandover::Gate, Some(_)) => wrong("timing", "belongs to launchers"),
+        (SigningHandover::Gate | SigningHandover::Label | SigningHandover::Job, Some(_)) => {
+            wrong("timing", "belongs to launchers")
+        }
         (SigningHandover::Launcher, None) => wrong("timing", "is missing"),
     }
 }
@@ -188,6 +195,7 @@ fn proof(of: &SigningProof) -> Result<Proof, Unreadable> {
         (ProofKind::WindowFrozen, None) => Ok(Proof::WindowFrozen),
         (ProofKind::KubeletConfirmed, Some(of)) => Ok(Proof::KubeletConfirmed(pod(of))),
         (ProofKind::NodeOff, Some(of)) => Ok(Proof::NodeOff(pod(of))),
+        (ProofKind::JobSucceeded, None) => Ok(Proof::JobSucceeded),
         (ProofKind::Asserted, None) => Ok(Proof::Asserted),
         (_, _) => wrong("proof", "names a pod where none belongs, or none where one does"),
     }
@@ -206,7 +214,7 @@ mod tests {
         let offer = |hand_over| Event::Offered { pod: Arc::clone(&pod), activation: Activation(7), hand_over };
         let launcher = HandOver::Launcher(Timing { hold: 10_000, drift: 10, margin: 500 });
         let mut all = vec![fenced.clone()];
-        for way in [HandOver::Gate, launcher] {
+        for way in [HandOver::Gate, launcher, HandOver::Label, HandOver::Job] {
             let mut active = step(&fenced, offer(way)).0;
             all.push(active.clone());
             let holder = Holder { pod: Arc::clone(&pod), boot: Some(Boot(1)) };
@@ -219,7 +227,13 @@ mod tests {
             let asserted = step(&revoking, released).0;
             all.extend([active, revoking, sealed, asserted]);
         }
-        for proof in [Proof::KubeletConfirmed(Arc::clone(&pod)), Proof::NodeOff(pod), Proof::WindowFrozen] {
+        let proofs = [
+            Proof::KubeletConfirmed(Arc::clone(&pod)),
+            Proof::NodeOff(pod),
+            Proof::WindowFrozen,
+            Proof::JobSucceeded,
+        ];
+        for proof in proofs {
             all.push(Record { phase: Phase::Fenced(proof), slashed: true, lowered: true, ..fenced.clone() });
         }
         all

@@ -10,7 +10,8 @@
 //! server. [`chain`] reads beside it what the node's chain has of the key, and [`commit`] what that means. [`process`] is all of
 //! it together.
 //!
-//! [`launcher`] is the other form of a gate, for signers without such a socket: it starts and ends them.
+//! [`launcher`] is the other form of a gate, for signers without such a socket: it starts and ends them. [`keymanager`] is its
+//! shape once more, for Ethereum validator clients: their key comes and goes.
 
 pub mod answer;
 pub mod arbiter;
@@ -24,6 +25,7 @@ pub mod encoding;
 pub mod follow;
 pub mod frame;
 pub mod key;
+pub mod keymanager;
 pub mod launcher;
 pub mod page;
 pub mod privval;

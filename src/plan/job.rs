@@ -17,17 +17,27 @@ pub(super) fn runnable(facts: &Facts<'_>) -> Option<Held> {
         return Held::because("it signs: a job could bring back an older signing state, and that signs twice");
     }
     let name = facts.policy.ladder.job.as_ref().map_or("that was asked for", |job| &job.cron_job);
-    Held::because(match &facts.live.cron_job {
-        CronJobFacts::Unread | CronJobFacts::Ready(_) => return None,
-        CronJobFacts::Absent => format!("there is no CronJob {name} in this namespace"),
-        CronJobFacts::Forbidden => {
-            format!("Mainstay may not run CronJob {name}: install the chart with jobs.enabled=true")
-        }
-        CronJobFacts::RunsByItself => {
-            format!("CronJob {name} is not suspended: what runs by itself is none of ours; write suspend: true")
-        }
-        CronJobFacts::Busy => format!("a job of CronJob {name} is running already"),
-    })
+    Held::because(facts.live.cron_job.trouble(name)?)
+}
+
+impl CronJobFacts {
+    /// Why a `CronJob` of this name cannot be run now.
+    #[must_use]
+    pub fn trouble(&self, name: &str) -> Option<String> {
+        Some(match self {
+            Self::Unread | Self::Ready(_) => return None,
+            Self::Absent => format!("there is no CronJob {name} in this namespace"),
+            Self::Forbidden => {
+                format!("Mainstay may not run CronJob {name}: install the chart with jobs.enabled=true")
+            }
+            Self::RunsByItself => {
+                format!(
+                    "CronJob {name} is not suspended: what runs by itself is none of ours; write suspend: true"
+                )
+            }
+            Self::Busy => format!("a job of CronJob {name} is running already"),
+        })
+    }
 }
 
 pub(super) fn exhausted(facts: &Facts<'_>) -> Option<Held> {

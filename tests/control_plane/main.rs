@@ -12,6 +12,7 @@ mod crds;
 mod failover;
 mod gate;
 mod group;
+mod handovers;
 mod launchers;
 mod offline;
 mod online;

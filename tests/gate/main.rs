@@ -9,6 +9,7 @@ mod chain;
 mod desk;
 mod dialling;
 mod hostile;
+mod keymanager;
 mod keys;
 mod launcher;
 mod memory;

@@ -40,7 +40,7 @@
   resources: [endpointslices]
   verbs: [list]
 {{- if .Values.jobs.enabled }}
-# What a policy may ask for with remediation.job. Whoever may create a Job may run pods.
+# What a policy may ask for with remediation.job, and a FailoverGroup with handover.job. Whoever may create a Job may run pods.
 - apiGroups: [batch]
   resources: [cronjobs]
   verbs: [get]

@@ -162,7 +162,8 @@ impl Object {
 
 /// Admission control says it in the same words.
 const NAMED_AFTER_ITS_KEY: &str = "the name of a SigningIdentity is CHAIN_ID.PUBLIC_KEY, the key with 64 hexadecimal \
-                                   digits in lower case: `mainstay identity FILE --chain CHAIN_ID` prints it";
+                                   digits (of BLS keys 96) in lower case: `mainstay identity FILE --chain CHAIN_ID` \
+                                   prints it";
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()

@@ -64,7 +64,8 @@ impl Round<'_> {
 
     /// Lets the objects of pods go that are no evidence any more. The record is the one that was just read or written.
     pub(super) async fn unlatch(&self, record: Option<&Record>) -> Result<(), Trouble> {
-        if self.group.spec.handover.launcher.is_none() {
+        let ways = &self.group.spec.handover;
+        if ways.launcher.is_none() && ways.keymanager.is_none() {
             return Ok(());
         }
         let actuator = &self.ctx.clients.actuator;
@@ -98,6 +99,7 @@ mod tests {
         let handover = Handover {
             gate: gate.then_some(GateHandover {}),
             launcher: hold.map(|secs| LauncherHandover { hold: Duration::from_secs(secs) }),
+            ..Handover::default()
         };
         FailoverGroupSpec {
             network: "n".into(),

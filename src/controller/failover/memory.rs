@@ -25,6 +25,8 @@ pub struct Watched {
     revoking_since: Option<Mono>,
     /// Who held the place last.
     pub(super) former: Option<String>,
+    /// And who held it before that.
+    pub(super) before: Option<String>,
     /// Since when nobody can be seen to sign.
     pub(super) silent_since: Option<Mono>,
     /// What people were told of and was not over yet.
@@ -43,6 +45,7 @@ impl Watched {
         if self.tenure != Some(record.tenure) {
             self.tenure = Some(record.tenure);
             self.revoking_since = None;
+            self.before.clone_from(&self.former);
         }
         if let Some(holder) = record.holder() {
             self.former = Some(holder.pod.member.clone());

@@ -6,6 +6,7 @@ mod held;
 mod launch;
 mod memory;
 mod order;
+mod outside;
 mod page;
 mod show;
 mod window;
@@ -246,6 +247,9 @@ impl Round<'_> {
         };
         let gone = match pod {
             Some(pod) if pod.uid == holder.pod.uid && !launch::has_ended(record, &pod) => {
+                if let Some(next) = self.set_to_work(record, holder, &pod).await? {
+                    return Ok(next);
+                }
                 return Ok(Next::Rest(held(record, holder, self.head())));
             }
             // The same member goes on by itself, which takes nothing from anybody.
@@ -295,8 +299,13 @@ impl Round<'_> {
         } else {
             Share::Unknown
         };
-        let (proof, lacks) = self.proof(record, holder).await?;
-        let (next, _) = step(record, Event::Found { proof, share, waited });
+        let (event, lacks) = if record.hand_over.is_claimed() {
+            let (proof, lacks) = self.proof(record, holder).await?;
+            (Event::Found { proof, share, waited }, lacks)
+        } else {
+            self.ended_outside(record, holder, waited).await?
+        };
+        let (next, _) = step(record, event);
         if next != *record {
             return Ok(Next::Write(next));
         }
@@ -324,7 +333,7 @@ impl Round<'_> {
         match choice.among(&candidates) {
             Ok(Candidate { pod, .. }) => {
                 let activation = choose::draw().map_err(Trouble::Invalid)?;
-                let hand_over = launch::hand_over(&self.group.spec)?;
+                let hand_over = outside::hand_over(record, &self.group.spec)?;
                 let (next, _) = step(record, Event::Offered { pod: Arc::clone(pod), activation, hand_over });
                 if next == *record {
                     return Ok(Next::Rest(Rest::new(TICK, "LastEpoch", "there is no epoch after this one")));

@@ -59,9 +59,11 @@ impl Life<'_> {
             revision: job.revision.clone(),
             within,
             name: self.key.name.clone(),
-            remediation: self.uid.clone(),
-            target: spec.target.pod.clone(),
-            slot: spec.target.slot.clone(),
+            purpose: effect::Purpose::Remediation {
+                uid: self.uid.clone(),
+                target: spec.target.pod.clone(),
+                slot: spec.target.slot.clone(),
+            },
         };
         let outcome = effect::run_job(&self.ctx.clients.actuator, &order).await;
         self.answered(outcome)

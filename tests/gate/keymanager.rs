@@ -1,0 +1,570 @@
+//! The gate of a key manager against a fake of one, which is built from the Eth2 Keymanager API's description: no real
+//! validator client is here. Its process is real, in the eyes of the kernel: it is ended, and started anew by a fake kubelet.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use mainstay::{
+    api::SigningIdentitySpec,
+    failover::{Activation, Boot, Epoch, Event, HandOver, Height, Pod, Record, Timing, step},
+    gate::{
+        Counts,
+        keymanager::{
+            api::{Deleted, Imported, Keymanager, Keystore, Trouble},
+            client::{end, lives, processes},
+            post::{KeymanagerError, Options, Post},
+        },
+        registry::{self, Registry, Seen},
+    },
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+const TOKEN: &str = "api-token-0x02c21feda59e";
+const PASSWORD: &str = "correct horse";
+const HAND_OVER: HandOver = HandOver::Launcher(Timing { hold: 3_000, drift: 0, margin: 0 });
+
+fn key() -> String {
+    "ab".repeat(48)
+}
+
+/// A client with a key manager, as the description wants it.
+#[derive(Default)]
+struct Client {
+    /// What it signs with.
+    active: bool,
+    /// What it finds when it starts.
+    on_disk: bool,
+    /// Whether it has them out of a folder that the API does not touch.
+    haunted: bool,
+    /// Slots that were signed; kept when the key goes, as the description wants it.
+    history: Vec<u64>,
+    /// With what it was last imported.
+    imported_with: Option<String>,
+    /// Answers so instead.
+    instead: BTreeMap<&'static str, (u16, Value)>,
+    calls: Vec<&'static str>,
+}
+
+type Shared = Arc<Mutex<Client>>;
+
+fn of(client: &Shared) -> MutexGuard<'_, Client> {
+    client.lock().unwrap()
+}
+
+impl Client {
+    fn interchange(&self) -> String {
+        let blocks: Vec<_> = self.history.iter().map(|slot| json!({"slot": slot.to_string()})).collect();
+        let data = if blocks.is_empty() {
+            json!([])
+        } else {
+            json!([{"pubkey": format!("0x{}", key()), "signed_blocks": blocks, "signed_attestations": []}])
+        };
+        let root = format!("0x{}", "0".repeat(64));
+        json!({"metadata": {"interchange_format_version": "5", "genesis_validators_root": root}, "data": data})
+            .to_string()
+    }
+
+    /// What is wrong with a request before anybody looks into it.
+    fn refuses(&mut self, call: &'static str, headers: &HeaderMap) -> Option<Response> {
+        self.calls.push(call);
+        let bearer = headers.get("authorization").and_then(|value| value.to_str().ok());
+        if bearer != Some(&format!("Bearer {TOKEN}")) {
+            return Some((StatusCode::UNAUTHORIZED, Json(json!({"message": "no such token"}))).into_response());
+        }
+        let (code, body) = self.instead.get(call)?.clone();
+        Some((StatusCode::from_u16(code).unwrap(), Json(body)).into_response())
+    }
+}
+
+async fn list(State(client): State<Shared>, headers: HeaderMap) -> Response {
+    let mut client = of(&client);
+    if let Some(refusal) = client.refuses("list", &headers) {
+        return refusal;
+    }
+    let keys = client
+        .active
+        .then(|| json!({"validating_pubkey": format!("0x{}", key().to_uppercase()), "readonly": false}));
+    Json(json!({"data": keys.into_iter().collect::<Vec<_>>()})).into_response()
+}
+
+async fn import(State(client): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    let mut client = of(&client);
+    if let Some(refusal) = client.refuses("import", &headers) {
+        return refusal;
+    }
+    let store: Value = serde_json::from_str(body["keystores"][0].as_str().unwrap()).unwrap();
+    assert_eq!(store["pubkey"], key());
+    client.imported_with = body["slashing_protection"].as_str().map(Into::into);
+    let status = if body["passwords"] != json!([PASSWORD]) {
+        json!({"status": "error", "message": "it does not unlock"})
+    } else if client.active {
+        json!({"status": "duplicate"})
+    } else {
+        (client.active, client.on_disk) = (true, true);
+        json!({"status": "imported"})
+    };
+    Json(json!({"data": [status]})).into_response()
+}
+
+async fn delete(State(client): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    let mut client = of(&client);
+    if let Some(refusal) = client.refuses("delete", &headers) {
+        return refusal;
+    }
+    assert_eq!(body, json!({"pubkeys": [format!("0x{}", key())]}));
+    let status = match (client.active, client.history.is_empty()) {
+        (true, _) => "deleted",
+        (false, false) => "not_active",
+        (false, true) => "not_found",
+    };
+    (client.active, client.on_disk) = (false, false);
+    Json(json!({"data": [{"status": status}], "slashing_protection": client.interchange()})).into_response()
+}
+
+/// Serves it on loopback; its address.
+fn serve(client: &Shared) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new()
+        .route("/eth/v1/keystores", get(list).post(import).delete(delete))
+        .with_state(Arc::clone(client));
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await.unwrap();
+        });
+    });
+    url
+}
+
+/// The process of the client, and the kubelet that starts it anew.
+struct Container {
+    name: String,
+    stop: Arc<AtomicBool>,
+    starts: Arc<AtomicU32>,
+    kubelet: Option<thread::JoinHandle<()>>,
+}
+
+impl Container {
+    fn start(folder: &TempDir, client: &Shared) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("fakevc-{}-{number}", std::process::id());
+        let program = folder.path().join(&name);
+        fs::copy("/bin/sleep", &program).unwrap();
+        let (stop, starts) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (halted, counted, client) = (Arc::clone(&stop), Arc::clone(&starts), Arc::clone(client));
+        let kubelet = thread::spawn(move || {
+            while !halted.load(Ordering::Relaxed) {
+                {
+                    let mut client = of(&client);
+                    client.active = client.on_disk || client.haunted;
+                }
+                let mut process: Child =
+                    Command::new(&program).arg("1000").stdin(Stdio::null()).spawn().expect("a client");
+                counted.fetch_add(1, Ordering::Relaxed);
+                while process.try_wait().unwrap().is_none() {
+                    if halted.load(Ordering::Relaxed) {
+                        process.kill().unwrap();
+                    }
+                    thread::sleep(Duration::from_millis(20));
+                }
+                // Its memory is gone with it.
+                of(&client).active = false;
+                thread::sleep(Duration::from_millis(200));
+            }
+        });
+        Self { name, stop, starts, kubelet: Some(kubelet) }
+    }
+
+    fn starts(&self) -> u32 {
+        self.starts.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        drop(self.kubelet.take().map(thread::JoinHandle::join));
+    }
+}
+
+/// The API server.
+struct Records(Mutex<(u64, Record)>, AtomicBool);
+
+impl Records {
+    fn offered_to(uid: &str) -> Self {
+        let this =
+            Self(Mutex::new((1, Record::adopted(Epoch(0), Activation(0), Height(10)))), AtomicBool::new(false));
+        this.offer(uid);
+        this
+    }
+
+    fn offer(&self, uid: &str) {
+        let pod = Arc::new(Pod { member: "a".into(), uid: uid.into(), node: "n".into() });
+        self.step(Event::Offered { pod, activation: Activation(1), hand_over: HAND_OVER });
+    }
+
+    fn step(&self, event: Event) {
+        let mut kept = self.0.lock().unwrap();
+        *kept = (kept.0 + 1, step(&kept.1, event).0);
+    }
+
+    fn record(&self) -> Record {
+        self.0.lock().unwrap().1.clone()
+    }
+
+    fn revoke(&self) {
+        let epoch = self.record().tenure.epoch;
+        self.step(Event::Wanted { epoch });
+    }
+
+    fn seen(&self) -> Seen {
+        let (version, record) = self.0.lock().unwrap().clone();
+        let spec =
+            SigningIdentitySpec { network: "n".into(), namespace: "s".into(), group: "g".into(), window: 20 };
+        Seen { version: version.to_string(), spec, record: Some(record) }
+    }
+}
+
+impl Registry for Records {
+    async fn read(&self) -> Result<Seen, registry::Trouble> {
+        if self.1.load(Ordering::Relaxed) {
+            return Err(registry::Trouble::Failed("it is away".into()));
+        }
+        Ok(self.seen())
+    }
+
+    async fn write(&self, seen: &Seen, record: &Record) -> Result<Seen, registry::Trouble> {
+        let mut kept = self.0.lock().unwrap();
+        if kept.0.to_string() != seen.version {
+            return Err(registry::Trouble::Conflict);
+        }
+        *kept = (kept.0 + 1, record.clone());
+        drop(kept);
+        Ok(self.seen())
+    }
+}
+
+/// A pod: a client and the files of its gate.
+struct Site {
+    client: Shared,
+    container: Container,
+    options: Options,
+    // Last: the client's program is in it.
+    folder: TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let client = Shared::default();
+        let container = Container::start(&folder, &client);
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let options = Options {
+            identity: format!("1.{}", key()),
+            member: "a".into(),
+            pod_uid: "u".into(),
+            node: "n".into(),
+            listen: "127.0.0.1:0".into(),
+            every: Duration::from_millis(50),
+            keymanager: serve(&client),
+            token: file("token", &format!("{TOKEN}\n")),
+            keystore: file("keystore.json", &json!({"version": 4, "pubkey": key()}).to_string()),
+            password: file("password", &format!("{PASSWORD}\n")),
+            state: folder.path().to_owned(),
+            client: Some(container.name.clone()),
+            silence: 300,
+            settle: 300,
+            grace: 1_000,
+        };
+        Self { client, container, options, folder }
+    }
+
+    fn export(&self) -> PathBuf {
+        self.folder.path().join("slashing-protection.json")
+    }
+
+    /// Runs the gate beside what the test does with the rest of the world; whether it has ended by itself by then.
+    async fn with(&self, records: &Records, test: impl AsyncFnOnce()) -> bool {
+        let mut post = Post::new(&self.options, records, Boot(7), Counts::default()).unwrap();
+        let stop = CancellationToken::new();
+        tokio::select! {
+            () = post.stand(&stop) => true,
+            () = test() => false,
+        }
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Client) -> bool) {
+        let begun = Instant::now();
+        while !holds(&of(&self.client)) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not in time");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+async fn moments(count: u64) {
+    tokio::time::sleep(Duration::from_millis(count * 100)).await;
+}
+
+async fn for_ever() {
+    tokio::time::sleep(Duration::from_secs(60)).await;
+}
+
+#[tokio::test]
+async fn each_answer_of_the_api_is_read_as_the_description_means_it() {
+    let site = Site::new();
+    let manager = Keymanager::new(&site.options.keymanager, &site.options.token).unwrap();
+    let store = Keystore {
+        json: Zeroizing::new(json!({"pubkey": key()}).to_string()),
+        password: Zeroizing::new(PASSWORD.into()),
+    };
+    assert!(!manager.lists(&key()).await.unwrap());
+    assert_eq!(manager.delete(&key()).await.unwrap(), Deleted::NotFound);
+    assert_eq!(manager.import(&store, None).await.unwrap(), Imported::Imported);
+    assert!(manager.lists(&key()).await.unwrap(), "digits may be of either case");
+    assert_eq!(manager.import(&store, Some("{}")).await.unwrap(), Imported::Duplicate);
+    assert_eq!(of(&site.client).imported_with.as_deref(), Some("{}"));
+    of(&site.client).history.push(7);
+    let history = of(&site.client).interchange();
+    assert_eq!(manager.delete(&key()).await.unwrap(), Deleted::Known(history.clone()));
+    assert_eq!(
+        manager.delete(&key()).await.unwrap(),
+        Deleted::Known(history),
+        "not active, and known all the same"
+    );
+
+    let wrong = Keystore { json: store.json.clone(), password: Zeroizing::new("x".into()) };
+    let Err(Trouble::Refused(why)) = manager.import(&wrong, None).await else { panic!("it unlocked") };
+    assert_eq!(why, "it does not unlock");
+    let instead = |call: &'static str, code: u16, body: Value| {
+        of(&site.client).instead = BTreeMap::from([(call, (code, body))]);
+    };
+    instead("delete", 200, json!({"data": [{"status": "error", "message": "in use"}], "slashing_protection": ""}));
+    assert!(matches!(manager.delete(&key()).await, Err(Trouble::Refused(why)) if why == "in use"));
+    for odd in [
+        json!({"data": [{"status": "deleted"}]}),
+        json!({"data": [{"status": "gone"}], "slashing_protection": "{}"}),
+        json!({"data": [], "slashing_protection": "{}"}),
+        json!({"data": [{"status": "deleted"}, {"status": "deleted"}], "slashing_protection": "{}"}),
+        json!({}),
+    ] {
+        instead("delete", 200, odd.clone());
+        assert!(matches!(manager.delete(&key()).await, Err(Trouble::Odd(_))), "{odd}");
+    }
+    instead("delete", 500, json!({"message": "database is locked"}));
+    assert!(
+        matches!(manager.delete(&key()).await, Err(Trouble::Refused(why)) if why.contains("500") && why.contains("locked"))
+    );
+    instead("list", 503, json!({}));
+    assert!(matches!(manager.lists(&key()).await, Err(Trouble::Refused(_))), "no list is not an empty one");
+    instead("list", 200, json!({"data": {}}));
+    assert!(matches!(manager.lists(&key()).await, Err(Trouble::Odd(_))));
+
+    fs::write(&site.options.token, "another").unwrap();
+    assert!(matches!(manager.lists(&key()).await, Err(Trouble::Unauthorized(401))));
+    assert!(matches!(manager.delete(&key()).await, Err(Trouble::Unauthorized(401))));
+    fs::remove_file(&site.options.token).unwrap();
+    assert!(matches!(manager.lists(&key()).await, Err(Trouble::Token { .. })));
+    let nobody = Keymanager::new("http://127.0.0.1:9", &site.options.keystore).unwrap();
+    assert!(matches!(nobody.lists(&key()).await, Err(Trouble::Silent(_))));
+}
+
+#[tokio::test]
+async fn the_key_is_there_while_it_is_held_and_the_epoch_is_sealed_by_a_client_without_it() {
+    let (site, records) = (Site::new(), Records::offered_to("u"));
+    let begun = Instant::now();
+    let ended = site
+        .with(&records, async || {
+            site.until("the key comes", |client| client.active).await;
+            assert!(begun.elapsed() >= Duration::from_millis(300), "nobody signs for a while between two members");
+            of(&site.client).history.extend([7, 8]);
+            moments(5).await;
+            assert!(records.record().sealed.is_none());
+            records.revoke();
+            for_ever().await;
+        })
+        .await;
+    assert!(ended, "it ends when its epoch is sealed");
+    assert_eq!(records.record().sealed, Some(Height(10)));
+    assert!(!of(&site.client).active && site.container.starts() >= 2, "the client was ended");
+    assert_eq!(fs::read_to_string(site.export()).unwrap(), of(&site.client).interchange());
+
+    // What it knows goes along when the key comes back.
+    records.step(Event::Found { proof: None, share: mainstay::failover::Share::Small, waited: 0 });
+    records.offer("u");
+    site.with(&records, async || {
+        site.until("the key comes back", |client| client.active).await;
+        let client = of(&site.client);
+        assert_eq!(client.imported_with, Some(client.interchange()));
+    })
+    .await;
+}
+
+/// The incident of 2023: deleted, confirmed by a list, and there again after a restart.
+#[tokio::test]
+async fn a_client_that_finds_the_key_again_when_it_starts_has_not_ended() {
+    let (site, records) = (Site::new(), Records::offered_to("u"));
+    let ended = site
+        .with(&records, async || {
+            site.until("the key comes", |client| client.active).await;
+            of(&site.client).haunted = true;
+            records.revoke();
+            while site.container.starts() < 2 {
+                moments(1).await;
+            }
+            moments(40).await;
+            site.until("it is deleted once more", |client| !client.active).await;
+        })
+        .await;
+    assert!(!ended && records.record().sealed.is_none(), "whatever it lists afterwards");
+}
+
+#[tokio::test]
+async fn what_cannot_be_shown_is_never_sealed() {
+    // Nobody can end it; it is of another pod; its history cannot be kept; it does not take the token; it does not answer well.
+    type Spoil = fn(&mut Site);
+    let table: [(&str, Spoil); 5] = [
+        ("without a name", |site| site.options.client = None),
+        ("of another name", |site| site.options.client = Some("nobody-of-this-name".into())),
+        ("no history", |site| {
+            let odd = json!({"data": [{"status": "deleted"}], "slashing_protection": "{}"});
+            of(&site.client).instead.insert("delete", (200, odd));
+        }),
+        ("an error", |site| {
+            of(&site.client).instead.insert("delete", (500, json!({"message": "no"})));
+        }),
+        ("no token", |_| {}),
+    ];
+    for (what, spoil) in table {
+        let (mut site, records) = (Site::new(), Records::offered_to("u"));
+        spoil(&mut site);
+        let ended = site
+            .with(&records, async || {
+                site.until("the key comes", |client| client.active).await;
+                if what == "no token" {
+                    fs::write(&site.options.token, "another").unwrap();
+                }
+                records.revoke();
+                moments(35).await;
+            })
+            .await;
+        assert!(!ended && records.record().sealed.is_none(), "{what}");
+        let was_ended = site.container.starts() >= 2;
+        assert_eq!(
+            was_ended,
+            matches!(what, "no history" | "an error" | "no token"),
+            "{what}: it is ended all the same"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_has_forgotten_its_key_gets_it_after_a_silence() {
+    let (mut site, records) = (Site::new(), Records::offered_to("u"));
+    site.options.silence = 800;
+    site.with(&records, async || {
+        site.until("the key comes", |client| client.active).await;
+        moments(3).await;
+        {
+            let mut client = of(&site.client);
+            (client.active, client.on_disk) = (false, false);
+        }
+        let lost = Instant::now();
+        site.until("it comes again", |client| client.active).await;
+        assert!(lost.elapsed() >= Duration::from_millis(800), "{:?}", lost.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_hold_that_ends_takes_the_key_along_and_comes_back_with_the_api_server() {
+    let (site, records) = (Site::new(), Records::offered_to("u"));
+    site.with(&records, async || {
+        site.until("the key comes", |client| client.active).await;
+        records.1.store(true, Ordering::Relaxed);
+        let away = Instant::now();
+        site.until("the key goes", |client| !client.on_disk).await;
+        assert!(away.elapsed() < Duration::from_secs(3), "{:?}", away.elapsed());
+        records.1.store(false, Ordering::Relaxed);
+        moments(60).await;
+    })
+    .await;
+    let record = records.record();
+    // Either it was shown to be gone, and sealed, or it came back: never both.
+    assert_ne!(record.sealed.is_some(), of(&site.client).active, "{record:?}");
+}
+
+#[tokio::test]
+async fn whoever_does_not_hold_the_place_has_no_key_whoever_gave_it() {
+    let (site, records) = (Site::new(), Records::offered_to("another"));
+    of(&site.client).history.push(3);
+    site.with(&records, async || {
+        moments(5).await;
+        assert!(!of(&site.client).calls.contains(&"import"));
+        of(&site.client).active = true;
+        site.until("it goes", |client| !client.active).await;
+        moments(2).await;
+    })
+    .await;
+    assert!(site.export().exists(), "what it signed meanwhile is known");
+    assert_eq!(records.record().claims, 0);
+}
+
+#[tokio::test]
+async fn the_key_is_not_given_with_a_history_that_cannot_be_read() {
+    let (site, records) = (Site::new(), Records::offered_to("u"));
+    fs::write(site.export(), "{").unwrap();
+    site.with(&records, async || moments(10).await).await;
+    assert!(!of(&site.client).calls.contains(&"import"));
+    fs::write(&site.options.keystore, json!({"pubkey": "cd".repeat(48)}).to_string()).unwrap();
+    let other = Post::new(&site.options, &records, Boot(1), Counts::default()).err();
+    assert!(matches!(other, Some(KeymanagerError::OtherKey { .. })));
+}
+
+#[test]
+fn processes_are_known_by_their_program_and_their_start() {
+    let (folder, client) = (tempfile::tempdir().unwrap(), Shared::default());
+    let container = Container::start(&folder, &client);
+    let begun = Instant::now();
+    let first = loop {
+        if let [one] = processes(&container.name).unwrap()[..] {
+            break one;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        thread::sleep(Duration::from_millis(10));
+    };
+    assert!(lives(first));
+    end(first, false).unwrap();
+    while lives(first) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    end(first, true).unwrap();
+    assert!(processes("nobody-of-this-name").unwrap().is_empty());
+}
