@@ -21,7 +21,7 @@ MEASURES  := failover::times
 # Runs a command whose words are kept for the report.
 SAYING     = bash -o pipefail -c '$(2) 2>&1 | tee $(CACHE)/failover-$(1).log'
 # Scenarios at once: each waits most of its time, and runs a chain of seven nodes.
-THREADS   ?= 2
+THREADS   ?= 3
 PROGRAMS  := $(CACHE)/programs/node_modules
 ANVIL     := $(PROGRAMS)/@foundry-rs/anvil-linux-amd64/bin/anvil
 # Prometheus' own test inputs, from the module that the rival is built of.
