@@ -346,16 +346,16 @@ async fn each_answer_of_the_api_is_read_as_the_description_means_it() {
         password: Zeroizing::new(PASSWORD.into()),
     };
     assert!(!manager.lists(&key()).await.unwrap());
-    assert_eq!(manager.delete(&key()).await.unwrap(), Deleted::NotFound);
+    assert_eq!(manager.take_out(&key()).await.unwrap(), Deleted::NotFound);
     assert_eq!(manager.import(&store, None).await.unwrap(), Imported::Imported);
     assert!(manager.lists(&key()).await.unwrap(), "digits may be of either case");
     assert_eq!(manager.import(&store, Some("{}")).await.unwrap(), Imported::Duplicate);
     assert_eq!(of(&site.client).imported_with.as_deref(), Some("{}"));
     of(&site.client).history.push(7);
     let history = of(&site.client).interchange();
-    assert_eq!(manager.delete(&key()).await.unwrap(), Deleted::Known(history.clone()));
+    assert_eq!(manager.take_out(&key()).await.unwrap(), Deleted::Known(history.clone()));
     assert_eq!(
-        manager.delete(&key()).await.unwrap(),
+        manager.take_out(&key()).await.unwrap(),
         Deleted::Known(history),
         "not active, and known all the same"
     );
@@ -367,7 +367,7 @@ async fn each_answer_of_the_api_is_read_as_the_description_means_it() {
         of(&site.client).instead = BTreeMap::from([(call, (code, body))]);
     };
     instead("delete", 200, json!({"data": [{"status": "error", "message": "in use"}], "slashing_protection": ""}));
-    assert!(matches!(manager.delete(&key()).await, Err(Trouble::Refused(why)) if why == "in use"));
+    assert!(matches!(manager.take_out(&key()).await, Err(Trouble::Refused(why)) if why == "in use"));
     for odd in [
         json!({"data": [{"status": "deleted"}]}),
         json!({"data": [{"status": "gone"}], "slashing_protection": "{}"}),
@@ -376,11 +376,11 @@ async fn each_answer_of_the_api_is_read_as_the_description_means_it() {
         json!({}),
     ] {
         instead("delete", 200, odd.clone());
-        assert!(matches!(manager.delete(&key()).await, Err(Trouble::Odd(_))), "{odd}");
+        assert!(matches!(manager.take_out(&key()).await, Err(Trouble::Odd(_))), "{odd}");
     }
     instead("delete", 500, json!({"message": "database is locked"}));
     assert!(
-        matches!(manager.delete(&key()).await, Err(Trouble::Refused(why)) if why.contains("500") && why.contains("locked"))
+        matches!(manager.take_out(&key()).await, Err(Trouble::Refused(why)) if why.contains("500") && why.contains("locked"))
     );
     instead("list", 503, json!({}));
     assert!(matches!(manager.lists(&key()).await, Err(Trouble::Refused(_))), "no list is not an empty one");
@@ -389,7 +389,7 @@ async fn each_answer_of_the_api_is_read_as_the_description_means_it() {
 
     fs::write(&site.options.token, "another").unwrap();
     assert!(matches!(manager.lists(&key()).await, Err(Trouble::Unauthorized(401))));
-    assert!(matches!(manager.delete(&key()).await, Err(Trouble::Unauthorized(401))));
+    assert!(matches!(manager.take_out(&key()).await, Err(Trouble::Unauthorized(401))));
     fs::remove_file(&site.options.token).unwrap();
     assert!(matches!(manager.lists(&key()).await, Err(Trouble::Token { .. })));
     let nobody = Keymanager::new("http://127.0.0.1:9", &site.options.keystore).unwrap();

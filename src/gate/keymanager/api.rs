@@ -137,7 +137,7 @@ impl Keymanager {
     }
 
     /// Takes a key from the client.
-    pub async fn delete(&self, key: &str) -> Result<Deleted, Trouble> {
+    pub async fn take_out(&self, key: &str) -> Result<Deleted, Trouble> {
         let body = json!({"pubkeys": [format!("0x{key}")]});
         let answer: Statuses = read(self.ask(Method::DELETE, Some(body), TIMEOUT).await?).await?;
         let status = one(answer.data)?;

@@ -31,8 +31,8 @@ impl Leaving {
 
 impl<R: Registry> Post<'_, R> {
     /// Deletes the key, and keeps what the client knows of its signatures before anything else.
-    pub(super) async fn delete(&self) -> Result<(), String> {
-        match self.manager.delete(&self.key).await.map_err(|trouble| trouble.to_string())? {
+    pub(super) async fn take_out(&self) -> Result<(), String> {
+        match self.manager.take_out(&self.key).await.map_err(|trouble| trouble.to_string())? {
             Deleted::Known(history) => self
                 .exports
                 .keep(&history)
@@ -61,13 +61,13 @@ impl<R: Registry> Post<'_, R> {
         let running = self.options.client.as_deref().map(processes).transpose();
         let running = running.map_err(|error| format!("failed to see the client's processes: {error}"))?;
         let Some(running) = running else {
-            self.delete().await?;
+            self.take_out().await?;
             return Err("the key is deleted, and nobody shows that the client has lost it for good: name its program with \
                         --client, or delete the pod"
                 .into());
         };
         let Some(before) = leaving.before.clone() else {
-            if let Err(why) = self.delete().await {
+            if let Err(why) = self.take_out().await {
                 // It does not answer, or not well: it is ended all the same.
                 if late {
                     for one in running {
@@ -81,7 +81,7 @@ impl<R: Registry> Post<'_, R> {
             return Ok(false);
         };
         if leaving.haunted {
-            self.delete().await?;
+            self.take_out().await?;
             return Err("the client finds the key again when it starts: take it out of its own folders. Nothing is sealed: \
                         delete the pod, so that its end can be proven"
                 .into());

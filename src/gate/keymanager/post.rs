@@ -236,7 +236,7 @@ impl<'a, R: Registry> Post<'a, R> {
         match self.manager.lists(&self.key).await {
             Ok(false) | Err(Trouble::Silent(_)) => Ok(()),
             Ok(true) => {
-                self.delete().await?;
+                self.take_out().await?;
                 Err("the client had the key although this member does not hold the place; it was deleted. Take it out \
                      of the client's own folders: two clients with one key are slashed"
                     .into())
