@@ -16,7 +16,9 @@ pub(super) struct Leaving {
     since: u64,
     /// The processes that were there when the client said that it had deleted the key, once it has.
     before: Option<Vec<Process>>,
-    /// Since when a new process does not list the key (milliseconds).
+    /// The processes that came next.
+    after: Vec<Process>,
+    /// Since when they do not list the key (milliseconds).
     without: Option<u64>,
     /// A new process had the key again: nothing that it says is taken for an end.
     haunted: bool,
@@ -100,7 +102,9 @@ impl<R: Registry> Post<'_, R> {
             }
             return Ok(false);
         }
-        if running.is_empty() {
+        if running.is_empty() || running != leaving.after {
+            // Another one has its own time to find the key again.
+            (leaving.after, leaving.without) = (running, None);
             return Ok(false);
         }
         match self.manager.lists(&self.key).await {

@@ -132,6 +132,8 @@ impl<'a, R: Registry> Post<'a, R> {
                 self.launcher = self.launcher.retired();
                 enough = Some(Instant::now() + FAREWELL);
             }
+            // What is given up in this turn is sealed in the next.
+            let was_over = self.launcher.over;
             let looked = self.look().await;
             let words = match &looked {
                 Ok(_) => self.act().await.err().unwrap_or_default(),
@@ -144,7 +146,7 @@ impl<'a, R: Registry> Post<'a, R> {
             };
             self.tell(words);
             let nothing_left = matches!(looked, Ok(false)) && matches!(self.stage, Stage::Out);
-            if nothing_left && self.launcher.over {
+            if nothing_left && was_over {
                 return;
             }
             if enough.is_some_and(|enough| Instant::now() >= enough) {
