@@ -12,6 +12,7 @@ const SETTLE: u64 = 30_000;
 
 /// What only the gate of a key manager is told.
 #[derive(Debug, clap::Args)]
+#[group(id = "key-manager")]
 pub struct Args {
     /// An Ethereum validator client: give it the key by its Eth2 Keymanager API while this member holds the place, and only then
     #[arg(long, value_name = "URL", requires = "token", requires = "keystore", requires = "keystore_password")]
