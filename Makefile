@@ -35,7 +35,7 @@ NODE_PARTS := $(wildcard $(addprefix /usr/share/nodejs/,acorn acorn-walk cjs-mod
 .PHONY: help demo demo-failover down test lint deny unit chart control-plane e2e e2e-full e2e-failover e2e-failover-full e2e-failover-wasmd \
   bench ready ready-two crds image launcher fmt \
   parity chains chains-full programs ethereumjs bench-signals bench-planning bench-gate measure-reroute measure-failover fuzz model model-failover \
-  simulate
+  simulate simulate-failover
 
 help: ## What there is.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -148,7 +148,10 @@ model: ## The ledger protocol under a model checker, wide: minutes, and gigabyte
 	MODEL=wide $(CARGO) test --release --test model two_operators -- --nocapture
 
 model-failover: ## The failover protocol under a model checker, wide: millions of states, minutes, and gigabytes.
-	MODEL=wide $(CARGO) test --release --test failover -- --nocapture --test-threads 1
+	$(CARGO) test --release --test failover -- --include-ignored --skip simulation:: --nocapture --test-threads 1
+
+simulate-failover: ## Randomised failovers in time, drawn by seeds, with the distribution; RUNS=1000 for a few.
+	RUNS=$(or $(RUNS),100000) $(CARGO) test --release --test failover -- --include-ignored --skip one_failover --nocapture --test-threads 1 simulation::
 
 ready-two: image
 	$(TWO) $(CLUSTER) up --nodes 2

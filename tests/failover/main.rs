@@ -11,31 +11,56 @@
 mod launcher;
 mod mistakes;
 mod recovery;
+mod simulation;
 mod system;
 mod world;
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Instant,
+};
 
 use mistakes::Mistake;
 use stateright::{Checker, HasDiscoveries, Model};
 use system::System;
 use world::{Restores, Scope};
 
-/// Whether there is time for millions of states.
-fn wide() -> bool {
-    std::env::var("MODEL").is_ok_and(|how| how == "wide")
+/// How many states all checks of this process have come to so far: those tried, and those that differ.
+static STATES: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+
+/// Adds the states of one check, and says them and the sum.
+fn count<M: Model>(checker: &impl Checker<M>) -> String
+where
+    M::State: std::hash::Hash,
+{
+    let (tried, unique) = (checker.state_count(), checker.unique_state_count());
+    let all = STATES[0].fetch_add(tried, Relaxed) + tried;
+    let all_unique = STATES[1].fetch_add(unique, Relaxed) + unique;
+    format!("{tried} states, {unique} of them unique (in all {all}, {all_unique} of them unique)")
+}
+
+/// What is tried first: what is near, or what comes next. Of mistakes any one is as good, and mostly comes soon.
+#[derive(Clone, Copy)]
+enum Search {
+    Wide,
+    Deep,
 }
 
 /// Checks a system to its end, and returns the names of the promises that it breaks.
-fn broken(system: System, until: &HasDiscoveries) -> Vec<&'static str> {
-    let (name, began) = (system.to_string(), std::time::Instant::now());
-    let checker = system.checker().threads(2).finish_when(until.clone()).spawn_bfs().join();
-    println!(
-        "{name}: {} states, {} of them unique, {} deep, {:.1} s",
-        checker.state_count(),
-        checker.unique_state_count(),
-        checker.max_depth(),
-        began.elapsed().as_secs_f64()
-    );
-    if matches!(until, HasDiscoveries::All) {
+fn broken(system: System, until: &HasDiscoveries, search: Search) -> Vec<&'static str> {
+    let (name, began) = (system.to_string(), Instant::now());
+    let told = matches!(until, HasDiscoveries::All);
+    let checker = system.checker().finish_when(until.clone());
+    match search {
+        Search::Wide => found(&name, began, &checker.threads(2).spawn_bfs().join(), told),
+        Search::Deep => found(&name, began, &checker.spawn_dfs().join(), told),
+    }
+}
+
+/// What a check has found; told in steps where it should be nothing.
+fn found(name: &str, began: Instant, checker: &impl Checker<System>, told: bool) -> Vec<&'static str> {
+    println!("{name}: {}, {} deep, {:.1} s", count(checker), checker.max_depth(), began.elapsed().as_secs_f64());
+    if told {
         for (name, path) in checker.discoveries().into_iter().filter(|(name, _)| *name != system::HANDS_OVER) {
             println!("{name} is broken by {:#?}", path.into_actions());
         }
@@ -49,19 +74,20 @@ fn broken(system: System, until: &HasDiscoveries) -> Vec<&'static str> {
 
 /// Every state that can be reached keeps every promise.
 fn holds(scope: Scope) {
-    assert_eq!(broken(System::of(scope), &HasDiscoveries::All), Vec::<&str>::new());
+    assert_eq!(broken(System::of(scope), &HasDiscoveries::All, Search::Wide), Vec::<&str>::new());
 }
 
 /// A mistake, and which promise it breaks.
 fn breaks(scope: Scope, mistake: Mistake, promise: &'static str) {
-    let broken = broken(System { mistake, ..System::of(scope) }, &HasDiscoveries::AllOf([promise].into()));
+    let broken =
+        broken(System { mistake, ..System::of(scope) }, &HasDiscoveries::AllOf([promise].into()), Search::Deep);
     assert!(broken.contains(&promise), "{mistake:?} breaks {broken:?}");
 }
 
 /// The write that a mistake is about takes its time.
 const LATE: Scope = Scope { writes: 1, ..Scope::SMALL };
 /// One process after the other in one pod.
-const RESTARTS: Scope = Scope { boots: 3, ..Scope::SMALL };
+const RESTARTS: Scope = Scope { heights: 1, boots: 3, ..Scope::SMALL };
 /// The state volume comes back, as it was or as it once was.
 const DISKS: Scope = Scope { disks: true, losses: 1, ..Scope::SMALL };
 /// A process is told to stop.
@@ -72,44 +98,48 @@ const FOREIGN: Scope = Scope { foreign: 1, ..Scope::SMALL };
 /// The record, or a process, comes back from a backup; gates remember what they saw.
 const RESTORED: Scope = Scope { disks: true, memory: true, restores: Restores::RecordThatAllKnow, ..Scope::SMALL };
 
-// C01, C03, C05, W03 to W05, W09, W10: two that act, killed, late, paused, a twin, a lagging standby, a lost volume.
+// C01 to C03, C05, W03 to W05, W09, W10, A01, A08: two that act, killed, late, paused, whose writes lose or are taken without
+// an answer; a twin, a lagging standby, a lost volume.
 #[test]
 fn nothing_is_signed_twice() {
-    let mut scopes = vec![
+    let scopes = [
         Scope::SMALL,
         Scope { writes: 2, slow_operators: true, shares: true, ..Scope::SMALL },
         Scope { twins: 1, ..Scope::SMALL },
         Scope { steps: 2, ..Scope::SMALL },
         Scope { memory: true, ..Scope::SMALL },
-        Scope { slashes: true, foreign: 1, ..Scope::SMALL },
+        Scope { slashes: true, ..Scope::SMALL },
         Scope { disks: true, ..Scope::SMALL },
         Scope { stops: 1, ..Scope::SMALL },
-        Scope { epochs: 3, boots: 3, ..Scope::SMALL },
     ];
-    if wide() {
-        scopes.extend([
-            DISKS,
-            STOPS,
-            Scope { boots: 3, writes: 2, slow_operators: true, ..Scope::SMALL },
-            Scope { epochs: 3, heights: 3, boots: 3, twins: 1, stops: 1, ..Scope::SMALL },
-            Scope { heights: 4, window: 2, boots: 3, ..Scope::SMALL },
-        ]);
-    }
-    for scope in scopes {
-        holds(scope);
-    }
+    scopes.into_iter().for_each(holds);
+}
+
+#[test]
+#[ignore = "wide: make model-failover"]
+fn wide_nothing_is_signed_twice() {
+    let scopes = [
+        DISKS,
+        STOPS,
+        Scope { slashes: true, foreign: 1, stops: 1, ..Scope::SMALL },
+        Scope { epochs: 3, boots: 3, ..Scope::SMALL },
+        Scope { boots: 3, writes: 2, slow_operators: true, ..Scope::SMALL },
+        Scope { epochs: 3, heights: 3, boots: 3, twins: 1, stops: 1, ..Scope::SMALL },
+        Scope { heights: 4, window: 2, boots: 3, ..Scope::SMALL },
+    ];
+    scopes.into_iter().for_each(holds);
 }
 
 #[test]
 fn from_every_state_somebody_can_sign_again() {
-    let scopes = [Scope::SMALL, Scope { foreign: 1, stops: 1, ..Scope::SMALL }];
+    let scopes = [FOREIGN, Scope { stops: 1, ..Scope::SMALL }];
     for scope in scopes {
         let system = System { recovers: true, ..System::of(scope) };
-        assert_eq!(broken(system, &HasDiscoveries::All), Vec::<&str>::new());
+        assert_eq!(broken(system, &HasDiscoveries::All, Search::Wide), Vec::<&str>::new());
     }
 }
 
-// Not survived, and what makes it less likely: the latch helps where whoever knows more is within reach.
+// A16: not survived, and what makes it less likely: the latch helps where whoever knows more is within reach.
 #[test]
 fn not_survived_a_record_restored_while_somebody_does_not_know_better() {
     let scope = Scope { restores: Restores::Record, ..RESTORED };
@@ -117,10 +147,9 @@ fn not_survived_a_record_restored_while_somebody_does_not_know_better() {
 }
 
 #[test]
-fn a_record_restored_before_gates_that_all_know_better_is_latched() {
-    if wide() {
-        holds(RESTORED);
-    }
+#[ignore = "wide: make model-failover"]
+fn wide_a_record_restored_before_gates_that_all_know_better_is_latched() {
+    holds(RESTORED);
 }
 
 #[test]
@@ -134,12 +163,20 @@ fn not_survived_a_process_restored_with_its_memory() {
     breaks(Scope { restores: Restores::Process, ..RESTORED }, Mistake::None, system::ONCE);
 }
 
+/// And a person adopts it before anybody looks.
+const ADOPTED: Scope = Scope { heights: 1, epochs: 3, restores: Restores::RecordThenAdopted, ..Scope::SMALL };
+
 #[test]
-fn a_restored_record_that_is_adopted_above_all_that_gates_remember_is_safe() {
-    if wide() {
-        let scope = Scope { epochs: 4, restores: Restores::RecordThenAdopted, ..RESTORED };
-        holds(scope);
-    }
+#[ignore = "wide: make model-failover"]
+fn wide_a_restored_record_that_is_adopted_above_all_that_gates_remember_is_safe() {
+    holds(ADOPTED);
+}
+
+#[test]
+fn mutation_a_restored_record_adopted_at_the_head() {
+    let system = System { mistake: Mistake::AdoptsAtTheHead, ..System::of(ADOPTED) };
+    // The shortest way to it is found soonest here.
+    assert!(broken(system, &HasDiscoveries::AllOf([system::ONCE].into()), Search::Wide).contains(&system::ONCE));
 }
 
 #[test]
@@ -150,6 +187,11 @@ fn mutation_a_floor_taken_from_the_head_of_the_chain() {
 #[test]
 fn mutation_signing_up_to_a_ceiling_that_is_not_confirmed() {
     breaks(LATE, Mistake::SignsUnconfirmed, system::ONCE);
+}
+
+#[test]
+fn mutation_no_ceiling() {
+    breaks(Scope::SMALL, Mistake::NoCeiling, system::ONCE);
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub enum Mistake {
     FloorFromTheHead,
     /// A gate signs up to the ceiling that it has asked for.
     SignsUnconfirmed,
+    /// A gate signs all that is above its start: nothing ends what it once held.
+    NoCeiling,
     /// A raise is taken whatever the record says by then.
     RaisesBlindly,
     /// The floor is fixed when `Revoking` is written, and a raise is still allowed.
@@ -45,6 +47,8 @@ pub enum Mistake {
     LowersBlindly,
     /// A record that knows less is as good as any.
     NeverLatches,
+    /// Who adopts a restored record takes the head for all that can have been signed.
+    AdoptsAtTheHead,
 }
 
 /// What a gate does about a record.
@@ -151,7 +155,12 @@ impl Mistake {
 
     /// A gate is asked. Whether a signature leaves.
     pub fn decides(self, gate: &Gate, ask: &Ask, limits: &Limits) -> (Gate, bool) {
-        let (mut next, answer) = gate::decide(gate, &Request::Sign(*ask), limits);
+        let mut shown = gate.clone();
+        if let (Self::NoCeiling, Part::Holding(hold)) = (self, &mut shown.part) {
+            hold.ceiling = Height(u64::MAX);
+        }
+        let (mut next, answer) = gate::decide(&shown, &Request::Sign(*ask), limits);
+        next.part = gate.part;
         let another = self == Self::SignsAnotherContent && answer == Answer::Refuse(Refusal::Conflict);
         if another && let Some(last) = &mut next.disk.last {
             last.content = ask.content;

@@ -199,7 +199,9 @@ impl System {
                 let above = world.record.tenure.epoch;
                 // What every gate remembers, and what the chain shows.
                 let confirmed = world.processes.iter().filter_map(|process| process.gate.hold());
-                let floor = confirmed.map(|hold| hold.ceiling).fold(world.head(&self.scope), Height::max);
+                let all = confirmed.map(|hold| hold.ceiling).fold(world.head(&self.scope), Height::max);
+                let at_head = self.mistake == Mistake::AdoptsAtTheHead;
+                let floor = if at_head { world.head(&self.scope) } else { all };
                 let restored = world.kept_record.take()?;
                 let adopted = Event::Adopted { above, floor, activation: world.draw(0) };
                 (world.record, _) = step(&restored, adopted);

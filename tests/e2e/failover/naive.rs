@@ -168,7 +168,7 @@ impl Rig {
         });
         let key = fs::read_to_string(self.group.homes.join("signer/priv_validator_key.json")).expect("a key");
         let key: Value = serde_json::from_str(&key).expect("a key");
-        let address = key["address"].as_str().expect("an address").to_lowercase();
+        let address = key["address"].as_str().expect("an address").to_owned();
         assert_eq!(punished.expect("a punishment"), [address]);
     }
 }

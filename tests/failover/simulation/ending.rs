@@ -1,0 +1,145 @@
+//! Faults have stopped: somebody signs again before long, or what is in the way has a name.
+
+use mainstay::failover::{Height, Missing, Phase, Share, orders::Wish};
+
+use super::{
+    cluster::Cluster,
+    events::{Event, Who},
+    members::Process,
+};
+
+/// After so long a person looks, and again (milliseconds).
+const LOOK: u64 = 60_000;
+/// So many times.
+const HELPS: u8 = 3;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    Signs,
+    Blocked(Missing),
+    /// The chain needs this key at a height that its former holder had begun to sign when it sealed, and that nobody else
+    /// may sign.
+    HaltedInside,
+    /// The chain needs this key at heights that a process which is no more may have signed.
+    HaltedBelow,
+    /// Every gate is shut.
+    Latched,
+    /// And nobody knows why. That is an error of the protocol.
+    NobodySigns,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    /// When faults stopped, and the head then.
+    from: u64,
+    begin: u64,
+    /// The head by which somebody signs, and the time.
+    head: u64,
+    until: u64,
+    helps: u8,
+}
+
+impl Cluster {
+    /// Everything that can be mended is.
+    pub fn calms(&mut self) {
+        self.calm = true;
+        self.tell(|_| "faults stop".into());
+        self.api.down_until = self.api.down_until.min(self.now + 1_000);
+        for which in 0..self.processes.len() {
+            let who = Who::Process(which);
+            self.client(who).cut = false;
+            self.processes[which].lag = 0;
+            self.thaws(who);
+        }
+        for which in 0..2 {
+            let who = Who::Operator(which);
+            self.client(who).cut = false;
+            self.thaws(who);
+            self.operator_starts(which);
+        }
+        for member in 0..self.members.len() {
+            self.members[member].off_until = 0;
+            self.push(500, Event::Starts(member));
+            self.push(15_000, Event::Starts(member));
+        }
+        let (from, begin) = (self.now, self.chain.head);
+        self.deadline = Some(Deadline { from, begin, head: 0, until: 0, helps: HELPS });
+        self.postpone();
+        self.push(LOOK, Event::Helps);
+    }
+
+    /// What was confirmed to anybody is waited for, twice if the place changes hands once more, and a minute or two.
+    fn postpone(&mut self) {
+        let moments = 120_000 / self.setting.block;
+        let confirmed = self.api.record.bound().max(Height(self.chain.head + 1 + self.setting.window));
+        if let Some(deadline) = &mut self.deadline {
+            deadline.head = confirmed.0 + 2 * self.setting.window + moments;
+            deadline.until = self.now + 300_000;
+        }
+    }
+
+    /// A person helps where one is called: ends what is left of the pod that is waited for, and says so; or, where every gate
+    /// is shut for a signature that never was, adopts the identity.
+    pub fn helps(&mut self) {
+        let Some(Deadline { helps, .. }) = self.deadline.as_mut() else { return };
+        if *helps == 0 {
+            return;
+        }
+        *helps -= 1;
+        self.push(LOOK, Event::Helps);
+        let epoch = self.api.record.tenure.epoch;
+        if let Phase::Revoking { holder, blocked: Some(_) } = self.api.record.phase.clone() {
+            let uid = holder.pod.uid.clone();
+            for which in 0..self.processes.len() {
+                if self.processes[which].pod.uid == uid {
+                    self.ends(which);
+                }
+            }
+            self.helped += 1;
+            self.order(Wish::Release(uid), epoch, None);
+            self.postpone();
+            if let Some(member) = self.members.iter().position(|member| member.pod.uid == holder.pod.uid) {
+                self.push(500, Event::Replaced(member));
+            }
+        } else if self.is_shut() {
+            self.adopt(self.setting.window + 1);
+            self.postpone();
+        }
+    }
+
+    fn is_shut(&self) -> bool {
+        let newest = self.members.iter().filter_map(|member| member.newest);
+        newest.into_iter().all(|which| self.processes[which].is_latched())
+    }
+
+    /// Whether the holder could sign the very next height but one.
+    fn starts_just_above(&self) -> bool {
+        let holding = self.processes.iter().filter(|process| process.client.alive).filter_map(Process::hold);
+        let mut here = holding.filter(|hold| hold.tenure == self.api.record.tenure);
+        here.any(|hold| hold.start.0 == self.chain.head + 1)
+    }
+
+    /// How it ended, if it has.
+    pub fn end(&self) -> Option<End> {
+        let Deadline { from, begin, head, until, .. } = self.deadline?;
+        let active = matches!(self.api.record.phase, Phase::Active(_));
+        if active
+            && let Some((at, tenure, height)) = self.oracle.last
+            && (at > from && height.0 > begin && tenure == self.api.record.tenure)
+        {
+            return Some(End::Signs);
+        }
+        let by_time = self.setting.launcher.is_some() || self.setting.share != Share::Small;
+        if by_time && self.now < until || !by_time && self.chain.head < head {
+            return None;
+        }
+        Some(match self.api.record.phase {
+            Phase::Revoking { blocked: Some(why), .. } => End::Blocked(why),
+            _ if self.is_shut() => End::Latched,
+            _ if self.setting.share != Share::Small && self.starts_just_above() => End::HaltedInside,
+            _ if self.setting.share != Share::Small => End::HaltedBelow,
+            _ => End::NobodySigns,
+        })
+    }
+}
