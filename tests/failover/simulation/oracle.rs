@@ -182,6 +182,7 @@ const fn name(proof: &Proof) -> &'static str {
         Proof::WindowFrozen => "WindowFrozen",
         Proof::KubeletConfirmed(_) => "KubeletConfirmed",
         Proof::NodeOff(_) => "NodeOff",
+        Proof::JobSucceeded => "JobSucceeded",
         Proof::Asserted => "Asserted",
     }
 }
