@@ -33,9 +33,19 @@ pub fn mismatch(
             group.network
         ));
     }
-    if group.handover.gate.is_some() == group.handover.launcher.is_some() {
+    let ways = &group.handover;
+    let said = [
+        ways.gate.is_some(),
+        ways.launcher.is_some(),
+        ways.label.is_some(),
+        ways.keymanager.is_some(),
+        ways.job.is_some(),
+    ];
+    if said.iter().filter(|said| **said).count() != 1 {
         return Some(
-            "it does not say how the place changes hands, in one way: handover: {gate: {}} or handover: {launcher: {}}".into(),
+            "it does not say how the place changes hands, in one way: handover: {gate: {}}, {launcher: {}}, {label: {service: \
+             NAME}}, {keymanager: {}} or {job: {cronJob: NAME}}"
+                .into(),
         );
     }
     let twice = group.members.iter().enumerate().find(|(index, member)| {
