@@ -204,7 +204,7 @@ impl Round<'_> {
         if let Some(why) = mismatch(own, &self.group.spec, &identity.spec, chain) {
             return Err(Trouble::Invalid(why));
         }
-        launch::hand_over(&self.group.spec)?;
+        outside::way(&self.group.spec)?;
         self.orders = order::open(self.ctx, self.namespace, name).await?;
         Ok(identity)
     }

@@ -17,9 +17,9 @@ use crate::{
 
 use super::{Next, RETRY, Rest, Round, SOON, Trouble, launch, order};
 
-/// How the next epoch of a group will end.
-pub fn hand_over(record: &Record, group: &FailoverGroupSpec) -> Result<HandOver, Trouble> {
-    let next = match &group.handover {
+/// The way that a group hands over.
+pub fn way(group: &FailoverGroupSpec) -> Result<HandOver, Trouble> {
+    Ok(match &group.handover {
         Handover { label: Some(_), job: None, gate: None, launcher: None, keymanager: None } => HandOver::Label,
         Handover { job: Some(_), label: None, gate: None, launcher: None, keymanager: None } => HandOver::Job,
         // The key's stay in a client is held and sealed as a launcher's command is.
@@ -35,7 +35,12 @@ pub fn hand_over(record: &Record, group: &FailoverGroupSpec) -> Result<HandOver,
         }
         Handover { label: None, job: None, keymanager: None, .. } => launch::hand_over(group)?,
         Handover { .. } => return Err(Trouble::Invalid("handover: write exactly one way".into())),
-    };
+    })
+}
+
+/// How the next epoch of a group will end.
+pub fn hand_over(record: &Record, group: &FailoverGroupSpec) -> Result<HandOver, Trouble> {
+    let next = way(group)?;
     if record.leads_to(next) {
         return Ok(next);
     }
