@@ -4,13 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::signal::Signal;
 
-use super::{
-    Facts, NodeFacts, PodFacts,
-    guard::Held,
-    guards::{self, held_until},
-    ladder::{current_record, only_written_down},
-    ledger,
-};
+use super::{Facts, NodeFacts, PodFacts, guard::Held, guards};
 
 /// The `FailoverGroup` of the ladder, with the record of its identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -109,31 +103,5 @@ pub(super) fn helps(facts: &Facts<'_>) -> Option<Held> {
             )
         }
         GroupFacts::NoStandby => format!("FailoverGroup {group} has no other member"),
-    })
-}
-
-pub(super) fn exhausted(facts: &Facts<'_>) -> Option<Held> {
-    let step = facts.policy.ladder.failover.as_ref()?;
-    let record = current_record(facts);
-    if !ledger::failovers_used_up(&record, step) {
-        return None;
-    }
-    let why = if record.exhausted {
-        "the last step could not be verified: a person must look".into()
-    } else {
-        format!("{} of {} failovers were tried in this incident", record.failovers, step.attempts)
-    };
-    Held::because(why)
-}
-
-pub(super) fn cooldown(facts: &Facts<'_>) -> Option<Held> {
-    let step = facts.policy.ladder.failover.as_ref()?;
-    if let Some(held) = only_written_down(facts) {
-        return Some(held);
-    }
-    let record = current_record(facts);
-    let end = ledger::failover_rests_until(&record, step)?;
-    held_until(facts, end, |left| {
-        format!("resting after failover {} of {}: {left} s left", record.failovers, step.attempts)
     })
 }

@@ -7,12 +7,8 @@ use crate::{
 };
 
 use super::{
-    Facts, Hours, NodeFacts, PodFacts, Stop, WorkloadFacts,
-    budget::Reached,
-    facts::GROWTH,
-    guard::Held,
-    ladder::{current_record, only_written_down},
-    ledger, ownership,
+    Facts, Hours, NodeFacts, PodFacts, Stop, WorkloadFacts, budget::Reached, facts::GROWTH, guard::Held, ledger,
+    ownership,
 };
 
 /// A cache older than this (milliseconds) is not believed: the watch renews itself every 25 s.
@@ -271,32 +267,6 @@ pub(super) fn progress(facts: &Facts<'_>) -> Option<Held> {
     }
     let what = if target.syncing { "it is catching up" } else { "its head rises" };
     Held::until(end, format!("{what}, and last rose {} s ago", facts.now.mono.since(target.head_risen_at) / 1000))
-}
-
-pub(super) fn exhausted(facts: &Facts<'_>) -> Option<Held> {
-    let step = facts.policy.ladder.restart?;
-    let record = current_record(facts);
-    if !ledger::used_up(&record, &step) {
-        return None;
-    }
-    let why = if record.exhausted {
-        "the last restart could not be verified: a person must look".into()
-    } else {
-        format!("{} of {} restarts were tried in this incident", record.restarts, step.attempts)
-    };
-    Held::because(why)
-}
-
-pub(super) fn cooldown(facts: &Facts<'_>) -> Option<Held> {
-    let step = facts.policy.ladder.restart?;
-    if let Some(held) = only_written_down(facts) {
-        return Some(held);
-    }
-    let record = current_record(facts);
-    let end = ledger::rests_until(&record, &step)?;
-    held_until(facts, end, |left| {
-        format!("resting after restart {} of {}: {left} s left", record.restarts, step.attempts)
-    })
 }
 
 pub(super) fn budget(facts: &Facts<'_>) -> Option<Held> {

@@ -1,9 +1,9 @@
 //! What was tried on a slot in one incident, and what may be tried yet.
 
-use super::ledger::LONGEST;
+use super::{Step, ledger::LONGEST};
 use crate::{
     api::SlotRecord,
-    policy::{FailoverStep, JobStep, RerouteStep, RestartStep},
+    policy::{Ladder, RerouteStep},
     signal::Server,
 };
 
@@ -28,54 +28,63 @@ pub fn in_this_incident(mut record: SlotRecord, long_health: Option<Server>, now
     record
 }
 
-/// Whether every restart of this incident was tried.
-#[must_use]
-pub fn used_up(record: &SlotRecord, step: &RestartStep) -> bool {
-    record.exhausted || u32::try_from(record.restarts).is_ok_and(|restarts| restarts >= step.attempts)
+/// How often a disruptive step was tried on a slot in one incident, and how often it may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Tries {
+    /// So often it was.
+    pub done: i32,
+    /// So often it may be.
+    pub attempts: u32,
+    /// Nothing more is tried in this incident, of any step.
+    pub exhausted: bool,
+    last_at: Server,
+    cooldown: u64,
+    backoff_factor: u32,
+    backoff_max: u64,
 }
 
-/// Whether every job of this incident was tried, or nothing more is.
-#[must_use]
-pub fn jobs_used_up(record: &SlotRecord, step: &JobStep) -> bool {
-    record.exhausted || u32::try_from(record.jobs).is_ok_and(|jobs| jobs >= step.attempts)
-}
+impl Tries {
+    /// Those of a restart, a job or a failover, if the ladder has it.
+    #[must_use]
+    pub fn of(step: Step, ladder: &Ladder, record: &SlotRecord) -> Option<Self> {
+        let (done, attempts, cooldown, backoff_factor, backoff_max) = match step {
+            Step::Restart => {
+                let step = ladder.restart?;
+                (record.restarts, step.attempts, step.cooldown, step.backoff_factor, step.backoff_max)
+            }
+            Step::Job => {
+                let step = ladder.job.as_ref()?;
+                (record.jobs, step.attempts, step.cooldown, step.backoff_factor, step.backoff_max)
+            }
+            Step::Failover => {
+                let step = ladder.failover.as_ref()?;
+                (record.failovers, step.attempts, step.cooldown, 1, step.cooldown)
+            }
+            Step::Reroute | Step::Rejoin | Step::Page => return None,
+        };
+        let (exhausted, last_at) = (record.exhausted, Server(record.last_at));
+        Some(Self { done, attempts, exhausted, last_at, cooldown, backoff_factor, backoff_max })
+    }
 
-/// Whether every failover of this incident was tried, or nothing more is.
-#[must_use]
-pub fn failovers_used_up(record: &SlotRecord, step: &FailoverStep) -> bool {
-    record.exhausted || u32::try_from(record.failovers).is_ok_and(|failovers| failovers >= step.attempts)
+    /// Whether every one of this incident was tried, or nothing more is.
+    #[must_use]
+    pub fn used_up(&self) -> bool {
+        self.exhausted || u32::try_from(self.done).is_ok_and(|done| done >= self.attempts)
+    }
+
+    /// Until when the slot rests after the last one: for cooldown · factor^(done − 1), at most the longest rest, and never for
+    /// longer than a record counts.
+    #[must_use]
+    pub fn rests_until(&self) -> Option<Server> {
+        let done = u32::try_from(self.done).ok().filter(|done| *done > 0)?;
+        let factor = u64::from(self.backoff_factor).saturating_pow(done - 1);
+        let longest = self.backoff_max.max(self.cooldown);
+        Some(self.last_at.plus(self.cooldown.saturating_mul(factor).min(longest).min(LONGEST)))
+    }
 }
 
 /// Whether the slot left its Services as often as it may in this incident.
 #[must_use]
 pub fn rerouted_enough(record: &SlotRecord, step: &RerouteStep) -> bool {
     u32::try_from(record.reroutes).is_ok_and(|reroutes| reroutes >= step.attempts)
-}
-
-/// Until when a slot rests after its last restart.
-#[must_use]
-pub fn rests_until(record: &SlotRecord, step: &RestartStep) -> Option<Server> {
-    let rest = rest(record.restarts, step.cooldown, step.backoff_factor, step.backoff_max)?;
-    Some(Server(record.last_at).plus(rest))
-}
-
-/// Until when a slot rests after its last job.
-#[must_use]
-pub fn job_rests_until(record: &SlotRecord, step: &JobStep) -> Option<Server> {
-    let rest = rest(record.jobs, step.cooldown, step.backoff_factor, step.backoff_max)?;
-    Some(Server(record.last_at).plus(rest))
-}
-
-/// Until when a slot rests after its last failover.
-#[must_use]
-pub fn failover_rests_until(record: &SlotRecord, step: &FailoverStep) -> Option<Server> {
-    let rest = rest(record.failovers, step.cooldown, 1, step.cooldown)?;
-    Some(Server(record.last_at).plus(rest))
-}
-
-/// How long a rest is: cooldown · factor^(done − 1), at most `max`, and never for longer than a record counts.
-fn rest(done: i32, cooldown: u64, factor: u32, max: u64) -> Option<u64> {
-    let done = u32::try_from(done).ok().filter(|done| *done > 0)?;
-    let factor = u64::from(factor).saturating_pow(done - 1);
-    Some(cooldown.saturating_mul(factor).min(max.max(cooldown)).min(LONGEST))
 }

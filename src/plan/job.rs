@@ -2,13 +2,7 @@
 
 use crate::api::policy::Role;
 
-use super::{
-    CronJobFacts, Facts,
-    guard::Held,
-    guards::held_until,
-    ladder::{current_record, only_written_down},
-    ledger,
-};
+use super::{CronJobFacts, Facts, guard::Held};
 
 /// The `CronJob` is there, waits to be asked, and is one that we may run; and the target does not sign. A person may ask
 /// for another than the ladder's.
@@ -38,28 +32,4 @@ impl CronJobFacts {
             Self::Busy => format!("a job of CronJob {name} is running already"),
         })
     }
-}
-
-pub(super) fn exhausted(facts: &Facts<'_>) -> Option<Held> {
-    let step = facts.policy.ladder.job.as_ref()?;
-    let record = current_record(facts);
-    if !ledger::jobs_used_up(&record, step) {
-        return None;
-    }
-    let why = if record.exhausted {
-        "the last step could not be verified: a person must look".into()
-    } else {
-        format!("{} of {} jobs were tried in this incident", record.jobs, step.attempts)
-    };
-    Held::because(why)
-}
-
-pub(super) fn cooldown(facts: &Facts<'_>) -> Option<Held> {
-    let step = facts.policy.ladder.job.as_ref()?;
-    if let Some(held) = only_written_down(facts) {
-        return Some(held);
-    }
-    let record = current_record(facts);
-    let end = ledger::job_rests_until(&record, step)?;
-    held_until(facts, end, |left| format!("resting after job {} of {}: {left} s left", record.jobs, step.attempts))
 }

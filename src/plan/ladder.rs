@@ -8,7 +8,12 @@ use crate::{
     signal::Server,
 };
 
-use super::{Facts, Guard, Place, PodFacts, guard::Held, guards::held_until, ledger};
+use super::{
+    Facts, Guard, Place, PodFacts,
+    guard::Held,
+    guards::held_until,
+    ledger::{self, Tries},
+};
 
 /// One rung of the ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,6 +105,29 @@ pub(super) fn only_written_down(facts: &Facts<'_>) -> Option<Held> {
     })
 }
 
+/// Whether nothing is left of a disruptive step in this incident.
+pub(super) fn exhausted(facts: &Facts<'_>, step: Step) -> Option<Held> {
+    let tries = Tries::of(step, &facts.policy.ladder, &current_record(facts)).filter(Tries::used_up)?;
+    let name = step.name();
+    let what = if step == Step::Restart { name } else { "step" };
+    Held::because(if tries.exhausted {
+        format!("the last {what} could not be verified: a person must look")
+    } else {
+        format!("{} of {} {name}s were tried in this incident", tries.done, tries.attempts)
+    })
+}
+
+/// Whether the slot rests after the last disruptive step of this kind.
+pub(super) fn cooldown(facts: &Facts<'_>, step: Step) -> Option<Held> {
+    let tries = Tries::of(step, &facts.policy.ladder, &current_record(facts))?;
+    if let Some(held) = only_written_down(facts) {
+        return Some(held);
+    }
+    held_until(facts, tries.rests_until()?, |left| {
+        format!("resting after {} {} of {}: {left} s left", step.name(), tries.done, tries.attempts)
+    })
+}
+
 /// The steps that are left in this incident, gentlest first. The first is next; one that cannot help at all lets the one
 /// behind it have its turn.
 #[must_use]
@@ -110,19 +138,13 @@ pub fn next_steps(facts: &Facts<'_>) -> Vec<Step> {
     if ladder.reroute.is_some_and(|step| serves(facts, &record) && !ledger::rerouted_enough(&record, &step)) {
         steps.push(Step::Reroute);
     }
-    // What no restart mends must not be made worse by one: a person decides.
-    let restart = ladder.restart.filter(|_| !facts.target.verdict.quarantined());
-    if restart.is_some_and(|step| !ledger::used_up(&record, &step)) {
-        steps.push(Step::Restart);
-    }
-    let job = ladder.job.as_ref().filter(|_| !facts.target.verdict.quarantined());
-    if job.is_some_and(|step| !ledger::jobs_used_up(&record, step)) {
-        steps.push(Step::Job);
-    }
-    // One that sees another chain may be the one that is right.
-    let failover = ladder.failover.as_ref().filter(|_| !facts.target.verdict.quarantined());
-    if failover.is_some_and(|step| !ledger::failovers_used_up(&record, step)) {
-        steps.push(Step::Failover);
+    // What no restart mends must not be made worse by one, and one that sees another chain may be the one that is right: a
+    // person decides.
+    if !facts.target.verdict.quarantined() {
+        let disruptive = [Step::Restart, Step::Job, Step::Failover].into_iter();
+        steps.extend(
+            disruptive.filter(|step| Tries::of(*step, ladder, &record).is_some_and(|tries| !tries.used_up())),
+        );
     }
     if ladder.page && !record.paged {
         steps.push(Step::Page);

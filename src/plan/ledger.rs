@@ -10,10 +10,7 @@ use crate::{
     signal::Server,
 };
 
-pub use super::incident::{
-    begin_incident, failover_rests_until, failovers_used_up, in_this_incident, job_rests_until, jobs_used_up,
-    rerouted_enough, rests_until, used_up,
-};
+pub use super::incident::{Tries, begin_incident, in_this_incident, rerouted_enough};
 pub use super::seats::{doubtful, expected, rotation_refused, seat_refused};
 use super::{
     Guard, Step,
@@ -169,21 +166,12 @@ pub fn take(ledger: &NetworkLedgerSpec, ask: &Ask<'_>) -> Result<NetworkLedgerSp
 
 fn disruption_refused(ledger: &NetworkLedgerSpec, ask: &Ask<'_>, record: &SlotRecord) -> Option<Refused> {
     let refuse = |guard, why: String| Some(Refused { guard, why });
-    let ladder = &ask.policy.ladder;
-    let (job, failover) = (ladder.job.as_ref(), ladder.failover.as_ref());
-    let tried = match ask.step {
-        Step::Job => job.map(|step| (jobs_used_up(record, step), job_rests_until(record, step))),
-        Step::Failover => {
-            failover.map(|step| (failovers_used_up(record, step), failover_rests_until(record, step)))
-        }
-        _ => ladder.restart.map(|step| (used_up(record, &step), rests_until(record, &step))),
-    };
-    if let Some((used_up, rests_until)) = tried {
+    if let Some(tries) = Tries::of(ask.step, &ask.policy.ladder, record) {
         let step = ask.step.name();
-        if used_up {
+        if tries.used_up() {
             return refuse(Guard::Exhausted, format!("every {step} of this incident was tried"));
         }
-        if rests_until.is_some_and(|end| end > ask.now) {
+        if tries.rests_until().is_some_and(|end| end > ask.now) {
             return refuse(Guard::Cooldown, format!("the slot rests after its last {step}"));
         }
     }

@@ -275,16 +275,13 @@ impl World {
         let record = ledger::record(&before, &self.policy.id.uid, SLOT, self.simulated);
         let now = Server(self.now);
         let ladder = &self.policy.ladder;
-        let (used_up, rests_until) = match (self.story.what, &ladder.job, &ladder.failover, ladder.restart) {
-            (What::Job, Some(job), ..) => {
-                (ledger::jobs_used_up(&record, job), ledger::job_rests_until(&record, job))
-            }
-            (What::Failover, _, Some(step), _) => {
-                (ledger::failovers_used_up(&record, step), ledger::failover_rests_until(&record, step))
-            }
-            (.., Some(restart)) => (ledger::used_up(&record, &restart), ledger::rests_until(&record, &restart)),
-            _ => (true, None),
+        let step = match self.story.what {
+            What::Job => Step::Job,
+            What::Failover => Step::Failover,
+            _ => Step::Restart,
         };
+        let tries = ledger::Tries::of(step, ladder, &record);
+        let (used_up, rests_until) = tries.map_or((true, None), |tries| (tries.used_up(), tries.rests_until()));
         // Once its order is carried out, the target holds the place no more.
         let handed_over = self.story.what == What::Failover && !self.removals.is_empty();
         let page = self.story.what == What::Page;

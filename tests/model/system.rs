@@ -218,13 +218,13 @@ impl System {
             simulated: false,
         };
         let record = ledger::record(&before, "p", SLOTS[which], false);
-        let restart = self.policy.ladder.restart.expect("a restart");
+        let tries = ledger::Tries::of(Step::Restart, &self.policy.ladder, &record).expect("a restart");
         let seat = ledger::seat_refused(&before, &self.policy, self.policy.limits.max_concurrent, SLOTS[which]);
         let refused = if held {
             Some(Guard::Evidence)
         } else if world.removed[which] {
             Some(Guard::Moved)
-        } else if ledger::rests_until(&record, &restart).is_some_and(|end| end > Server(NOW)) {
+        } else if tries.rests_until().is_some_and(|end| end > Server(NOW)) {
             Some(Guard::Cooldown)
         } else if spending.used_up(Server(NOW)).is_some() {
             Some(Guard::Budget)

@@ -1,19 +1,12 @@
 //! What no restart mends: it is never restarted, and a person is called.
 
+use super::and;
 use crate::{
-    api::policy::Severity,
     plan::{Decision, Guard, Place, ServiceFacts, Services, Step, testing::*},
     signal::Signal,
 };
 
 /// The stalled node of `facts`, with one more rule that fires as a warning.
-fn and(signal: Signal) -> Given {
-    facts().with(|given| {
-        let mut finding = given.target.verdict.findings[0].clone();
-        (finding.rule, finding.signal, finding.severity) = ("also".into(), Some(signal), Severity::Warning);
-        given.target.verdict.findings.push(finding);
-    })
-}
 
 #[test]
 fn what_no_restart_mends_is_not_restarted() {
@@ -30,7 +23,7 @@ fn what_no_restart_mends_is_not_restarted() {
         Signal::BlockHash,
         Signal::AppHash,
     ] {
-        let held = and(signal).is_held_by(Guard::Cause);
+        let held = and(facts(), signal).is_held_by(Guard::Cause);
         assert!(held.why.contains("no restart mends that"), "{signal:?}: {}", held.why);
         assert!(Guard::Cause.needs_a_person());
     }
@@ -40,15 +33,16 @@ fn what_no_restart_mends_is_not_restarted() {
 fn what_a_restart_may_mend_is_restarted_whatever_else_is_told() {
     for signal in [Signal::Peers, Signal::RpcLatency, Signal::Reachable, Signal::MemoryUsedRatio, Signal::HeadLag]
     {
-        and(signal).is_restarted();
+        and(facts(), signal).is_restarted();
     }
-    let breaching = and(Signal::DiskUsedRatio).with(|given| given.target.verdict.findings[1].firing = false);
+    let breaching =
+        and(facts(), Signal::DiskUsedRatio).with(|given| given.target.verdict.findings[1].firing = false);
     breaching.is_restarted();
 }
 
 #[test]
 fn it_is_taken_out_of_its_services_all_the_same() {
-    let given = and(Signal::DiskUsedRatio).pod(|pod| {
+    let given = and(facts(), Signal::DiskUsedRatio).pod(|pod| {
         pod.rotation.place = Place::In;
         pod.rotation.since = 3_600_000;
         pod.rotation.services = Services::Read(vec![ServiceFacts { name: "rpc".into(), serves: true, others: 2 }]);

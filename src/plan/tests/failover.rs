@@ -1,5 +1,6 @@
 //! Letting another sign: when it has its turn, what it would not help, and what holds it.
 
+use super::{and, ask, step_of};
 use crate::{
     api::{SeatStep, policy::Severity},
     plan::{
@@ -15,13 +16,6 @@ use crate::{
     signal::{Server, Signal},
 };
 
-fn step(given: &Given) -> Option<Step> {
-    match given.decide() {
-        Decision::Proposed(proposal) => Some(proposal.step),
-        Decision::Refused(_) | Decision::Nothing => None,
-    }
-}
-
 fn ready() -> GroupFacts {
     Ready { identity: "hub-1.k".into(), epoch: 4, automatic: true }
 }
@@ -29,32 +23,6 @@ fn ready() -> GroupFacts {
 /// A validator that two members could run; its restarts are used up.
 fn signs() -> Given {
     facts().failover().restarted(2, MINUTE).found(ready())
-}
-
-fn and(given: Given, signal: Signal) -> Given {
-    given.with(|given| {
-        let mut finding = given.target.verdict.findings[0].clone();
-        (finding.rule, finding.signal, finding.severity) = ("also".into(), Some(signal), Severity::Warning);
-        given.target.verdict.findings.push(finding);
-    })
-}
-
-fn ask<'a>(given: &'a Given, uid: &str, attempt: i32) -> Ask<'a> {
-    Ask {
-        installation: US,
-        policy: &given.policy,
-        network_max: 1,
-        network_budget: &[],
-        remediation: remediation(uid),
-        slot: SLOT,
-        attempt,
-        step: Step::Failover,
-        services: Vec::new(),
-        simulated: false,
-        long_health: None,
-        deadline: Server(SERVER).plus(HOUR),
-        now: Server(SERVER),
-    }
 }
 
 impl Given {
@@ -75,20 +43,24 @@ impl Given {
 
 #[test]
 fn it_comes_when_restarts_are_used_up_and_before_a_person_is_called() {
-    assert_eq!(step(&facts().failover()), Some(Step::Restart));
-    assert_eq!(step(&signs()), Some(Step::Failover), "it does not rest after the last restart: that has failed");
-    assert_eq!(step(&signs().found(GroupFacts::Unread)), Some(Step::Failover), "a cache knows no groups");
-    assert_eq!(step(&signs().switched(1, MINUTE)), Some(Step::Page));
-    assert_eq!(step(&signs().record(|record| record.exhausted = true)), Some(Step::Page));
+    assert_eq!(step_of(&facts().failover()), Some(Step::Restart));
+    assert_eq!(
+        step_of(&signs()),
+        Some(Step::Failover),
+        "it does not rest after the last restart: that has failed"
+    );
+    assert_eq!(step_of(&signs().found(GroupFacts::Unread)), Some(Step::Failover), "a cache knows no groups");
+    assert_eq!(step_of(&signs().switched(1, MINUTE)), Some(Step::Page));
+    assert_eq!(step_of(&signs().record(|record| record.exhausted = true)), Some(Step::Page));
 }
 
 #[test]
 fn what_no_restart_mends_may_be_no_matter_where_another_signs() {
     let fresh = || facts().failover().found(ready());
     for signal in [Signal::DiskUsedRatio, Signal::FatalExit, Signal::ClockOffset, Signal::SignerAnswers] {
-        assert_eq!(step(&and(fresh(), signal)), Some(Step::Failover), "{signal:?}");
+        assert_eq!(step_of(&and(fresh(), signal)), Some(Step::Failover), "{signal:?}");
     }
-    assert_eq!(step(&fresh().pod(|pod| pod.crash_loop = true)), Some(Step::Failover));
+    assert_eq!(step_of(&fresh().pod(|pod| pod.crash_loop = true)), Some(Step::Failover));
 }
 
 #[test]
@@ -97,10 +69,10 @@ fn what_is_wrong_with_the_key_or_the_chain_is_for_a_person() {
     for signal in [Signal::Jailed, Signal::Tombstoned, Signal::BlockHash, Signal::AppHash] {
         let given = and(fresh(), signal);
         assert_eq!(given.holding(Step::Failover), [Guard::Cause], "{signal:?}");
-        assert_eq!(step(&given), Some(Step::Page), "{signal:?}");
+        assert_eq!(step_of(&given), Some(Step::Page), "{signal:?}");
     }
     let forked = signs().with(|given| given.target.verdict.findings[0].severity = Severity::Quarantine);
-    assert_eq!(step(&forked), Some(Step::Page), "it may be the one that is right");
+    assert_eq!(step_of(&forked), Some(Step::Page), "it may be the one that is right");
 }
 
 #[test]
@@ -120,7 +92,7 @@ fn what_would_not_help_gives_way_to_a_person_who_is_called_once() {
     for group in groups {
         let given = signs().found(group.clone());
         assert_eq!(given.holding(Step::Failover), [Guard::Failover], "{group:?}");
-        assert_eq!(step(&given), Some(Step::Page), "{group:?}");
+        assert_eq!(step_of(&given), Some(Step::Page), "{group:?}");
         let told = given.record(|record| record.paged = true);
         for _ in 0..3 {
             let refusal = told.refusal();
@@ -146,13 +118,13 @@ fn a_person_may_ask_where_it_is_not_automatic_and_for_nothing_else_that_is_refus
 #[test]
 fn a_lost_node_is_the_very_case() {
     let fresh = || facts().failover().found(ready()).on_a_lost_node();
-    assert_eq!(step(&fresh()), Some(Step::Failover));
-    assert_eq!(step(&fresh().pod(|pod| pod.terminating = true)), Some(Step::Failover));
+    assert_eq!(step_of(&fresh()), Some(Step::Failover));
+    assert_eq!(step_of(&fresh().pod(|pod| pod.terminating = true)), Some(Step::Failover));
     let ends = facts().failover().found(ready()).pod(|pod| pod.terminating = true);
     assert_eq!(ends.holding(Step::Failover), [Guard::Moved], "one that ends in good order seals by itself");
     // The cache knows no nodes.
     let cached = facts().failover().pod(|pod| pod.terminating = true);
-    assert_eq!(step(&cached), Some(Step::Failover));
+    assert_eq!(step_of(&cached), Some(Step::Failover));
     let twin = fresh().pod(|pod| pod.uid = "another".into());
     assert_eq!(twin.holding(Step::Failover), [Guard::Moved], "the twin of a deleted pod is the group's affair");
 }
@@ -163,7 +135,7 @@ fn a_standby_on_a_lost_node_is_waited_for_as_without_a_group() {
         |seconds| facts().failover().found(NotHolder("b".into())).on_a_lost_node().unhealthy_for(seconds);
     let refusal = standby(599).refusal();
     assert_eq!((refusal.step, refusal.guard), (Some(Step::Restart), Guard::NodeUnfit));
-    assert_eq!(step(&standby(600)), Some(Step::Page));
+    assert_eq!(step_of(&standby(600)), Some(Step::Page));
 }
 
 /// A rollout that never ends, and a node or a zone on which everything is ill, hold the restart before it for ever.
@@ -184,7 +156,7 @@ fn what_leaves_the_pod_alone_leaves_the_switch_its_turn() {
     ];
     for (guard, given) in held {
         assert!(given.holding(Step::Restart).contains(&guard));
-        assert_eq!(step(&given), Some(Step::Failover), "{guard:?}");
+        assert_eq!(step_of(&given), Some(Step::Failover), "{guard:?}");
         let standby = given.found(NotHolder("b".into())).refusal();
         assert_eq!((standby.step, standby.guard), (Some(Step::Restart), guard), "it leads back");
     }
@@ -212,33 +184,37 @@ fn it_rests_after_each_and_a_person_hears_when_it_is_held_for_long() {
     assert_eq!(twice(HOUR).holding(Step::Failover), []);
     let broke = |seconds| signs().budget(&[(0, HOUR)]).unhealthy_for(seconds);
     assert_eq!(broke(599).refusal().guard, Guard::Budget);
-    assert_eq!(step(&broke(600)), Some(Step::Page));
+    assert_eq!(step_of(&broke(600)), Some(Step::Page));
 }
 
 #[test]
 fn it_takes_a_seat_and_the_budget_and_gives_them_back() {
     let given = signs();
-    let taken = ledger::take(&given.ledger, &ask(&given, "r1", 3)).unwrap();
+    let taken = ledger::take(&given.ledger, &ask(&given, Step::Failover, "r1", 3)).unwrap();
     assert_eq!(
         (taken.seats[0].step, taken.slots[0].failovers, taken.slots[0].restarts),
         (SeatStep::Failover, 1, 2)
     );
     assert!(taken.seats[0].step.disrupts());
     assert_eq!(taken.actions.len(), 1);
-    assert_eq!(ledger::take(&taken, &ask(&given, "r1", 3)).unwrap(), taken, "asked twice, taken once");
-    let another = Ask { slot: "gaia-1", ..ask(&given, "r2", 1) };
+    assert_eq!(
+        ledger::take(&taken, &ask(&given, Step::Failover, "r1", 3)).unwrap(),
+        taken,
+        "asked twice, taken once"
+    );
+    let another = Ask { slot: "gaia-1", ..ask(&given, Step::Failover, "r2", 1) };
     assert_eq!(ledger::take(&taken, &another).unwrap_err().guard, Guard::MaxConcurrent);
-    let restart = Ask { slot: "gaia-1", step: Step::Restart, ..ask(&given, "r2", 1) };
+    let restart = Ask { slot: "gaia-1", step: Step::Restart, ..ask(&given, Step::Failover, "r2", 1) };
     assert_eq!(ledger::take(&taken, &restart).unwrap_err().guard, Guard::MaxConcurrent);
-    let asked = ask(&given, "r1", 3);
+    let asked = ask(&given, Step::Failover, "r1", 3);
     let undone = ledger::release(&taken, &asked.claim(), false, false);
     assert_eq!((undone.seats.len(), undone.actions.len(), undone.slots[0].failovers), (0, 0, 0));
     let done =
         ledger::release(&taken, &Claim { acted_at: Some(Server(SERVER + 5)), ..asked.claim() }, true, false);
     assert_eq!((done.seats.len(), done.actions[0].at, done.slots[0].failovers), (0, SERVER + 5, 1));
-    assert_eq!(ledger::take(&done, &ask(&given, "r2", 4)).unwrap_err().guard, Guard::Exhausted);
+    assert_eq!(ledger::take(&done, &ask(&given, Step::Failover, "r2", 4)).unwrap_err().guard, Guard::Exhausted);
     assert_eq!(Claim::of(&taken.seats[0]).step, Step::Failover);
-    let simulated = Ask { simulated: true, ..ask(&given, "r1", 3) };
+    let simulated = Ask { simulated: true, ..ask(&given, Step::Failover, "r1", 3) };
     let written = ledger::take(&given.ledger, &simulated).unwrap();
     let of = |ledger: &crate::api::NetworkLedgerSpec| {
         ledger.slots.iter().find(|record| record.simulated).unwrap().failovers

@@ -1,60 +1,28 @@
 //! What stands between a restart and a page: a job of the owner's.
 
+use super::{and, ask, step_of};
 use crate::{
     api::{SeatStep, policy::Severity},
     plan::{
         CronJobFacts::{self, Absent, Busy, Forbidden, RunsByItself},
-        Decision, Guard, Step,
+        Guard, Step,
         ledger::{self, Ask, Claim},
         testing::*,
     },
     signal::{Server, Signal},
 };
 
-fn step(given: &Given) -> Option<Step> {
-    match given.decide() {
-        Decision::Proposed(proposal) => Some(proposal.step),
-        Decision::Refused(_) | Decision::Nothing => None,
-    }
-}
-
-fn ask<'a>(given: &'a Given, uid: &str, attempt: i32) -> Ask<'a> {
-    Ask {
-        installation: US,
-        policy: &given.policy,
-        network_max: 1,
-        network_budget: &[],
-        remediation: remediation(uid),
-        slot: SLOT,
-        attempt,
-        step: Step::Job,
-        services: Vec::new(),
-        simulated: false,
-        long_health: None,
-        deadline: Server(SERVER).plus(HOUR),
-        now: Server(SERVER),
-    }
-}
-
-fn and(given: Given, signal: Signal) -> Given {
-    given.with(|given| {
-        let mut finding = given.target.verdict.findings[0].clone();
-        (finding.rule, finding.signal, finding.severity) = ("also".into(), Some(signal), Severity::Warning);
-        given.target.verdict.findings.push(finding);
-    })
-}
-
 #[test]
 fn it_comes_when_restarts_are_used_up_and_before_a_person_is_called() {
-    assert_eq!(step(&facts().job()), Some(Step::Restart));
+    assert_eq!(step_of(&facts().job()), Some(Step::Restart));
     let tried = facts().job().restarted(2, MINUTE);
-    assert_eq!(step(&tried), Some(Step::Job), "it does not rest after the last restart: that has failed");
+    assert_eq!(step_of(&tried), Some(Step::Job), "it does not rest after the last restart: that has failed");
     let ran = tried.clone().record(|record| (record.jobs, record.last_at) = (1, server_ago(MINUTE)));
-    assert_eq!(step(&ran), Some(Step::Page));
+    assert_eq!(step_of(&ran), Some(Step::Page));
     let alone = facts().job().with(|given| given.policy.ladder.restart = None);
-    assert_eq!(step(&alone), Some(Step::Job));
+    assert_eq!(step_of(&alone), Some(Step::Job));
     let unverified = facts().job().restarted(1, MINUTE).record(|record| record.exhausted = true);
-    assert_eq!(step(&unverified), Some(Step::Page), "nobody knows what the last step did");
+    assert_eq!(step_of(&unverified), Some(Step::Page), "nobody knows what the last step did");
 }
 
 #[test]
@@ -78,15 +46,15 @@ fn it_rests_longer_each_time() {
 #[test]
 fn it_may_mend_what_no_restart_mends() {
     for signal in [Signal::AppHash, Signal::FatalExit, Signal::DiskUsedRatio] {
-        assert_eq!(step(&and(facts().job(), signal)), Some(Step::Job), "{signal:?}");
+        assert_eq!(step_of(&and(facts().job(), signal)), Some(Step::Job), "{signal:?}");
     }
     let crashes = facts().job().pod(|pod| pod.crash_loop = true);
-    assert_eq!(step(&crashes), Some(Step::Job));
+    assert_eq!(step_of(&crashes), Some(Step::Job));
     // Another chain is for a person to look at.
     let forked = facts().job().with(|given| {
         given.target.verdict.findings[0].severity = Severity::Quarantine;
     });
-    assert_eq!(step(&forked), Some(Step::Page));
+    assert_eq!(step_of(&forked), Some(Step::Page));
 }
 
 #[test]
@@ -98,11 +66,11 @@ fn what_cannot_be_run_gives_way_to_a_person() {
         })
     };
     for cron_job in [CronJobFacts::Unread, CronJobFacts::Ready("c1/1".into())] {
-        assert_eq!(step(&found(cron_job)), Some(Step::Job));
+        assert_eq!(step_of(&found(cron_job)), Some(Step::Job));
     }
     for cron_job in [Absent, Busy, Forbidden, RunsByItself] {
         assert_eq!(found(cron_job.clone()).holding(Step::Job), [Guard::CronJob]);
-        assert_eq!(step(&found(cron_job.clone())), Some(Step::Page));
+        assert_eq!(step_of(&found(cron_job.clone())), Some(Step::Page));
         let told = found(cron_job).record(|record| (record.paged, record.last_at) = (true, server_ago(MINUTE)));
         assert_eq!(told.refusal().guard, Guard::CronJob, "and it is run as soon as it can be");
     }
@@ -111,18 +79,18 @@ fn what_cannot_be_run_gives_way_to_a_person() {
 #[test]
 fn it_takes_a_seat_and_the_budget_and_gives_them_back() {
     let given = facts().job();
-    let taken = ledger::take(&given.ledger, &ask(&given, "r1", 1)).unwrap();
+    let taken = ledger::take(&given.ledger, &ask(&given, Step::Job, "r1", 1)).unwrap();
     assert_eq!((taken.seats[0].step, taken.slots[0].jobs, taken.slots[0].restarts), (SeatStep::Job, 1, 0));
     assert_eq!(taken.actions.len(), 1);
-    assert_eq!(ledger::take(&taken, &ask(&given, "r1", 1)).unwrap(), taken, "asked twice, taken once");
-    let another = Ask { slot: "gaia-1", ..ask(&given, "r2", 1) };
+    assert_eq!(ledger::take(&taken, &ask(&given, Step::Job, "r1", 1)).unwrap(), taken, "asked twice, taken once");
+    let another = Ask { slot: "gaia-1", ..ask(&given, Step::Job, "r2", 1) };
     assert_eq!(ledger::take(&taken, &another).unwrap_err().guard, Guard::MaxConcurrent);
-    let asked = ask(&given, "r1", 1);
+    let asked = ask(&given, Step::Job, "r1", 1);
     let undone = ledger::release(&taken, &asked.claim(), false, false);
     assert_eq!((undone.seats.len(), undone.actions.len(), undone.slots[0].jobs), (0, 0, 0));
     let done =
         ledger::release(&taken, &Claim { acted_at: Some(Server(SERVER + 5)), ..asked.claim() }, true, false);
     assert_eq!((done.seats.len(), done.actions[0].at, done.slots[0].jobs), (0, SERVER + 5, 1));
-    assert_eq!(ledger::take(&done, &ask(&given, "r2", 2)).unwrap_err().guard, Guard::Exhausted);
+    assert_eq!(ledger::take(&done, &ask(&given, Step::Job, "r2", 2)).unwrap_err().guard, Guard::Exhausted);
     assert_eq!(Claim::of(&taken.seats[0]).step, Step::Job);
 }

@@ -1,5 +1,6 @@
 //! Who serves: out of rotation, and back.
 
+use super::step_of;
 use crate::{
     api::{
         NetworkLedgerSpec, SeatStep,
@@ -44,13 +45,6 @@ fn out(millis: u64) -> Given {
     })
 }
 
-fn step(given: &Given) -> Option<Step> {
-    match given.decide() {
-        Decision::Proposed(proposal) => Some(proposal.step),
-        Decision::Nothing | Decision::Refused(_) => None,
-    }
-}
-
 fn held(given: &Given, step: Step) -> Vec<Guard> {
     all(&given.as_facts(), step).into_iter().filter(|said| said.held.is_some()).map(|said| said.guard).collect()
 }
@@ -64,10 +58,10 @@ fn the_preset_re_routes_full_nodes_and_nobody_who_signs() {
 
 #[test]
 fn the_gentlest_step_comes_first_and_only_for_who_takes_part() {
-    assert_eq!(step(&serving()), Some(Step::Reroute));
-    assert_eq!(step(&facts()), Some(Step::Restart), "no label: Mainstay does not choose for it");
+    assert_eq!(step_of(&serving()), Some(Step::Reroute));
+    assert_eq!(step_of(&facts()), Some(Step::Restart), "no label: Mainstay does not choose for it");
     let without = serving().with(|given| given.policy.ladder.reroute = None);
-    assert_eq!(step(&without), Some(Step::Restart));
+    assert_eq!(step_of(&without), Some(Step::Restart));
 }
 
 #[test]
@@ -76,20 +70,20 @@ fn a_node_that_catches_up_or_is_young_leaves_its_services_all_the_same() {
         given.target.syncing = true;
         given.target.head_risen_at = given.now.mono;
     });
-    assert_eq!(step(&catching_up), Some(Step::Reroute), "no client should read old blocks");
-    assert_eq!(step(&serving().pod(|pod| pod.age = SECOND)), Some(Step::Reroute));
+    assert_eq!(step_of(&catching_up), Some(Step::Reroute), "no client should read old blocks");
+    assert_eq!(step_of(&serving().pod(|pod| pod.age = SECOND)), Some(Step::Reroute));
 }
 
 #[test]
 fn a_target_out_of_rotation_may_get_well_by_itself_before_it_is_restarted() {
     let soon = out(20 * SECOND);
     assert_eq!(soon.is_held_by(Guard::Rerouted).until, Some(soon.now.mono.plus(40 * SECOND)));
-    assert_eq!(step(&out(60 * SECOND)), Some(Step::Restart));
+    assert_eq!(step_of(&out(60 * SECOND)), Some(Step::Restart));
     let no_restart = out(20 * SECOND).with(|given| given.policy.ladder.restart = None);
     assert_eq!(no_restart.refusal().guard, Guard::Rerouted, "nor is anybody called yet");
     // Somebody else's label is no reason to wait.
     let theirs = soon.pod(|pod| pod.rotation.by = "another".into());
-    assert_eq!(step(&theirs), Some(Step::Restart));
+    assert_eq!(step_of(&theirs), Some(Step::Restart));
 }
 
 #[test]
@@ -98,7 +92,7 @@ fn the_last_pod_of_a_service_stays_and_is_helped_in_place() {
         pod.rotation.services = Services::Read(vec![service("archive", 3), service("rpc", 0)]);
     });
     assert_eq!(held(&last, Step::Reroute), [Guard::Rotation]);
-    assert_eq!(step(&last), Some(Step::Restart), "what cannot be re-routed can still be restarted");
+    assert_eq!(step_of(&last), Some(Step::Restart), "what cannot be re-routed can still be restarted");
     let none = serving().pod(|pod| pod.rotation.services = Services::Read(Vec::new()));
     assert_eq!(held(&none, Step::Reroute), [Guard::Rotation]);
 }
@@ -110,11 +104,11 @@ fn gated(given: Given) -> Given {
 
 #[test]
 fn a_pod_with_a_readiness_gate_is_decided_about_as_one_with_the_label() {
-    assert_eq!(step(&gated(serving())), Some(Step::Reroute));
+    assert_eq!(step_of(&gated(serving())), Some(Step::Reroute));
     let last = serving().pod(|pod| pod.rotation.services = Services::Read(vec![service("rpc", 0)]));
     assert_eq!(held(&gated(last), Step::Reroute), [Guard::Rotation]);
     assert_eq!(gated(out(20 * SECOND)).refusal().guard, Guard::Rerouted);
-    assert_eq!(step(&gated(out(MINUTE).verdict(VerdictKind::Healthy))), Some(Step::Rejoin));
+    assert_eq!(step_of(&gated(out(MINUTE).verdict(VerdictKind::Healthy))), Some(Step::Rejoin));
     let theirs = out(MINUTE).verdict(VerdictKind::Healthy).pod(|pod| pod.rotation.by = String::new());
     assert_eq!(gated(theirs).decide(), Decision::Nothing, "whoever shut the gate opens it");
     let unnoticed = gated(serving()).pod(|pod| pod.rotation.services = Services::Read(Vec::new()));
@@ -134,21 +128,21 @@ fn a_decision_that_was_written_down_before_there_were_gates_is_read_as_one_about
 fn quarantine_takes_out_and_pages_and_takes_the_last_only_by_choice() {
     let forked =
         |given: Given| given.with(|given| given.target.verdict.findings[0].severity = Severity::Quarantine);
-    assert_eq!(step(&forked(serving())), Some(Step::Reroute));
-    assert_eq!(step(&forked(out(SECOND))), Some(Step::Page), "no restart mends it, and no time");
+    assert_eq!(step_of(&forked(serving())), Some(Step::Reroute));
+    assert_eq!(step_of(&forked(out(SECOND))), Some(Step::Page), "no restart mends it, and no time");
     let last = || forked(serving()).pod(|pod| pod.rotation.services = Services::Read(vec![service("rpc", 0)]));
-    assert_eq!(step(&last()), Some(Step::Page));
+    assert_eq!(step_of(&last()), Some(Step::Page));
     let chosen = last().with(|given| {
         given.policy.ladder.reroute = Some(RerouteStep { quarantine_the_last: true, ..STEP });
     });
-    assert_eq!(step(&chosen), Some(Step::Reroute));
+    assert_eq!(step_of(&chosen), Some(Step::Reroute));
 }
 
 #[test]
 fn what_is_suspect_as_a_whole_empties_no_service() {
     let all_of_them = serving().unhealthy(3).healthy_others(0);
     assert!(held(&all_of_them, Step::Reroute).contains(&Guard::TelemetryLost));
-    assert_eq!(step(&all_of_them), None);
+    assert_eq!(step_of(&all_of_them), None);
 }
 
 #[test]
@@ -158,7 +152,7 @@ fn who_is_well_comes_back_after_a_while_even_under_a_pause() {
             given.policy.limits.pause = vec!["release".into()];
         })
     };
-    assert_eq!(step(&well(MINUTE)), Some(Step::Rejoin));
+    assert_eq!(step_of(&well(MINUTE)), Some(Step::Rejoin));
     let soon = well(10 * SECOND).refusal();
     assert_eq!((soon.step, soon.guard), (Some(Step::Rejoin), Guard::Rotation));
     for kind in [VerdictKind::Unknown, VerdictKind::Suspect] {
@@ -179,21 +173,21 @@ fn nothing_goes_to_and_fro() {
         record.reroutes = 3;
         record.last_at = SERVER - 1;
     });
-    assert_eq!(step(&often), Some(Step::Restart), "three times in one incident are enough");
+    assert_eq!(step_of(&often), Some(Step::Restart), "three times in one incident are enough");
 }
 
 #[test]
 fn a_dry_run_writes_the_step_down_once_and_goes_on() {
     let dry = serving().mode(Mode::DryRun);
-    assert_eq!(step(&dry), Some(Step::Reroute));
+    assert_eq!(step_of(&dry), Some(Step::Reroute));
     let taken = ledger::take(&dry.ledger, &ask(&dry, "r1", 1, Step::Reroute)).unwrap();
     assert_eq!(taken.seats, []);
     let again = ledger::take(&taken, &ask(&dry, "r1", 1, Step::Reroute)).unwrap();
     assert_eq!(again, taken, "written down twice, counted once");
     let after = dry.with(|given| given.ledger = taken);
-    assert_eq!(step(&after), None, "it gets the time that it would have had to help");
+    assert_eq!(step_of(&after), None, "it gets the time that it would have had to help");
     let later = after.with(|given| given.ledger.slots[0].last_at -= 3_600_000);
-    assert_eq!(step(&later), Some(Step::Restart));
+    assert_eq!(step_of(&later), Some(Step::Restart));
 }
 
 fn ask<'a>(given: &'a Given, uid: &str, attempt: i32, step: Step) -> Ask<'a> {
