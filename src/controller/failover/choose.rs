@@ -114,12 +114,7 @@ fn rank(ctx: &Context, namespace: &str, group: &FailoverGroup, pod: &PodView) ->
     }
     let now = ctx.now();
     let mut rank = 1;
-    for policy in ctx.stores.policies.list() {
-        if policy.metadata.namespace.as_deref() != Some(namespace) {
-            continue;
-        }
-        let Some(name) = policy.metadata.name.clone() else { continue };
-        let key = Key { namespace: namespace.to_owned(), name };
+    for key in policies(ctx, namespace) {
         let Some(snapshot) = ctx.snapshot(&key, now) else { continue };
         let Some(target) = snapshot.targets.iter().find(|target| target.facts.uid == pod.uid) else { continue };
         match target.facts.verdict.kind {
@@ -152,18 +147,24 @@ fn rank(ctx: &Context, namespace: &str, group: &FailoverGroup, pod: &PodView) ->
     Ok(rank)
 }
 
+/// The policies of a namespace.
+fn policies(ctx: &Context, namespace: &str) -> impl Iterator<Item = Key> {
+    let all = ctx.stores.policies.list().into_iter();
+    let names = all.filter(move |policy| policy.metadata.namespace.as_deref() == Some(namespace));
+    names.filter_map(move |policy| {
+        Some(Key { namespace: namespace.to_owned(), name: policy.metadata.name.clone()? })
+    })
+}
+
 /// Whether the chain will never let the key sign again, as any of the members' nodes tells it.
 pub fn is_tombstoned(ctx: &Context, namespace: &str, group: &FailoverGroup) -> bool {
-    let now = ctx.now();
-    let members: Vec<_> = group.spec.members.iter().map(pod_of).collect();
-    ctx.stores.policies.list().iter().any(|policy| {
-        let (of, name) = (policy.metadata.namespace.as_deref(), policy.metadata.name.clone());
-        let Some(name) = name.filter(|_| of == Some(namespace)) else { return false };
-        let key = Key { namespace: namespace.to_owned(), name };
-        let targets = ctx.snapshot(&key, now).map(|snapshot| snapshot.targets.clone()).unwrap_or_default();
-        targets.iter().filter(|target| members.contains(&target.facts.pod)).any(|target| {
-            let of = TargetKey { policy: key.clone(), uid: target.facts.uid.clone() };
-            matches!(ctx.world().read(&of, Signal::Tombstoned, now.mono), Reading::Known(told) if told.value.micros() > Some(0))
+    let now = ctx.clock.mono();
+    let pod = |member| Some(ctx.stores.pods.get(namespace, &pod_of(member))?.uid.clone());
+    let uids: Vec<String> = group.spec.members.iter().filter_map(pod).collect();
+    policies(ctx, namespace).any(|policy| {
+        uids.iter().any(|uid| {
+            let of = TargetKey { policy: policy.clone(), uid: uid.clone() };
+            matches!(ctx.world().read(&of, Signal::Tombstoned, now), Reading::Known(told) if told.value.micros() > Some(0))
         })
     })
 }
