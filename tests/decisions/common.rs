@@ -1,5 +1,7 @@
 //! A policy to decide by, and dice that always fall alike.
 
+use crate::dice::Dice;
+
 use mainstay::{
     api::{
         Family, PolicyRef, RemediationRef,
@@ -41,26 +43,8 @@ pub fn remediation(uid: &str) -> RemediationRef {
     RemediationRef { namespace: "cosmos".into(), name: uid.into(), uid: uid.into() }
 }
 
-/// `SplitMix64`.
-#[derive(Clone, Debug)]
-pub struct Dice(pub u64);
-
 impl Dice {
-    pub fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `sides`.
-    pub fn below(&mut self, sides: usize) -> usize {
-        let sides = u64::try_from(sides).expect("few sides");
-        usize::try_from(self.roll() % sides).expect("few sides")
-    }
-
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
+        &from[self.index(from.len())]
     }
 }

@@ -2,6 +2,9 @@
 //! with every process killed at every moment. Everything is deterministic; a failure prints the run that shows it.
 
 mod common;
+#[expect(dead_code, reason = "others throw the rest of it")]
+#[path = "../dice.rs"]
+mod dice;
 // Each flag of a toy world is a story's own question.
 #[expect(clippy::struct_excessive_bools)]
 mod ledger;

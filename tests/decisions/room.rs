@@ -9,7 +9,8 @@ use mainstay::{
     signal::Server,
 };
 
-use super::common::{Dice, HOUR, US, policy, remediation};
+use super::common::{HOUR, US, policy, remediation};
+use crate::dice::Dice;
 
 const MOST_BYTES: usize = 64 * 1024;
 
@@ -36,8 +37,8 @@ fn it_is_bounded_and_never_allows_what_a_perfect_memory_would_refuse() {
         for number in 1..=2500 {
             now += i64::try_from(dice.roll() % 900_000).expect("small");
             let policy = dice.pick(&policies);
-            let slot = long_name(dice.below(500));
-            let simulated = dice.below(5) == 0;
+            let slot = long_name(dice.index(500));
+            let simulated = dice.index(5) == 0;
             let uid = format!("{number:0>36}");
             let ask = Ask {
                 installation: US,
@@ -84,13 +85,13 @@ fn it_is_bounded_and_never_allows_what_a_perfect_memory_would_refuse() {
                     assert!(incident < attempts || simulated, "seed {seed}, action {number}: {incident} tried");
                     history.push((policy.id.uid.clone(), slot.clone(), simulated, now));
                     // Half end at once, half after a while.
-                    if dice.below(2) == 0 {
+                    if dice.index(2) == 0 {
                         ledger = ledger::release(&ledger, &ask.claim(), true, false);
                     }
                 }
                 Err(refused) => full += usize::from(refused.guard == Guard::LedgerFull),
             }
-            if dice.below(3) == 0
+            if dice.index(3) == 0
                 && let Some(seat) = ledger.seats.first().cloned()
             {
                 ledger = ledger::release(&ledger, &ledger::Claim::of(&seat), true, false);

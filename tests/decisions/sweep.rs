@@ -9,10 +9,10 @@ use mainstay::{
 };
 
 use super::{
-    common::Dice,
     performer::{FAULTS, Fault, Mistake, Performer},
     world::{After, Consent, Elsewhere, PLAIN, REMEDIATION, SLOT, Story, TARGET, What, World},
 };
+use crate::dice::Dice;
 
 /// Enough for any story; who needs more does not end.
 const UNITS: usize = 400;
@@ -259,8 +259,8 @@ pub fn dice(mistake: Mistake, seeds: std::ops::Range<u64>) -> Result<Seen, Strin
                 turn = 1 + *dice.pick(&[0, 0, 1, 2, 5, 20]);
             }
             turn -= 1;
-            let fault = if dice.below(6) == 0 { *dice.pick(&FAULTS) } else { Fault::No };
-            (who, fault, dice.below(8) == 0)
+            let fault = if dice.index(6) == 0 { *dice.pick(&FAULTS) } else { Fault::No };
+            (who, fault, dice.index(8) == 0)
         };
         together(story, mistake, &mut seen, next)
             .map_err(|why| told(story, &format_args!("by seed {seed}"), &why))?;

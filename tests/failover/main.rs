@@ -8,6 +8,8 @@
 // A test may look at the clock.
 #![allow(clippy::disallowed_methods)]
 
+#[path = "../dice.rs"]
+mod dice;
 mod launcher;
 mod mistakes;
 mod recovery;

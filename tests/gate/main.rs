@@ -8,6 +8,9 @@ mod arbiters;
 mod chain;
 mod desk;
 mod dialling;
+#[expect(dead_code, reason = "others throw the rest of it")]
+#[path = "../dice.rs"]
+mod dice;
 mod hostile;
 mod keymanager;
 mod keys;

@@ -16,9 +16,9 @@ use mainstay::{
 
 use crate::{
     CHAIN,
+    dice::Dice,
     node::{Ask, Signatures, prevote},
     rig::{Node, Server, Site, durable_write, identity, median, refused},
-    server::Random,
     vectors::exchanges,
 };
 
@@ -42,7 +42,7 @@ fn first_signed(node: &mut Node, signatures: &mut Signatures, mut height: i64, b
 #[test]
 fn killed_at_any_moment_it_signs_nothing_twice() {
     let (server, site, mut signatures) = (Server::start(100), Site::new(), Signatures::default());
-    let mut random = Random::of(7);
+    let mut random = Dice(7);
     let mut height = 101;
     for life in 0..8 {
         let gate = site.start(server.port);

@@ -2,38 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::dice::Dice;
+
 use mainstay::{
     api::{SigningIdentitySpec, SigningIdentityStatus},
     failover::{Activation, Epoch, Event, HandOver, Height, Phase, Pod, Record, Share, step},
     gate::registry::{Registry, Seen, Trouble},
 };
-
-/// Dice that fall the same way each time.
-#[derive(Clone, Debug)]
-pub struct Random(u64);
-
-impl Random {
-    pub const fn of(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub const fn next(&mut self) -> u64 {
-        // SplitMix64, <https://prng.di.unimi.it/splitmix64.c>.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut next = self.0;
-        next = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        next = (next ^ (next >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        next ^ (next >> 31)
-    }
-
-    pub const fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    pub const fn one_in(&mut self, many: u64) -> bool {
-        self.below(many) == 0
-    }
-}
 
 /// A rule of the protocol that is left out, to see that somebody notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +25,7 @@ pub enum Without {
 pub struct Server(pub Arc<Mutex<Inside>>);
 
 pub struct Inside {
-    random: Random,
+    random: Dice,
     version: u64,
     status: SigningIdentityStatus,
     /// Writes whose answers were given up and which have not arrived.
@@ -64,7 +39,7 @@ pub struct Inside {
 
 impl Server {
     /// Nobody holds the place yet.
-    pub fn new(random: Random, without: Without) -> Self {
+    pub fn new(random: Dice, without: Without) -> Self {
         let status = SigningIdentityStatus::from(&Record::adopted(Epoch(0), Activation(1), Height(100)));
         let (late, pods) = (Vec::new(), Vec::new());
         Self(Arc::new(Mutex::new(Inside { random, version: 1, status, late, pods, without, calm: false })))
@@ -96,7 +71,7 @@ impl Inside {
             Phase::Fenced(_) => {
                 let pod = usize::try_from(self.random.below(self.pods.len() as u64)).unwrap();
                 let pod = if self.calm { self.pods.last() } else { self.pods.get(pod) };
-                let (pod, activation) = (Arc::clone(pod.unwrap()), Activation(self.random.next().into()));
+                let (pod, activation) = (Arc::clone(pod.unwrap()), Activation(self.random.roll().into()));
                 Event::Offered { pod, activation, hand_over: HandOver::Gate }
             }
         };

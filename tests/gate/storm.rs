@@ -20,8 +20,9 @@ use mainstay::{
 use tempfile::TempDir;
 
 use crate::{
+    dice::Dice,
     node::{Ask, KINDS, Signatures},
-    server::{Random, Server, Without},
+    server::{Server, Without},
     volume::{Handle, Volume},
 };
 
@@ -38,7 +39,7 @@ struct Life {
 struct Death;
 
 struct World {
-    random: Random,
+    random: Dice,
     server: Server,
     volumes: [Volume; 2],
     lives: Vec<Life>,
@@ -54,8 +55,8 @@ struct World {
 
 impl World {
     fn new(seed: u64, without: Without) -> Self {
-        let mut random = Random::of(seed);
-        let server = Server::new(Random::of(random.next()), without);
+        let mut random = Dice(seed);
+        let server = Server::new(Dice(random.roll()), without);
         let mut world = Self {
             random,
             server,
@@ -143,7 +144,7 @@ impl World {
         let height = match self.random.below(12) {
             0 => self.random.below(near),
             1 => near + self.random.below(600),
-            2 => self.random.next() >> 2,
+            2 => self.random.roll() >> 2,
             _ => near,
         };
         Ask {

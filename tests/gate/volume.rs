@@ -7,7 +7,7 @@ use std::{
 
 use mainstay::gate::store::{Medium, SLOT};
 
-use crate::server::Random;
+use crate::dice::Dice;
 
 /// What a disk writes at once.
 const SECTOR: usize = 512;
@@ -40,7 +40,7 @@ impl Volume {
 
     /// Somebody who had it open died within a write. With the power, of each sector that was written and not made durable
     /// there is what was or what was to be, or something of both.
-    pub fn died(&self, power: bool, random: &mut Random) {
+    pub fn died(&self, power: bool, random: &mut Dice) {
         let mut inside = self.0.lock().unwrap();
         if !power {
             return;
@@ -60,7 +60,7 @@ impl Volume {
     }
 
     /// Somebody restores an older snapshot of it.
-    pub fn roll_back(&self, random: &mut Random) {
+    pub fn roll_back(&self, random: &mut Dice) {
         let mut inside = self.0.lock().unwrap();
         if !inside.history.is_empty() {
             let at = usize::try_from(random.below(inside.history.len() as u64)).unwrap();
@@ -71,7 +71,7 @@ impl Volume {
     }
 
     /// A byte is another than it was; or all of them are.
-    pub fn rot(&self, random: &mut Random) {
+    pub fn rot(&self, random: &mut Dice) {
         let mut inside = self.0.lock().unwrap();
         if inside.durable.is_empty() {
             return;

@@ -6,6 +6,9 @@
 // A test may look at the clock.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::cast_precision_loss)]
 
+#[expect(dead_code, reason = "others throw the rest of it")]
+#[path = "../dice.rs"]
+mod dice;
 mod operator;
 mod toy;
 
@@ -24,7 +27,9 @@ use mainstay::{
     signal::Signal,
 };
 use operator::Run;
-use toy::{Condition, Dice, Toy};
+use toy::{Condition, Toy};
+
+use crate::dice::Dice;
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use crate::dice::Dice;
+
 use mainstay::{
     api::{NetworkLedgerSpec, Phase},
     plan::{
@@ -22,28 +24,7 @@ const BASE: i64 = 1_800_000_000_000;
 /// How long a pod takes to end.
 const GRACE: u64 = 6_000;
 
-/// `SplitMix64`.
-#[derive(Clone, Debug)]
-pub struct Dice(pub u64);
-
 impl Dice {
-    pub fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, sides: u64) -> u64 {
-        self.roll() % sides
-    }
-
-    /// Once in so many.
-    pub fn one_in(&mut self, sides: u64) -> bool {
-        self.below(sides) == 0
-    }
-
     /// A span within the time of faults.
     pub fn span(&mut self, longest: u64) -> Span {
         let from = self.below(FAULTS_END - 60_000);

@@ -20,29 +20,13 @@ use mainstay::{
 use crate::{
     ERROR, NET_INFO, STATUS, clock,
     contracts::{self, PORT},
+    dice::Dice,
     hostile::asked,
     pages::PAGES,
     rows,
 };
 
 const BASE: &str = "http://127.0.0.1:1";
-
-/// `SplitMix64`.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        usize::try_from(self.roll() % most.max(1) as u64).unwrap()
-    }
-}
 
 /// Pieces that parsers stumble over.
 const PIECES: &[&[u8]] = &[
@@ -78,30 +62,30 @@ const PIECES: &[&[u8]] = &[
 ];
 
 fn mutate(body: &mut Vec<u8>, dice: &mut Dice) {
-    for _ in 0..=dice.below(4) {
-        let at = dice.below(body.len() + 1);
-        match dice.below(7) {
+    for _ in 0..=dice.index(4) {
+        let at = dice.index(body.len() + 1);
+        match dice.index(7) {
             0 => body.truncate(at),
             1 => {
-                let piece = PIECES[dice.below(PIECES.len())];
+                let piece = PIECES[dice.index(PIECES.len())];
                 body.splice(at..at, piece.iter().copied());
             }
-            2 if at < body.len() => body[at] = u8::try_from(dice.below(256)).unwrap(),
+            2 if at < body.len() => body[at] = u8::try_from(dice.index(256)).unwrap(),
             3 if at < body.len() => drop(body.remove(at)),
             4 => {
                 // A run of the body once more, somewhere else.
-                let to = (at + dice.below(40)).min(body.len());
+                let to = (at + dice.index(40)).min(body.len());
                 let run = body[at..to].to_vec();
-                let place = dice.below(body.len() + 1);
+                let place = dice.index(body.len() + 1);
                 body.splice(place..place, run);
             }
             5 => {
-                let to = (at + dice.below(20)).min(body.len());
-                let piece = PIECES[dice.below(PIECES.len())];
+                let to = (at + dice.index(20)).min(body.len());
+                let piece = PIECES[dice.index(PIECES.len())];
                 body.splice(at..to, piece.iter().copied());
             }
             _ => {
-                let piece = PIECES[dice.below(PIECES.len())].repeat(dice.below(30));
+                let piece = PIECES[dice.index(PIECES.len())].repeat(dice.index(30));
                 body.splice(at..at, piece);
             }
         }
@@ -200,11 +184,11 @@ fn liar(honest: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Liar
         };
         let mut dice = dice.lock().unwrap();
         // Half of the answers are honest, so that the questions behind the first are reached as well.
-        if dice.below(2) == 0 {
+        if dice.index(2) == 0 {
             count.fetch_add(1, Relaxed);
             mutate(&mut answer, &mut dice);
         }
-        let status = [200, 200, 200, 200, 200, 200, 404, 500, 503][dice.below(9)];
+        let status = [200, 200, 200, 200, 200, 200, 404, 500, 503][dice.index(9)];
         (status, answer)
     };
     Liar { client: Client::canned(Arc::new(canned)).unwrap(), broken }

@@ -8,6 +8,9 @@ mod client;
 mod cometbft;
 mod contracts;
 mod decode;
+#[expect(dead_code, reason = "others throw the rest of it")]
+#[path = "../dice.rs"]
+mod dice;
 mod fuzz;
 mod garbage;
 mod hostile;

@@ -1,35 +1,11 @@
-//! Chance, all of it from one seed.
+//! What only failovers throw.
 
-/// `SplitMix64`.
-#[derive(Clone, Debug)]
-pub struct Dice(pub u64);
+pub use crate::dice::Dice;
 
 impl Dice {
-    pub fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, sides: u64) -> u64 {
-        self.roll() % sides
-    }
-
-    /// One of so many things.
-    pub fn index(&mut self, of: usize) -> usize {
-        usize::try_from(self.below(of as u64)).expect("less than a length")
-    }
-
     /// From the one to the other, both included.
     pub fn within(&mut self, least: u64, most: u64) -> u64 {
         least + self.below(most - least + 1)
-    }
-
-    /// Once in so many; never in none.
-    pub fn one_in(&mut self, sides: u64) -> bool {
-        sides > 0 && self.below(sides) == 0
     }
 
     /// A time of any order of magnitude: a moment as often as minutes.
