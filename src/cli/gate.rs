@@ -8,6 +8,7 @@ use super::{CliError, keymanager};
 use crate::gate::{
     keymanager::post as post_of_key,
     launcher::{PAUSE, STOP, place::Placement, post},
+    member::Member,
     process::{self, GateError, Options},
 };
 
@@ -90,22 +91,23 @@ pub fn run(args: Args) -> Result<ExitCode, CliError> {
 }
 
 impl Args {
+    /// Who it is; it reads the record at least so often (milliseconds).
+    fn member(&self, most: u64) -> Member {
+        Member {
+            identity: self.identity.clone(),
+            name: self.member.clone(),
+            pod_uid: self.pod_uid.clone(),
+            node: self.node.clone(),
+            listen: self.listen.clone(),
+            every: Duration::from_millis(self.every.min(most)),
+        }
+    }
+
     fn signer(self) -> Result<Options, GateError> {
         // The parser wants both where there is no command.
         let state = self.lasting()?;
-        let key = self.key.unwrap_or_default();
-        Ok(Options {
-            identity: self.identity,
-            member: self.member,
-            pod_uid: self.pod_uid,
-            node: self.node,
-            key,
-            state,
-            socket: self.socket,
-            rpc: self.rpc,
-            listen: self.listen,
-            every: Duration::from_millis(self.every),
-        })
+        let (member, key) = (self.member(u64::MAX), self.key.unwrap_or_default());
+        Ok(Options { member, key, state, socket: self.socket, rpc: self.rpc })
     }
 
     /// The folder of what must survive, if it does.
@@ -121,27 +123,14 @@ impl Args {
     }
 
     fn keymanager(self) -> Result<post_of_key::Options, GateError> {
-        let common = keymanager::Common {
-            state: self.lasting()?,
-            identity: self.identity,
-            member: self.member,
-            pod_uid: self.pod_uid,
-            node: self.node,
-            listen: self.listen,
-            every: self.every,
-        };
-        Ok(self.keymanager.options(common))
+        // What the shortest hold reckons with.
+        let (member, state) = (self.member(PAUSE), self.lasting()?);
+        Ok(self.keymanager.options(member, state))
     }
 
     fn launcher(self) -> post::Options {
         post::Options {
-            identity: self.identity,
-            member: self.member,
-            pod_uid: self.pod_uid,
-            node: self.node,
-            listen: self.listen,
-            // What the shortest hold reckons with.
-            every: Duration::from_millis(self.every.min(PAUSE)),
+            member: self.member(PAUSE),
             command: self.command,
             key: self.key_from.zip(self.key_to).map(|(from, to)| Placement { from, to }),
             grace: self.grace * 1_000,

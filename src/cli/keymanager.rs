@@ -1,11 +1,8 @@
 //! `mainstay gate --keymanager`: the key of an Ethereum validator client.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
-use crate::gate::{
-    keymanager::post::Options,
-    launcher::{PAUSE, STOP},
-};
+use crate::gate::{keymanager::post::Options, launcher::STOP, member::Member};
 
 /// For so long a new process of the client must not list the key (milliseconds): clients may load their keys late.
 const SETTLE: u64 = 30_000;
@@ -35,42 +32,17 @@ pub struct Args {
     silence: u64,
 }
 
-/// What every gate is told.
-#[derive(Debug)]
-pub struct Common {
-    /// Name of the `SigningIdentity`.
-    pub identity: String,
-    /// Name of the member.
-    pub member: String,
-    /// The uid of the pod.
-    pub pod_uid: String,
-    /// The node that it runs on.
-    pub node: String,
-    /// Where health and metrics are served.
-    pub listen: String,
-    /// How often the record is read (milliseconds).
-    pub every: u64,
-    /// What must survive the pod.
-    pub state: PathBuf,
-}
-
 impl Args {
     /// All of it together.
-    pub fn options(self, common: Common) -> Options {
+    pub fn options(self, member: Member, state: PathBuf) -> Options {
         // The parser wants them all with the first.
         Options {
-            identity: common.identity,
-            member: common.member,
-            pod_uid: common.pod_uid,
-            node: common.node,
-            listen: common.listen,
-            // What the shortest hold reckons with.
-            every: Duration::from_millis(common.every.min(PAUSE)),
+            member,
             keymanager: self.keymanager.unwrap_or_default(),
             token: self.token.unwrap_or_default(),
             keystore: self.keystore.unwrap_or_default(),
             password: self.keystore_password.unwrap_or_default(),
-            state: common.state,
+            state,
             client: self.client,
             silence: self.silence * 1_000,
             settle: SETTLE,

@@ -8,7 +8,7 @@
 //! The arbiter is the [`desk`]: it asks `failover::gate`, and makes durable what was decided ([`store`], [`diary`]) before
 //! the signature leaves. [`follow`] brings it the record and writes what it wants, with a [`registry`] that is the API
 //! server. [`chain`] reads beside it what the node's chain has of the key, and [`commit`] what that means. [`process`] is all of
-//! it together.
+//! it together, begun as every process of a [`member`] is.
 //!
 //! [`launcher`] is the other form of a gate, for signers without such a socket: it starts and ends them. [`keymanager`] is its
 //! shape once more, for Ethereum validator clients: their key comes and goes.
@@ -27,6 +27,7 @@ pub mod frame;
 pub mod key;
 pub mod keymanager;
 pub mod launcher;
+pub mod member;
 pub mod page;
 pub mod privval;
 pub mod process;

@@ -7,14 +7,11 @@ use std::{
     time::Duration,
 };
 
-use ring::rand::{SecureRandom, SystemRandom};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::{
-    failover::{Boot, Pod, gate::Me, split},
-    serve::{self, ServeError},
+    failover::split,
     telemetry::{BuildError, Client, address::Reach},
 };
 
@@ -28,22 +25,15 @@ use super::{
     encoding::to_hex,
     follow::follow,
     key::{Key, KeyError},
-    page,
-    registry::Identity,
+    member::{Member, Pages, StartError, told_to_end},
     store::{Slots, StoreError},
 };
 
 /// How a gate is started.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Name of the `SigningIdentity`: the chain's id, a dot, and the public key in hexadecimal digits.
-    pub identity: String,
-    /// The member of the group that this is.
-    pub member: String,
-    /// The uid of the pod.
-    pub pod_uid: String,
-    /// The node that it runs on.
-    pub node: String,
+    /// Whose it is.
+    pub member: Member,
     /// The key file.
     pub key: PathBuf,
     /// The folder of what must survive.
@@ -52,10 +42,6 @@ pub struct Options {
     pub socket: PathBuf,
     /// The node's RPC.
     pub rpc: String,
-    /// Where health and metrics are served.
-    pub listen: String,
-    /// How often the record is read.
-    pub every: Duration,
 }
 
 /// Why a gate cannot run.
@@ -91,24 +77,12 @@ pub enum GateError {
         /// Why.
         error: io::Error,
     },
-    /// No cluster.
-    #[error("failed to set up a client of the API server: {0}; a gate runs in a pod with a service account")]
-    Cluster(#[from] kube::Error),
-    /// No configuration of one.
-    #[error("failed to find the API server: {0}; a gate runs in a pod with a service account")]
-    Config(#[from] kube::config::InferConfigError),
     /// The node cannot be asked.
     #[error(transparent)]
     Client(#[from] BuildError),
-    /// Nobody can ask.
+    /// It cannot begin.
     #[error(transparent)]
-    Serve(#[from] ServeError),
-    /// The system has no dice.
-    #[error("failed to draw a random number")]
-    Dice,
-    /// Signals cannot be heard.
-    #[error("failed to listen for signals: {0}")]
-    Signals(io::Error),
+    Start(#[from] StartError),
 }
 
 /// How often the node is asked for its head.
@@ -118,21 +92,18 @@ const HEAD: Duration = Duration::from_secs(1);
 pub async fn run(options: Options) -> Result<(), GateError> {
     let key = Key::read(&options.key)?;
     let chain = chain_of(&options, &key)?;
-    let boot = Boot(draw().ok_or(GateError::Dice)?);
-    let pod = Pod { member: options.member, uid: options.pod_uid, node: options.node };
-    let me = Me { pod: Arc::new(pod), boot };
+    let member = &options.member;
+    let me = member.drawn()?;
+    let boot = me.boot;
     let counts = Counts::default();
     let unusable = |error| GateError::State { path: options.state.clone(), error };
     let diary = Diary::open(&options.state).map_err(unusable)?;
     let desk = Desk::open(me, Slots::open(&options.state)?, diary, counts.clone(), wall).map_err(unusable)?;
     let desk = Arc::new(Mutex::new(desk));
 
-    let config = kube::Config::infer().await?;
-    let registry = Identity::new(kube::Client::try_from(config)?, &options.identity);
-    let listener = serve::listen(&options.listen).await?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(GateError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(GateError::Signals)?;
-    info!(identity = options.identity, boot = format!("{:032x}", boot.0), "the gate is up");
+    let (registry, listener) = member.connect().await?;
+    let told = told_to_end()?;
+    info!(identity = member.identity, boot = format!("{:032x}", boot.0), "the gate is up");
 
     let (stop, over) = (CancellationToken::new(), CancellationToken::new());
     // Loopback, which the operator's probes never ask.
@@ -140,45 +111,32 @@ pub async fn run(options: Options) -> Result<(), GateError> {
     let mut own = Chain::new(client, &options.rpc, &chain, *key.public());
     let signer = Signer::new(chain, key);
     let mut arbiter = Arc::clone(&desk);
-    let ended = over.clone();
-    let pages =
-        tokio::spawn(serve::serve(listener, page::router(&counts), async move { ended.cancelled().await }));
+    let pages = Pages::serve(listener, &counts, &over);
     // The node is answered until the very end: without an answer it would freeze.
     let (answers, record) = (dial(&options.socket, &signer, &mut arbiter, &counts, &over), async {
-        follow(&desk, &registry, options.every, &counts, &stop).await;
+        follow(&desk, &registry, member.every, &counts, &stop).await;
         over.cancel();
     });
     let signals = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        told.await;
         info!("ending: the rest of the window is given back");
         stop.cancel();
     };
     tokio::join!(answers, record, signals, own.watch(&desk, HEAD, &counts, &over));
-    if let Ok(Err(error)) = pages.await {
-        warn!(%error, "the page of metrics had ended before");
-    }
+    pages.ended().await;
     Ok(())
 }
 
 /// The chain that an identity is of, if it is of this key.
 fn chain_of(options: &Options, key: &Key) -> Result<String, GateError> {
-    let (chain, public) = split(&options.identity).ok_or_else(|| GateError::Name(options.identity.clone()))?;
+    let identity = &options.member.identity;
+    let (chain, public) = split(identity).ok_or_else(|| GateError::Name(identity.clone()))?;
     let own = to_hex(key.public()).to_ascii_lowercase();
     if own != public {
-        let (path, identity) = (options.key.clone(), options.identity.clone());
+        let (path, identity) = (options.key.clone(), identity.clone());
         return Err(GateError::OtherKey { path, public: own, identity });
     }
     Ok(chain.into_owned())
-}
-
-/// A number that no other process has drawn.
-pub(super) fn draw() -> Option<u128> {
-    let mut bytes = [0; 16];
-    SystemRandom::new().fill(&mut bytes).ok()?;
-    Some(u128::from_be_bytes(bytes))
 }
 
 /// This machine's time, for the diary (milliseconds since the epoch).

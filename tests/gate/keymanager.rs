@@ -31,6 +31,7 @@ use mainstay::{
             client::{end, lives, processes},
             post::{KeymanagerError, Options, Post},
         },
+        member::Member,
         registry::{self, Registry, Seen},
     },
 };
@@ -287,12 +288,14 @@ impl Site {
             path
         };
         let options = Options {
-            identity: format!("1.{}", key()),
-            member: "a".into(),
-            pod_uid: "u".into(),
-            node: "n".into(),
-            listen: "127.0.0.1:0".into(),
-            every: Duration::from_millis(50),
+            member: Member {
+                identity: format!("1.{}", key()),
+                name: "a".into(),
+                pod_uid: "u".into(),
+                node: "n".into(),
+                listen: "127.0.0.1:0".into(),
+                every: Duration::from_millis(50),
+            },
             keymanager: serve(&client),
             token: file("token", &format!("{TOKEN}\n")),
             keystore: file("keystore.json", &json!({"version": 4, "pubkey": key()}).to_string()),

@@ -3,29 +3,21 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use zeroize::Zeroizing;
 
 use super::api::Keystore;
-use crate::{failover::split, serve::ServeError};
+use crate::{
+    failover::split,
+    gate::member::{Member, StartError},
+};
 
 /// How the key of a client is looked after.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Name of the `SigningIdentity`.
-    pub identity: String,
-    /// The member of the group that this is.
-    pub member: String,
-    /// The uid of the pod.
-    pub pod_uid: String,
-    /// The node that it runs on.
-    pub node: String,
-    /// Where health and metrics are served.
-    pub listen: String,
-    /// How often the record is read.
-    pub every: Duration,
+    /// Whose it is.
+    pub member: Member,
     /// The client's key manager.
     pub keymanager: String,
     /// What opens it.
@@ -70,21 +62,9 @@ pub enum KeymanagerError {
     /// No HTTP client.
     #[error("failed to make the HTTP client: {0}")]
     Client(#[from] reqwest::Error),
-    /// No cluster.
-    #[error("failed to set up a client of the API server: {0}; a gate runs in a pod with a service account")]
-    Cluster(#[from] kube::Error),
-    /// No configuration of one.
-    #[error("failed to find the API server: {0}; a gate runs in a pod with a service account")]
-    Config(#[from] kube::config::InferConfigError),
-    /// Nobody can ask.
+    /// It cannot begin.
     #[error(transparent)]
-    Serve(#[from] ServeError),
-    /// The system has no dice.
-    #[error("failed to draw a random number")]
-    Dice,
-    /// Signals cannot be heard.
-    #[error("failed to listen for signals: {0}")]
-    Signals(io::Error),
+    Start(#[from] StartError),
 }
 
 fn text(path: &Path) -> Result<Zeroizing<String>, KeymanagerError> {
@@ -105,12 +85,12 @@ pub(super) fn key_of(options: &Options) -> Result<String, KeymanagerError> {
     let store: serde_json::Value = serde_json::from_str(&json).unwrap_or_default();
     let public = store["pubkey"].as_str().unwrap_or_default().to_ascii_lowercase();
     let public = public.strip_prefix("0x").unwrap_or(&public).to_owned();
-    match split(&options.identity) {
+    match split(&options.member.identity) {
         Some((_, key)) if key == public => Ok(public),
         _ => Err(KeymanagerError::OtherKey {
             path: options.keystore.clone(),
             public,
-            identity: options.identity.clone(),
+            identity: options.member.identity.clone(),
         }),
     }
 }

@@ -1,11 +1,8 @@
 //! The post: follows the record for one client, gives it the key while this member holds the place, and takes it away again.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -17,18 +14,13 @@ use super::{
     options::{key_of, keystore},
 };
 use crate::{
-    failover::{
-        Boot, HandOver, Pod, Record,
-        gate::{Launcher, Me},
-    },
+    failover::{Boot, HandOver, Record, gate::Launcher},
     gate::{
         counts::Counts,
-        launcher::boot_time,
-        page,
-        process::draw,
-        registry::{self, Identity, Registry},
+        launcher::{boot_time, look},
+        member::{Pages, told_to_end},
+        registry::{self, Registry},
     },
-    serve,
 };
 
 /// How long a process that was told to end tries to take the key away and to seal.
@@ -36,33 +28,27 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Looks after the key of a client until told to end, or until its epoch is over and sealed.
 pub async fn run(options: Options) -> Result<(), KeymanagerError> {
-    let boot = Boot(draw().ok_or(KeymanagerError::Dice)?);
-    let config = kube::Config::infer().await?;
-    let registry = Identity::new(kube::Client::try_from(config)?, &options.identity);
+    let boot = options.member.drawn()?.boot;
+    let (registry, listener) = options.member.connect().await?;
     let counts = Counts::default();
     let mut post = Post::new(&options, &registry, boot, counts.clone())?;
-    let listener = serve::listen(&options.listen).await?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(KeymanagerError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(KeymanagerError::Signals)?;
-    info!(identity = options.identity, boot = format!("{:032x}", boot.0), "the gate of a key manager is up");
+    let asked = told_to_end()?;
+    info!(
+        identity = options.member.identity,
+        boot = format!("{:032x}", boot.0),
+        "the gate of a key manager is up"
+    );
 
     let (stop, over) = (CancellationToken::new(), CancellationToken::new());
-    let ended = over.clone();
-    let pages =
-        tokio::spawn(serve::serve(listener, page::router(&counts), async move { ended.cancelled().await }));
+    let pages = Pages::serve(listener, &counts, &over);
     let told = stop.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        asked.await;
         told.cancel();
     });
     post.stand(&stop).await;
     over.cancel();
-    if let Ok(Err(error)) = pages.await {
-        warn!(%error, "the page of metrics had ended before");
-    }
+    pages.ended().await;
     Ok(())
 }
 
@@ -104,8 +90,6 @@ impl<'a, R: Registry> Post<'a, R> {
         boot: Boot,
         counts: Counts,
     ) -> Result<Self, KeymanagerError> {
-        let (member, uid, node) = (options.member.clone(), options.pod_uid.clone(), options.node.clone());
-        let me = Me { pod: Arc::new(Pod { member, uid, node }), boot };
         let key = key_of(options)?;
         Ok(Self {
             options,
@@ -113,7 +97,7 @@ impl<'a, R: Registry> Post<'a, R> {
             manager: Keymanager::new(&options.keymanager, &options.token)?,
             exports: Exports::new(&options.state, &key),
             key,
-            launcher: Launcher::new(me),
+            launcher: Launcher::new(options.member.me(boot)),
             record: None,
             held: None,
             missing: None,
@@ -154,7 +138,7 @@ impl<'a, R: Registry> Post<'a, R> {
                 return;
             }
             tokio::select! {
-                () = sleep(self.options.every) => {}
+                () = sleep(self.options.member.every) => {}
                 () = stop.cancelled(), if enough.is_none() => {}
             }
         }
@@ -162,18 +146,13 @@ impl<'a, R: Registry> Post<'a, R> {
 
     /// Looks once, and writes what the launcher wants the record to say.
     async fn look(&mut self) -> Result<bool, registry::Trouble> {
-        // Before the question: whoever counts from the answer counts the time that it was under way as well.
-        let sent = boot_time();
-        let seen = self.registry.read().await?;
-        let Some(record) = seen.record.clone() else { return Ok(false) };
-        let (next, wish) = self.launcher.seen(&record, sent);
-        self.launcher = next;
-        self.record = Some(record);
-        let Some(wish) = wish else { return Ok(false) };
-        match self.registry.write(&seen, &wish).await {
-            Ok(_) | Err(registry::Trouble::Conflict) => Ok(true),
-            Err(trouble) => Err(trouble),
-        }
+        look(self.registry, |record, sent| {
+            let (next, wish) = self.launcher.seen(record, sent);
+            self.launcher = next;
+            self.record = Some(record.clone());
+            wish
+        })
+        .await
     }
 
     /// Gives the key, takes it, or sees that it stays where it is.

@@ -1,6 +1,6 @@
 //! The post: follows the record for one command, says to its keeper until when it may run, and seals when it has ended.
 
-use std::{cell::RefCell, env, ffi::OsString, io, process::Stdio, sync::Arc, time::Duration};
+use std::{cell::RefCell, env, ffi::OsString, io, process::Stdio, time::Duration};
 
 use rustix::process::Signal;
 use tokio::{
@@ -16,21 +16,17 @@ use tracing::{info, warn};
 use super::{
     boot_time,
     keeper::Word,
+    look,
     place::{PlaceError, Placement},
     strays,
 };
 use crate::{
-    failover::{
-        Boot, HandOver, Pod, Record,
-        gate::{Launcher, Me},
-    },
+    failover::{HandOver, Record, gate::Launcher},
     gate::{
         counts::Counts,
-        page,
-        process::draw,
-        registry::{Identity, Registry, Trouble},
+        member::{Member, Pages, StartError},
+        registry::{Registry, Trouble},
     },
-    serve::{self, ServeError},
 };
 
 /// After a write: what it led to is seen at once.
@@ -47,18 +43,8 @@ const NO_COMMAND: u8 = 126;
 /// How a launcher is started.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Name of the `SigningIdentity`.
-    pub identity: String,
-    /// The member of the group that this is.
-    pub member: String,
-    /// The uid of the pod.
-    pub pod_uid: String,
-    /// The node that it runs on.
-    pub node: String,
-    /// Where health and metrics are served.
-    pub listen: String,
-    /// How often the record is read.
-    pub every: Duration,
+    /// Whose it is.
+    pub member: Member,
     /// The command and its arguments.
     pub command: Vec<OsString>,
     /// Its key, if it is to be placed.
@@ -73,18 +59,9 @@ pub enum LaunchError {
     /// The key cannot be where it should.
     #[error(transparent)]
     Place(#[from] PlaceError),
-    /// No cluster.
-    #[error("failed to set up a client of the API server: {0}; a launcher runs in a pod with a service account")]
-    Cluster(#[from] kube::Error),
-    /// No configuration of one.
-    #[error("failed to find the API server: {0}; a launcher runs in a pod with a service account")]
-    Config(#[from] kube::config::InferConfigError),
-    /// Nobody can ask.
+    /// It cannot begin.
     #[error(transparent)]
-    Serve(#[from] ServeError),
-    /// The system has no dice.
-    #[error("failed to draw a random number")]
-    Dice,
+    Start(#[from] StartError),
     /// The kernel refused.
     #[error("failed to be told of signals and ends of processes: {0}")]
     Kernel(io::Error),
@@ -98,26 +75,18 @@ pub async fn run(options: Options) -> Result<u8, LaunchError> {
         key.wipe()?;
     }
     strays::adopt().map_err(LaunchError::Kernel)?;
-    let boot = Boot(draw().ok_or(LaunchError::Dice)?);
-    let (member, uid, node) = (options.member.clone(), options.pod_uid.clone(), options.node.clone());
-    let me = Me { pod: Arc::new(Pod { member, uid, node }), boot };
-    let config = kube::Config::infer().await?;
-    let registry = Identity::new(kube::Client::try_from(config)?, &options.identity);
-    let listener = serve::listen(&options.listen).await?;
+    let me = options.member.drawn()?;
+    let (registry, listener) = options.member.connect().await?;
     let signals = signals().map_err(LaunchError::Kernel)?;
-    info!(identity = options.identity, boot = format!("{:032x}", boot.0), "the launcher is up");
+    info!(identity = options.member.identity, boot = format!("{:032x}", me.boot.0), "the launcher is up");
 
     let (counts, over) = (Counts::default(), CancellationToken::new());
-    let ended = over.clone();
-    let pages =
-        tokio::spawn(serve::serve(listener, page::router(&counts), async move { ended.cancelled().await }));
+    let pages = Pages::serve(listener, &counts, &over);
     let launcher = RefCell::new(Launcher::new(me));
     let post = Post { options: &options, registry: &registry, launcher, record: RefCell::default(), counts };
     let code = post.stand(signals).await;
     over.cancel();
-    if let Ok(Err(error)) = pages.await {
-        warn!(%error, "the page of metrics had ended before");
-    }
+    pages.ended().await;
     Ok(code)
 }
 
@@ -213,7 +182,7 @@ impl<R: Registry> Post<'_, R> {
                     if wrote == Some(false) && keeper.is_none() && self.launcher.borrow().over {
                         return code;
                     }
-                    if wrote == Some(true) { SOON } else { self.options.every }
+                    if wrote == Some(true) { SOON } else { self.options.member.every }
                 }
             };
             if let Err(error) = self.act(&mut keeper).await {
@@ -229,18 +198,13 @@ impl<R: Registry> Post<'_, R> {
 
     /// Looks once, and writes what the launcher wants the record to say. What it has decided holds before it is written.
     async fn look(&self) -> Result<bool, Trouble> {
-        // Before the question: whoever counts from the answer counts the time that it was under way as well.
-        let sent = boot_time();
-        let seen = self.registry.read().await?;
-        let Some(record) = seen.record.clone() else { return Ok(false) };
-        let (next, wish) = self.launcher.borrow().seen(&record, sent);
-        self.launcher.replace(next);
-        self.record.replace(Some(record));
-        let Some(wish) = wish else { return Ok(false) };
-        match self.registry.write(&seen, &wish).await {
-            Ok(_) | Err(Trouble::Conflict) => Ok(true),
-            Err(trouble) => Err(trouble),
-        }
+        look(self.registry, |record, sent| {
+            let (next, wish) = self.launcher.borrow().seen(record, sent);
+            self.launcher.replace(next);
+            self.record.replace(Some(record.clone()));
+            wish
+        })
+        .await
     }
 
     /// Starts the command, goes on with it, or ends it, as the launcher may.
