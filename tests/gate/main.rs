@@ -6,6 +6,7 @@
 
 mod arbiters;
 mod chain;
+mod client;
 mod desk;
 mod dialling;
 #[expect(dead_code, reason = "others throw the rest of it")]

@@ -171,9 +171,7 @@ impl Rig {
         let address = key["address"].as_str().expect("an address").to_owned();
         assert_eq!(punished.expect("a punishment"), [address]);
     }
-}
 
-impl Rig {
     /// What the chain has punished is told by the members' nodes, and nobody signs with it any more.
     fn is_shut(&self) {
         let namespace = &self.group.stage.namespace;
