@@ -93,6 +93,37 @@ pub struct Handover {
     pub job: Option<JobHandover>,
 }
 
+/// One way in which a place changes hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way<'a> {
+    /// By a gate beside each node.
+    Gate,
+    /// By a launcher of each signer.
+    Launcher(&'a LauncherHandover),
+    /// By the label of an endpoint.
+    Label(&'a LabelHandover),
+    /// By the key managers of Ethereum clients.
+    Keymanager(&'a KeymanagerHandover),
+    /// By a job of the owner's.
+    Job(&'a JobHandover),
+}
+
+impl Handover {
+    /// The one way that it says; `None` if it says none, or several.
+    #[must_use]
+    pub fn way(&self) -> Option<Way<'_>> {
+        let said = [
+            self.gate.as_ref().map(|_| Way::Gate),
+            self.launcher.as_ref().map(Way::Launcher),
+            self.label.as_ref().map(Way::Label),
+            self.keymanager.as_ref().map(Way::Keymanager),
+            self.job.as_ref().map(Way::Job),
+        ];
+        let mut said = said.into_iter().flatten();
+        said.next().filter(|_| said.next().is_none())
+    }
+}
+
 /// Nothing is to be said: the window is the identity's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GateHandover {}

@@ -19,7 +19,7 @@ pub use duration::{Duration, DurationError};
 pub use failover::{
     AdoptOrder, FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverMember, GateHandover, Handover,
     InitOrder, JobHandover, KeymanagerHandover, LabelHandover, LauncherHandover, MemberStatus, OrderOutcome,
-    ReleaseOrder, SigningOrder, SigningOrderSpec, SigningOrderStatus, Standby, SwitchOrder,
+    ReleaseOrder, SigningOrder, SigningOrderSpec, SigningOrderStatus, Standby, SwitchOrder, Way,
 };
 pub use ledger::{
     ActionRecord, LedgerSeat, NetworkLedger, NetworkLedgerSpec, PolicyRef, RemediationRef, SeatStep, SlotRecord,

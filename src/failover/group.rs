@@ -33,15 +33,7 @@ pub fn mismatch(
             group.network
         ));
     }
-    let ways = &group.handover;
-    let said = [
-        ways.gate.is_some(),
-        ways.launcher.is_some(),
-        ways.label.is_some(),
-        ways.keymanager.is_some(),
-        ways.job.is_some(),
-    ];
-    if said.iter().filter(|said| **said).count() != 1 {
+    if group.handover.way().is_none() {
         return Some(
             "it does not say how the place changes hands, in one way: handover: {gate: {}}, {launcher: {}}, {label: {service: \
              NAME}}, {keymanager: {}} or {job: {cronJob: NAME}}"

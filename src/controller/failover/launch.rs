@@ -1,36 +1,18 @@
-//! What is special about launchers: how long they hold, what proves that one has ended, and the latch on its pod.
+//! What is special about launchers: what proves that one has ended, and the latch on its pod.
 
 use crate::{
-    api::FailoverGroupSpec,
     effect::{
         Outcome,
         remains::{read_remains, read_renewed, unlatch},
     },
     failover::{
-        HandOver, Holder, LONGEST, Proof, Record, SHORTEST, Timing,
+        HandOver, Holder, Proof, Record,
         latch::{confirmed, may_go},
     },
     world::PodView,
 };
 
 use super::{Round, Trouble, choose};
-
-/// How the next epoch of a group will end.
-pub fn hand_over(group: &FailoverGroupSpec) -> Result<HandOver, Trouble> {
-    match (&group.handover.gate, &group.handover.launcher) {
-        (Some(_), None) => Ok(HandOver::Gate),
-        (None, Some(launcher)) => Timing::of(launcher.hold.as_millis()).map(HandOver::Launcher).ok_or_else(|| {
-            Trouble::Invalid(format!(
-                "handover.launcher.hold is {}: write {} s or more, which is two questions of a launcher that come to \
-                 nothing and the time that its command has to stop, and {} s or less",
-                launcher.hold,
-                SHORTEST / 1_000,
-                LONGEST / 1_000
-            ))
-        }),
-        (_, _) => Err(Trouble::Invalid("handover: write one of gate: {} and launcher: {}".into())),
-    }
-}
 
 /// Whether a launcher's epoch is over, although its pod is there: it says so itself, or its pod was told to end. The latch
 /// keeps such a pod until it is proven, and its successor is not made before that.
@@ -87,40 +69,5 @@ impl Round<'_> {
     fn pod_of(&self, member: &str) -> Option<String> {
         let member = self.group.spec.members.iter().find(|one| one.name == member)?;
         Some(choose::pod_of(member))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::{Duration, GateHandover, Handover, LauncherHandover, Standby};
-
-    fn group(gate: bool, hold: Option<u64>) -> FailoverGroupSpec {
-        let handover = Handover {
-            gate: gate.then_some(GateHandover {}),
-            launcher: hold.map(|secs| LauncherHandover { hold: Duration::from_secs(secs) }),
-            ..Handover::default()
-        };
-        FailoverGroupSpec {
-            network: "n".into(),
-            identity: "n.k".into(),
-            members: Vec::new(),
-            handover,
-            standby: Standby::default(),
-            automatic: false,
-            notify: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_hold_that_cannot_be_kept_is_refused_with_the_shortest_that_can() {
-        assert_eq!(hand_over(&group(true, None)).unwrap(), HandOver::Gate);
-        let HandOver::Launcher(timing) = hand_over(&group(false, Some(30))).unwrap() else { panic!("a gate") };
-        assert_eq!(timing.hold, 30_000);
-        for short in [group(false, Some(19)), group(false, Some(601))] {
-            let said = hand_over(&short).unwrap_err().to_string();
-            assert!(said.contains("20 s or more") && said.contains("600 s or less"), "{said}");
-        }
-        assert!(hand_over(&group(true, Some(30))).is_err() && hand_over(&group(false, None)).is_err());
     }
 }

@@ -9,6 +9,7 @@ mod order;
 mod outside;
 mod page;
 mod show;
+mod way;
 mod window;
 
 use std::sync::{Arc, atomic::Ordering};
@@ -204,7 +205,7 @@ impl Round<'_> {
         if let Some(why) = mismatch(own, &self.group.spec, &identity.spec, chain) {
             return Err(Trouble::Invalid(why));
         }
-        outside::way(&self.group.spec)?;
+        way::way(&self.group.spec)?;
         self.orders = order::open(self.ctx, self.namespace, name).await?;
         Ok(identity)
     }
@@ -333,7 +334,7 @@ impl Round<'_> {
         match choice.among(&candidates) {
             Ok(Candidate { pod, .. }) => {
                 let activation = choose::draw().map_err(Trouble::Invalid)?;
-                let hand_over = outside::hand_over(record, &self.group.spec)?;
+                let hand_over = way::hand_over(record, &self.group.spec)?;
                 let (next, _) = step(record, Event::Offered { pod: Arc::clone(pod), activation, hand_over });
                 if next == *record {
                     return Ok(Next::Rest(Rest::new(TICK, "LastEpoch", "there is no epoch after this one")));

@@ -6,50 +6,16 @@ use std::sync::Arc;
 use ring::digest::{SHA256, digest};
 
 use crate::{
-    api::{FailoverGroupSpec, Handover, JobHandover},
+    api::{Handover, JobHandover},
     effect::{
         self, Failed, JobOrder, JobState, Outcome, Purpose,
         signing_label::{Wearer, service_trouble, wear, wearers},
     },
-    failover::{Event, HandOver, Holder, LONGEST, Phase, Pod, Proof, Record, SHORTEST, Timing, step},
+    failover::{Event, HandOver, Holder, Phase, Pod, Proof, Record, step},
     world::PodView,
 };
 
-use super::{Next, RETRY, Rest, Round, SOON, Trouble, launch, order};
-
-/// The way that a group hands over.
-pub fn way(group: &FailoverGroupSpec) -> Result<HandOver, Trouble> {
-    Ok(match &group.handover {
-        Handover { label: Some(_), job: None, gate: None, launcher: None, keymanager: None } => HandOver::Label,
-        Handover { job: Some(_), label: None, gate: None, launcher: None, keymanager: None } => HandOver::Job,
-        // The key's stay in a client is held and sealed as a launcher's command is.
-        Handover { keymanager: Some(keys), label: None, gate: None, launcher: None, job: None } => {
-            Timing::of(keys.hold.as_millis()).map(HandOver::Launcher).ok_or_else(|| {
-                Trouble::Invalid(format!(
-                    "handover.keymanager.hold is {}: write {} s or more, and {} s or less",
-                    keys.hold,
-                    SHORTEST / 1_000,
-                    LONGEST / 1_000
-                ))
-            })?
-        }
-        Handover { label: None, job: None, keymanager: None, .. } => launch::hand_over(group)?,
-        Handover { .. } => return Err(Trouble::Invalid("handover: write exactly one way".into())),
-    })
-}
-
-/// How the next epoch of a group will end.
-pub fn hand_over(record: &Record, group: &FailoverGroupSpec) -> Result<HandOver, Trouble> {
-    let next = way(group)?;
-    if record.leads_to(next) {
-        return Ok(next);
-    }
-    Err(Trouble::Invalid(format!(
-        "epoch {} ended another way than handover says, and what was signed is known there and not here: write the former \
-         way, or have a person begin an epoch with `mainstay adopt`",
-        record.tenure.epoch.0
-    )))
-}
+use super::{Next, RETRY, Rest, Round, SOON, Trouble, order};
 
 /// What a job is run for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,39 +227,7 @@ fn name_of(cron_job: &str, part: Part, mark: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-    use crate::failover::{Activation, Epoch, Height};
-
-    fn group(handover: &serde_json::Value) -> FailoverGroupSpec {
-        let spec = json!({"network": "hub", "identity": "hub-1.k", "members": [], "handover": handover});
-        serde_json::from_value(spec).unwrap()
-    }
-
-    #[test]
-    fn a_group_hands_over_in_one_way_and_as_its_epoch_did() {
-        let begun = Record::adopted(Epoch(1), Activation(2), Height(3));
-        let (label, job) = (json!({"label": {"service": "s"}}), json!({"job": {"cronJob": "c"}}));
-        assert_eq!(hand_over(&begun, &group(&label)).unwrap(), HandOver::Label);
-        assert_eq!(hand_over(&begun, &group(&job)).unwrap(), HandOver::Job);
-        assert_eq!(hand_over(&begun, &group(&json!({"gate": {}}))).unwrap(), HandOver::Gate);
-        let keys = hand_over(&begun, &group(&json!({"keymanager": {}}))).unwrap();
-        let HandOver::Launcher(timing) = keys else { panic!("{keys:?}") };
-        assert_eq!(timing.hold, 300_000);
-        for odd in [
-            json!({}),
-            json!({"label": {"service": "s"}, "job": {"cronJob": "c"}}),
-            json!({"gate": {}, "label": {"service": "s"}}),
-            json!({"gate": {}, "keymanager": {}}),
-            json!({"keymanager": {"hold": "5s"}}),
-        ] {
-            assert!(hand_over(&begun, &group(&odd)).is_err(), "{odd}");
-        }
-        let ended = Record { tenure: crate::failover::Tenure { epoch: Epoch(2), ..begun.tenure }, ..begun };
-        let said = hand_over(&ended, &group(&label)).unwrap_err().to_string();
-        assert!(said.contains("mainstay adopt"), "{said}");
-    }
 
     #[test]
     fn each_part_of_an_epoch_has_a_job_of_its_own() {
