@@ -266,11 +266,7 @@ fn mutation_a_ceiling_lowered_without_the_precondition() {
 /// nothing of it on its disk, and nothing is found: by the boot id, no other process needs to know.
 #[test]
 fn a_seal_that_never_reaches_the_disk_breaks_nothing() {
-    for scope in [
-        Scope { disks: true, writes: 1, ..Scope::SMALL },
-        Scope { disks: true, stops: 1, ..RESTARTS },
-    ] {
-        let system = System { mistake: Mistake::SealsBeforeItIsDurable, ..System::of(scope) };
-        assert_eq!(broken(system, &HasDiscoveries::All, Search::Wide), Vec::<&str>::new());
-    }
+    let scope = Scope { disks: true, writes: 1, ..Scope::SMALL };
+    let system = System { mistake: Mistake::SealsBeforeItIsDurable, ..System::of(scope) };
+    assert_eq!(broken(system, &HasDiscoveries::All, Search::Wide), Vec::<&str>::new());
 }
