@@ -8,6 +8,7 @@ mod arbiters;
 mod chain;
 mod client;
 mod desk;
+mod enemy;
 mod dialling;
 #[expect(dead_code, reason = "others throw the rest of it")]
 #[path = "../dice.rs"]
