@@ -180,7 +180,7 @@ async fn group_writer_fails_over() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let after = group.chain.last(1).unwrap();
     println!("said: {said}; the pod is {}; it signed {} and {}", pod["status"]["phase"], before.height, after.height);
-    assert!(said.contains("the pod of a is gone") && after.height > before.height);
+    assert!(said.contains("a is no member of this group any more") && after.height > before.height);
     send(&dev, "PATCH", GROUP, MERGE, &json!({"spec": {"automatic": true}})).await.unwrap();
     let (second, _) = group.signs("b", 2).await;
     println!("moved without the verb: {:?}; orders: {:?}", second.phase, group.outcomes().await);
@@ -391,7 +391,7 @@ fn pure_a_floor_is_never_lowered() {
 /// A group that this build cannot read says for ever what it said last, and nobody looks after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver; and helm"]
-async fn unreadable_group_is_called_ready() {
+async fn unreadable_group_is_left_in_the_middle() {
     let mut group = Group::new().await;
     let admin = group.stage.server.client.clone();
     // A network that admits nobody of this namespace, meanwhile.
@@ -421,8 +421,10 @@ async fn unreadable_group_is_called_ready() {
     group.delete_by_force("a").await;
     let order = group.switch(1, Some("b")).await;
     tokio::time::sleep(Duration::from_secs(70)).await;
-    println!("Ready: {:?}", group.says("Ready", "True Held").await);
+    // The watch of that moment still prunes the new field: it is the revocation's own event that cannot be read.
+    println!("Ready: {:?}", group.says("Ready", "False Sealing").await);
     println!("the order: {}", get(&admin, &order).await.unwrap()["status"]);
     println!("{}", group.get().await["status"]["conditions"]);
-    println!("{:?}", group.record().await.unwrap().phase);
+    assert!(matches!(group.record().await.unwrap().phase, Phase::Revoking { blocked: None, .. }), "left as it is");
+    assert!(!group.get().await["status"].to_string().contains("does not know the field"), "nobody is told why");
 }
