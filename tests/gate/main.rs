@@ -19,6 +19,7 @@ mod launcher;
 mod memory;
 mod node;
 mod peer;
+mod pieces;
 mod process;
 mod rig;
 mod server;
