@@ -159,7 +159,7 @@ async fn observer_punishes_the_key() {
     let path = format!("/apis/mainstay.dev/v1alpha1/namespaces/{NAMESPACE}/nodehealthpolicies");
     send(&dev, "POST", &path, JSON, &policy).await.unwrap();
     let record = group.until("punishment", |of| of.slashed.then(|| of.clone())).await;
-    println!("{:?}", record);
+    println!("{record:?}");
     println!("Ready: {}", group.says("Ready", "False Punished").await);
 }
 
@@ -245,7 +245,7 @@ async fn latch_is_taken_by_another_group() {
     tokio::time::sleep(Duration::from_secs(8)).await;
     let record = group.record().await.unwrap();
     let gone = get(admin, &pod).await;
-    println!("val: {:?}; its pod: {}", record.phase, gone.as_ref().map_or_else(|error| error.clone(), |_| "there".into()));
+    println!("val: {:?}; its pod: {}", record.phase, gone.as_ref().map_or_else(String::clone, |_| "there".into()));
     assert!(gone.is_err() && matches!(record.phase, Phase::Revoking { .. }));
 }
 
@@ -261,7 +261,7 @@ fn gate(set: &mut Value) -> &mut Value {
     first.iter_mut().find(|one| one["name"] == "gate").unwrap()
 }
 
-fn env(value: Value) -> Value {
+fn env(value: &Value) -> Value {
     changed(|set| set["spec"]["template"]["spec"]["containers"][0]["env"] = json!([value]))
 }
 
@@ -282,10 +282,10 @@ async fn admission_walked_round() {
     fake["metadata"]["name"] = json!("by-hand");
     let table = [
         ("a pod by hand with an owner of another StatefulSet kind", fake),
-        ("env 0x5", env(json!({"name": wide, "value": "0x5"}))),
-        ("env ' 5'", env(json!({"name": wide, "value": " 5"}))),
-        ("env +5", env(json!({"name": wide, "value": "+5"}))),
-        ("env from a ConfigMap", env(json!({"name": wide, "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}))),
+        ("env 0x5", env(&json!({"name": wide, "value": "0x5"}))),
+        ("env ' 5'", env(&json!({"name": wide, "value": " 5"}))),
+        ("env +5", env(&json!({"name": wide, "value": "+5"}))),
+        ("env from a ConfigMap", env(&json!({"name": wide, "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}))),
         ("single quotes", line("sed -i \"s/^double_sign_check_height.*/double_sign_check_height = '10'/\" x; exec n")),
         ("option in single quotes", line("exec n --consensus.double_sign_check_height '10'")),
         ("option with an escaped quote", line("exec n --consensus.double_sign_check_height=\\\"10\\\"")),
