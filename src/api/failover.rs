@@ -20,7 +20,7 @@ use super::Duration;
     doc = "A validator and its standbys: at every height one of them signs with the key of its SigningIdentity.",
     status = "FailoverGroupStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "5"),
+    annotation("mainstay.dev/schema", "6"),
     printcolumn(name = "Holder", type_ = "string", json_path = ".status.holder"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.epoch"),
@@ -274,7 +274,7 @@ pub struct MemberStatus {
     doc = "An order about one signing identity: init, adopt, failover or release. Carried out or refused once.",
     status = "SigningOrderStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "5"),
+    annotation("mainstay.dev/schema", "6"),
     printcolumn(name = "Identity", type_ = "string", json_path = ".spec.identity"),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".spec.epoch"),
     printcolumn(name = "Outcome", type_ = "string", json_path = ".status.outcome"),
@@ -329,6 +329,11 @@ pub struct AdoptOrder {
     /// head with a window on top.
     #[schemars(range(min = 1))]
     pub floor: i64,
+    /// The uid of the pod that holds the place, as the record has it: the person's word that this very pod has stopped for
+    /// good. The floor is then the highest height that it signed, and may be below its window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 36))]
+    pub pod_uid: Option<String>,
     /// The person's word that no process with this key runs anywhere.
     #[schemars(length(min = 1, max = 1024))]
     pub assertion: String,

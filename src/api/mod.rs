@@ -70,4 +70,4 @@ pub const ROTATED_AT: &str = "mainstay.dev/rotated-at";
 pub const SCHEMA_ANNOTATION: &str = "mainstay.dev/schema";
 
 /// The schema that this build writes. Raised with every change of a CRD.
-pub const SCHEMA: u32 = 5;
+pub const SCHEMA: u32 = 6;

@@ -8,11 +8,17 @@ use kube::{Api, Client, api::PostParams, core::ObjectMeta};
 use super::{CliError, approve::who_am_i, block_on, print};
 use crate::{
     api::{
-        AdoptOrder, FailoverGroup, InitOrder, OrderOutcome, ReleaseOrder, SigningIdentity, SigningIdentityStatus,
-        SigningOrder, SigningOrderSpec, SigningPhase, SwitchOrder,
+        AdoptOrder, FailoverGroup, InitOrder, OrderOutcome, ReleaseOrder, SigningIdentity, SigningOrder,
+        SigningOrderSpec, SwitchOrder,
     },
-    gate::state::{State, StateError},
+    failover::{
+        Activation, Epoch, Record,
+        orders::{Fate, Order, Wish, fate, stands},
+    },
 };
+use floor::FloorError;
+
+mod floor;
 
 /// How long an order is followed.
 const MOST: Duration = Duration::from_secs(180);
@@ -47,15 +53,20 @@ pub struct InitArgs {
 pub struct AdoptArgs {
     #[command(flatten)]
     whose: Whose,
-    /// The `priv_validator_state.json` of the process that signed before
-    #[arg(long, value_name = "FILE")]
-    state: Option<PathBuf>,
-    /// The head of the chain, verified by you
+    /// What signed before: the folder of a gate's state, its signatures.log, or a priv_validator_state.json; of each, if
+    /// there were several
+    #[arg(long, value_name = "PATH")]
+    pub(super) state: Vec<PathBuf>,
+    /// The head of the chain, verified by you. A window is put on top
     #[arg(long, value_name = "HEIGHT")]
-    head: Option<u64>,
-    /// The highest epoch that any gate, log or person remembers; without it that of the record
+    pub(super) head: Option<u64>,
+    /// The highest epoch that any gate, log or person remembers, where there is a record: `kubectl get sid` shows its epoch
     #[arg(long, value_name = "EPOCH")]
     epoch: Option<i64>,
+    /// The pod that holds the place, by the record, if your word is that this very pod has stopped for good: what its state
+    /// says counts then, and not its window
+    #[arg(long, value_name = "UID")]
+    pub(super) pod: Option<String>,
     /// Your word that no process with this key runs anywhere, and how you know; it is kept with your name
     #[arg(long = "assert", value_name = "TEXT")]
     assertion: String,
@@ -79,6 +90,12 @@ pub struct FailoverArgs {
 pub struct ReleaseArgs {
     #[command(flatten)]
     whose: Whose,
+    /// The pod that you made sure of. It must be the one that is waited for: `kubectl describe fog` shows it
+    #[arg(long, value_name = "UID")]
+    pod: String,
+    /// The epoch that it held; without it that of the record
+    #[arg(long, value_name = "EPOCH")]
+    epoch: Option<i64>,
     /// Your word that the former holder's pod has stopped for good, and how you know; it is kept with your name
     #[arg(long = "assert", value_name = "TEXT")]
     assertion: String,
@@ -99,21 +116,20 @@ pub enum OrderError {
     /// The cluster does not say who is asking.
     #[error("the cluster does not say who you are: it has no SelfSubjectReview, or you have no name")]
     Nobody,
-    /// The state file is none.
+    /// No floor comes of it.
     #[error(transparent)]
-    State(#[from] StateError),
-    /// Neither a state nor a head.
+    Floor(#[from] FloorError),
+    /// There is a record, and it is not said that it was looked at.
     #[error(
-        "an adoption needs a floor: --state with the priv_validator_state.json of the process that signed before, --head \
-         with a height that you have verified, or both"
+        "this identity has a record: {stands}. Say which epoch you decided about, that nobody's word comes late: --epoch {epoch}, \
+         or the highest that any gate, log or person remembers, if that is higher"
     )]
-    NoFloor,
-    /// Nobody waits.
-    #[error("no former holder is waited for in epoch {0}: there is nothing to release")]
-    NothingToRelease(i64),
-    /// A number that cannot be.
-    #[error("{0} is no height of any chain")]
-    Height(u64),
+    Epoch {
+        /// How it stands.
+        stands: String,
+        /// Its epoch.
+        epoch: i64,
+    },
 }
 
 /// What is ordered, once the identity is known.
@@ -217,8 +233,9 @@ fn spec(
     identity: String,
     by: String,
 ) -> Result<SigningOrderSpec, OrderError> {
-    let record = object.status.as_ref();
-    let epoch = record.map_or(0, |record| record.epoch);
+    let status = object.status.as_ref();
+    let epoch = status.map_or(0, |status| status.epoch);
+    let record = status.and_then(|status| Record::try_from(status).ok());
     let mut spec =
         SigningOrderSpec { identity, epoch, by, init: None, adopt: None, failover: None, release: None };
     match what {
@@ -227,33 +244,36 @@ fn spec(
             spec.init = Some(InitOrder { assertion: args.assertion.clone() });
         }
         What::Adopt(args) => {
+            if status.is_some() && args.epoch.is_none() {
+                let stands = record.as_ref().map_or_else(|| "one that cannot be read".into(), stands);
+                return Err(OrderError::Epoch { stands, epoch });
+            }
             spec.epoch = args.epoch.unwrap_or(epoch);
-            let floor = floor(args, object.spec.window)?;
-            spec.adopt = Some(AdoptOrder { floor, assertion: args.assertion.clone() });
+            let floor = floor::floor(args, object.spec.window, record.as_ref())?;
+            let (pod_uid, assertion) = (args.pod.clone(), args.assertion.clone());
+            spec.adopt = Some(AdoptOrder { floor, pod_uid, assertion });
         }
         What::Failover(args) => {
             spec.failover = Some(SwitchOrder { to: args.to.clone(), reason: args.reason.clone() });
         }
         What::Release(args) => {
-            let pod_uid = waited_for(record).ok_or(OrderError::NothingToRelease(epoch))?;
-            spec.release = Some(ReleaseOrder { pod_uid, assertion: args.assertion.clone() });
+            spec.epoch = args.epoch.unwrap_or(epoch);
+            is_waited_for(record.as_ref(), spec.epoch, &args.pod)?;
+            let (pod_uid, assertion) = (args.pod.clone(), args.assertion.clone());
+            spec.release = Some(ReleaseOrder { pod_uid, assertion });
         }
     }
     Ok(spec)
 }
 
-/// Above all that can have been signed: what the former process says, and what the chain says with a window on top.
-fn floor(args: &AdoptArgs, window: i64) -> Result<i64, OrderError> {
-    let signed = args.state.as_deref().map(State::read).transpose()?.map(|state| state.height);
-    // A gate whose node works on the height after the head owns a window above that.
-    let head = args.head.map(|head| head.saturating_add(u64::try_from(window).unwrap_or(0)).saturating_add(1));
-    let floor = signed.max(head).ok_or(OrderError::NoFloor)?;
-    i64::try_from(floor).map_err(|_| OrderError::Height(floor))
-}
-
-fn waited_for(record: Option<&SigningIdentityStatus>) -> Option<String> {
-    let record = record.filter(|record| record.phase == SigningPhase::Revoking)?;
-    record.holder.as_ref().map(|holder| holder.pod_uid.clone())
+/// Whoever made sure of one pod vouches for no other: the place may have moved meanwhile.
+fn is_waited_for(record: Option<&Record>, epoch: i64, uid: &str) -> Result<(), OrderError> {
+    let epoch = Epoch(u64::try_from(epoch).unwrap_or(0));
+    let order = Order { wish: Wish::Release(uid.into()), epoch, activation: Activation(0), accepted: false };
+    match fate(record, &order) {
+        Fate::Refused(why) => Err(OrderError::Refused(why)),
+        Fate::Begin(_) | Fate::Take(_) | Fate::Wait | Fate::Done(_) => Ok(()),
+    }
 }
 
 fn describe(spec: &SigningOrderSpec) -> String {
@@ -261,7 +281,12 @@ fn describe(spec: &SigningOrderSpec) -> String {
     let what = match (init, adopt, failover, release) {
         (Some(_), ..) => "init: a new key, which has never signed; its members may sign from height 1".to_owned(),
         (_, Some(adopt), ..) => {
-            format!("adopt: nothing at or below {} is ever signed again, by an epoch after {epoch}", adopt.floor)
+            let pod = adopt.pod_uid.as_ref().map(|uid| format!("pod {uid} has stopped for good, and "));
+            let pod = pod.unwrap_or_default();
+            format!(
+                "adopt: {pod}nothing at or below {} is ever signed again, by an epoch after {epoch}",
+                adopt.floor
+            )
         }
         (.., Some(switch), _) => match &switch.to {
             Some(to) => format!("failover: {to} goes on after epoch {epoch}"),
@@ -276,36 +301,77 @@ fn describe(spec: &SigningOrderSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{SigningHolder, SigningIdentitySpec, SigningIdentityStatus, SigningPhase};
 
-    fn args(state: Option<PathBuf>, head: Option<u64>) -> AdoptArgs {
-        let whose = Whose { group: "val".into(), namespace: None, no_wait: false };
-        AdoptArgs { whose, state, head, epoch: None, assertion: "stopped".into() }
-    }
-
-    #[test]
-    fn a_floor_is_the_highest_of_what_is_known() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state.json");
-        std::fs::write(&path, r#"{"height":"500","round":0,"step":3}"#).unwrap();
-        assert_eq!(floor(&args(Some(path.clone()), None), 20).unwrap(), 500);
-        assert_eq!(floor(&args(Some(path.clone()), Some(400)), 20).unwrap(), 500);
-        assert_eq!(floor(&args(Some(path), Some(490)), 20).unwrap(), 511);
-        assert!(matches!(floor(&args(None, None), 20), Err(OrderError::NoFloor)));
-        assert!(matches!(floor(&args(None, Some(u64::MAX)), 20), Err(OrderError::Height(_))));
-    }
-
-    #[test]
-    fn only_somebody_who_is_waited_for_is_released() {
-        let mut record = SigningIdentityStatus { phase: SigningPhase::Active, ..SigningIdentityStatus::default() };
-        record.holder = Some(crate::api::SigningHolder {
-            member: "a".into(),
-            pod_uid: "u1".into(),
-            node: "n".into(),
-            boot_id: None,
+    /// Epoch 4 of u1, revoked.
+    fn identity(phase: SigningPhase) -> SigningIdentity {
+        let spec =
+            SigningIdentitySpec { network: "n".into(), namespace: "ns".into(), group: "g".into(), window: 20 };
+        let holder = SigningHolder { member: "a".into(), pod_uid: "u1".into(), node: "n".into(), boot_id: None };
+        let mut identity = SigningIdentity::new("hub.k", spec);
+        identity.status = Some(SigningIdentityStatus {
+            epoch: 4,
+            activation: "0".repeat(32),
+            phase,
+            holder: Some(holder),
+            floor: 100,
+            ceiling: 120,
+            claims: 1,
+            ..SigningIdentityStatus::default()
         });
-        assert_eq!(waited_for(Some(&record)), None);
-        record.phase = SigningPhase::Revoking;
-        assert_eq!(waited_for(Some(&record)).as_deref(), Some("u1"));
-        assert_eq!(waited_for(None), None);
+        identity
+    }
+
+    fn whose() -> Whose {
+        Whose { group: "val".into(), namespace: None, no_wait: false }
+    }
+
+    fn ordered(what: &What<'_>, object: &SigningIdentity) -> Result<SigningOrderSpec, String> {
+        spec(what, object, "hub.k".into(), "ann".into()).map_err(|error| error.to_string())
+    }
+
+    /// The place may have moved since a person looked.
+    #[test]
+    fn only_the_pod_that_is_waited_for_is_released() {
+        let release = |pod: &str, epoch, phase| {
+            let args = ReleaseArgs { whose: whose(), pod: pod.into(), epoch, assertion: "off".into() };
+            ordered(&What::Release(&args), &identity(phase))
+                .map(|spec| (spec.epoch, spec.release.unwrap().pod_uid))
+        };
+        assert_eq!(release("u1", None, SigningPhase::Revoking), Ok((4, "u1".into())));
+        assert_eq!(release("u1", Some(4), SigningPhase::Revoking), Ok((4, "u1".into())));
+        for (pod, epoch, phase, words) in [
+            (
+                "u2",
+                None,
+                SigningPhase::Revoking,
+                "nobody waits for the pod u2: epoch 4 is Revoking, held by a (pod u1)",
+            ),
+            ("u1", None, SigningPhase::Active, "epoch 4 is Active, held by a (pod u1)"),
+            ("u1", Some(5), SigningPhase::Revoking, "no epoch 5 yet"),
+        ] {
+            let why = release(pod, epoch, phase).unwrap_err();
+            assert!(why.contains(words), "{why}");
+        }
+    }
+
+    #[test]
+    fn an_adoption_of_a_record_says_which_epoch_it_is_about() {
+        let adopt = |epoch, object: &SigningIdentity| {
+            let (state, head, assertion) = (Vec::new(), Some(490), "off".to_owned());
+            let args = AdoptArgs { whose: whose(), state, head, epoch, pod: None, assertion };
+            ordered(&What::Adopt(&args), object).map(|spec| (spec.epoch, spec.adopt.unwrap().floor))
+        };
+        let record = identity(SigningPhase::Active);
+        let why = adopt(None, &record).unwrap_err();
+        assert!(why.contains("epoch 4 is Active, held by a (pod u1)") && why.contains("--epoch 4"), "{why}");
+        assert_eq!(adopt(Some(4), &record), Ok((4, 511)));
+        let mut new = record.clone();
+        new.status = None;
+        assert_eq!(adopt(None, &new), Ok((0, 511)));
+        let mut broken = record;
+        broken.status.as_mut().unwrap().holder = None;
+        assert!(adopt(None, &broken).unwrap_err().contains("cannot be read"));
+        assert_eq!(adopt(Some(4), &broken), Ok((4, 511)));
     }
 }

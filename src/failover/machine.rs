@@ -61,7 +61,19 @@ pub enum Event {
     Adopted {
         /// The highest epoch that any gate, log or person remembers.
         above: Epoch,
-        /// The head of the chain, verified, and more than a window on top.
+        /// Above all that it can have signed: [`super::above_head`].
+        floor: Height,
+        /// Drawn for this.
+        activation: Activation,
+    },
+    /// A person vouches that the holder's very pod has stopped for good, and that it never signed above the floor. The only
+    /// way on where no block passes its ceiling without this key.
+    AdoptedAfter {
+        /// The epoch.
+        epoch: Epoch,
+        /// The pod's uid.
+        uid: String,
+        /// The highest height that it signed.
         floor: Height,
         /// Drawn for this.
         activation: Activation,
@@ -140,7 +152,12 @@ pub fn step(record: &Record, event: Event) -> (Record, Vec<Effect>) {
         (_, Event::Adopted { above, .. }) if above < record.tenure.epoch => {}
         (_, Event::Adopted { above, floor, activation }) => {
             if let Some(epoch) = after(above) {
-                next = Record::adopted(epoch, activation, floor.max(record.floor));
+                next = Record::adopted(epoch, activation, floor.max(record.bound()));
+            }
+        }
+        (_, Event::AdoptedAfter { epoch, uid, floor, activation }) if epoch == record.tenure.epoch => {
+            if let (Some(least), Some(epoch)) = (record.outlived(&uid), after(epoch)) {
+                next = Record::adopted(epoch, activation, floor.max(least));
             }
         }
         // Late, false, or about another epoch: the record knows better.

@@ -10,6 +10,7 @@
 //! `tests/failover` has a model checker try every order of what can happen over these very functions, and shows for
 //! each sentence here that begins with "only", "never" or "first" what happens without it.
 
+mod floor;
 pub mod gate;
 mod group;
 mod hold;
@@ -20,6 +21,7 @@ pub mod orders;
 mod record;
 mod wire;
 
+pub use floor::above_head;
 pub use group::mismatch;
 pub use hold::{ANSWER, LONGEST, PAUSE, SHORTEST, STOP, Timing};
 pub use machine::{Effect, Event, PATIENCE, Share, step};

@@ -1,6 +1,6 @@
 //! What becomes of an order about an identity: of a person, or of a ladder.
 
-use super::{Activation, Epoch, Event, Height, Phase, Proof, Record, Unreadable};
+use super::{Activation, Epoch, Event, Height, Holder, Phase, Record, Unreadable};
 
 /// An order that was not answered yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +22,13 @@ pub enum Wish {
     Init,
     /// A key that has signed, at this height at most.
     Adopt(Height),
+    /// The same, and the holder's very pod has stopped for good.
+    AdoptAfter {
+        /// The pod's uid.
+        uid: String,
+        /// The highest height that it signed.
+        floor: Height,
+    },
     /// Another member is to go on: this one, if one is named.
     Switch(Option<String>),
     /// The pod of this uid has stopped for good.
@@ -49,13 +56,16 @@ pub fn fate(record: Option<&Record>, order: &Order) -> Fate {
     let Some(record) = record else { return first(order) };
     let epoch = record.tenure.epoch;
     match &order.wish {
-        Wish::Init | Wish::Adopt(_) if record.tenure.activation == order.activation => {
+        Wish::Init | Wish::Adopt(_) | Wish::AdoptAfter { .. } if record.tenure.activation == order.activation => {
             Fate::Done(format!("epoch {} has begun, above {}", epoch.0, record.floor.0))
         }
         Wish::Init => Fate::Refused(format!("this identity has a record, of epoch {}: it is no new key", epoch.0)),
-        Wish::Adopt(_) if order.epoch < epoch => late(order.epoch, epoch),
+        Wish::Adopt(_) | Wish::AdoptAfter { .. } if order.epoch < epoch => late(order.epoch, epoch),
         Wish::Adopt(floor) => adopt(record, order, *floor),
-        Wish::Switch(_) | Wish::Release(_) if order.epoch > epoch => unborn(order.epoch, epoch),
+        Wish::Switch(_) | Wish::Release(_) | Wish::AdoptAfter { .. } if order.epoch > epoch => {
+            unborn(order.epoch, epoch)
+        }
+        Wish::AdoptAfter { uid, floor } => adopt_after(record, order, uid, *floor),
         Wish::Switch(_) if order.epoch == epoch => match &record.phase {
             Phase::Active(_) if record.slashed => Fate::Refused("the chain has punished this key".into()),
             Phase::Active(_) => Fate::Take(Event::Wanted { epoch }),
@@ -77,12 +87,26 @@ pub fn fate(record: Option<&Record>, order: &Order) -> Fate {
                 Fate::Take(Event::Released { epoch, uid: uid.clone() })
             }
             Phase::Fenced(_) => Fate::Done(format!("epoch {} is over", epoch.0)),
-            Phase::Active(_) | Phase::Revoking { .. } => Fate::Refused(format!(
-                "nobody waits for the pod {uid} in epoch {}: `kubectl get sid` shows who holds the place",
-                epoch.0
-            )),
+            Phase::Active(_) | Phase::Revoking { .. } => {
+                Fate::Refused(format!("nobody waits for the pod {uid}: {}", stands(record)))
+            }
         },
         Wish::Release(_) => Fate::Done(format!("epoch {} is over", order.epoch.0)),
+    }
+}
+
+/// How a record stands, in the words that an order has to match.
+#[must_use]
+pub fn stands(record: &Record) -> String {
+    let (epoch, bound) = (record.tenure.epoch.0, record.bound().0);
+    match &record.phase {
+        Phase::Active(Holder { pod, .. }) => {
+            format!("epoch {epoch} is Active, held by {} (pod {}), up to {bound}", pod.member, pod.uid)
+        }
+        Phase::Revoking { holder: Holder { pod, .. }, .. } => {
+            format!("epoch {epoch} is Revoking, held by {} (pod {}) until now, up to {bound}", pod.member, pod.uid)
+        }
+        Phase::Fenced(_) => format!("epoch {epoch} is Fenced, over at {bound}"),
     }
 }
 
@@ -93,7 +117,9 @@ pub fn mend(why: &Unreadable, order: &Order) -> Fate {
     match order.wish {
         Wish::Adopt(_) => first(order),
         Wish::Switch(_) if order.accepted => Fate::Wait,
-        Wish::Init | Wish::Switch(_) | Wish::Release(_) => Fate::Refused(why.to_string()),
+        Wish::Init | Wish::AdoptAfter { .. } | Wish::Switch(_) | Wish::Release(_) => {
+            Fate::Refused(why.to_string())
+        }
     }
 }
 
@@ -104,26 +130,60 @@ fn first(order: &Order) -> Fate {
             Some(epoch) => Fate::Begin(Record::adopted(Epoch(epoch), order.activation, floor)),
             None => Fate::Refused("there is no epoch after the last".into()),
         },
+        Wish::AdoptAfter { .. } => Fate::Refused("this identity has no record, which could name a pod".into()),
         Wish::Switch(_) | Wish::Release(_) => {
             Fate::Refused("this identity has no record: `mainstay init` or `mainstay adopt` begins one".into())
         }
     }
 }
 
-/// A person's word counts more than what the record knows, and less than what it still lets somebody do.
+/// A person's word counts less than what the record lets somebody do, or says that somebody can have done.
 fn adopt(record: &Record, order: &Order, floor: Height) -> Fate {
-    let bound = record.bound();
-    // A frozen window lets its holder sign up to the ceiling, whoever goes on.
-    let over = matches!(&record.phase, Phase::Fenced(proof) if *proof != Proof::WindowFrozen);
-    let open = !over && record.sealed.is_none();
-    if open && floor < bound {
+    let (bound, stands) = (record.bound(), stands(record));
+    if record.may_run() {
         return Fate::Refused(format!(
-            "the holder may sign up to {} as long as it is not known to have stopped: write a floor that is no lower, \
-             or have it stopped and released first",
-            bound.0
+            "{stands}: its signer is not known to have stopped, and no floor keeps it apart from the next one. If its pod has \
+             stopped for good, name it with --pod"
+        ));
+    }
+    if floor < bound {
+        let way = match record.phase {
+            Phase::Active(_) => {
+                "write a floor that is no lower; `mainstay failover` ends the epoch of whoever holds it"
+            }
+            Phase::Revoking { .. } => {
+                "write a floor that is no lower; or, if the holder's pod has stopped for good, name it with --pod, and give \
+                 its state with --state"
+            }
+            Phase::Fenced(_) => "what an epoch can have signed stays signed: write a floor that is no lower",
+        };
+        return Fate::Refused(format!(
+            "{stands}: so much may have been signed, and the floor is {}. {way}",
+            floor.0
         ));
     }
     Fate::Take(Event::Adopted { above: order.epoch, floor, activation: order.activation })
+}
+
+/// The word that the holder's pod has stopped for good is about that pod and that epoch.
+fn adopt_after(record: &Record, order: &Order, uid: &str, floor: Height) -> Fate {
+    let stands = stands(record);
+    let refused = |why: &str| Fate::Refused(format!("{stands}: {why}"));
+    match (record.outlived(uid), record.holder()) {
+        (Some(least), _) if floor < least => Fate::Refused(format!(
+            "{stands}: nothing at or below {} is this epoch's to sign, and the floor is {}",
+            least.0, floor.0
+        )),
+        (Some(_), _) => {
+            let (uid, activation) = (uid.to_owned(), order.activation);
+            Fate::Take(Event::AdoptedAfter { epoch: order.epoch, uid, floor, activation })
+        }
+        (None, None) => refused("it is too late to say what its holder has signed, its whole window counts"),
+        (None, Some(holder)) if holder.pod.uid == uid => refused(
+            "a process of that pod could still claim the place: `mainstay failover` first, then read its state and adopt",
+        ),
+        (None, Some(_)) => refused(&format!("the pod {uid} does not hold it")),
+    }
 }
 
 fn late(of: Epoch, now: Epoch) -> Fate {
@@ -135,111 +195,4 @@ fn unborn(of: Epoch, now: Epoch) -> Fate {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::failover::{Boot, HandOver, Holder, Pod, step};
-
-    fn order(wish: Wish, epoch: u64) -> Order {
-        Order { wish, epoch: Epoch(epoch), activation: Activation(9), accepted: false }
-    }
-
-    /// Epoch 4 of `u1`, which may sign up to 120.
-    fn active() -> Record {
-        let pod = Arc::new(Pod { member: "a".into(), uid: "u1".into(), node: "n1".into() });
-        let fenced = Record::adopted(Epoch(3), Activation(1), Height(100));
-        let offer = Event::Offered { pod: Arc::clone(&pod), activation: Activation(2), hand_over: HandOver::Gate };
-        let mut record = step(&fenced, offer).0;
-        record.phase = Phase::Active(Holder { pod, boot: Some(Boot(1)) });
-        (record.claims, record.ceiling) = (1, Height(120));
-        record
-    }
-
-    fn refused(record: Option<&Record>, wish: Wish, epoch: u64, words: &str) {
-        let Fate::Refused(why) = fate(record, &order(wish, epoch)) else { panic!("not refused") };
-        assert!(why.contains(words), "{why}");
-    }
-
-    #[test]
-    fn a_new_key_begins_once() {
-        let Fate::Begin(record) = fate(None, &order(Wish::Init, 0)) else { panic!("no beginning") };
-        assert_eq!((record.floor, record.tenure.epoch), (Height(0), Epoch(0)));
-        assert!(matches!(fate(Some(&record), &order(Wish::Init, 0)), Fate::Done(_)), "the same order twice");
-        refused(Some(&active()), Wish::Init, 0, "no new key");
-        refused(None, Wish::Switch(None), 0, "no record");
-    }
-
-    #[test]
-    fn what_is_no_record_is_adopted_or_nothing() {
-        let why = Unreadable { field: "holder", why: "is missing" };
-        let Fate::Begin(record) = mend(&why, &order(Wish::Adopt(Height(500)), 4)) else { panic!("no beginning") };
-        assert_eq!((record.tenure.epoch, record.adopted, record.floor), (Epoch(5), Epoch(5), Height(500)));
-        for wish in [Wish::Init, Wish::Switch(None), Wish::Release("u1".into())] {
-            assert_eq!(mend(&why, &order(wish, 4)), Fate::Refused(why.to_string()));
-        }
-        let under_way = Order { accepted: true, ..order(Wish::Switch(None), 4) };
-        assert_eq!(mend(&why, &under_way), Fate::Wait);
-    }
-
-    /// The floor of an old word would be below what was signed since.
-    #[test]
-    fn an_adoption_counts_once_and_never_late() {
-        let record = active();
-        refused(Some(&record), Wish::Adopt(Height(500)), 3, "comes late");
-        refused(Some(&record), Wish::Adopt(Height(119)), 4, "up to 120");
-        let order = order(Wish::Adopt(Height(120)), 4);
-        let Fate::Take(event) = fate(Some(&record), &order) else { panic!("not taken") };
-        let adopted = step(&record, event).0;
-        assert_eq!((adopted.tenure.epoch, adopted.floor), (Epoch(5), Height(120)));
-        assert!(matches!(fate(Some(&adopted), &order), Fate::Done(_)));
-        let late = Event::Adopted { above: Epoch(4), floor: Height(120), activation: Activation(9) };
-        assert_eq!(step(&adopted, late).0, adopted);
-    }
-
-    #[test]
-    fn a_switch_is_about_the_epoch_of_now() {
-        let record = active();
-        refused(Some(&record), Wish::Switch(None), 5, "no epoch 5 yet");
-        refused(Some(&record), Wish::Switch(None), 3, "comes late");
-        let Fate::Take(event) = fate(Some(&record), &order(Wish::Switch(None), 4)) else { panic!("not taken") };
-        let revoking = step(&record, event).0;
-        assert_eq!(fate(Some(&revoking), &order(Wish::Switch(None), 4)), Fate::Wait);
-    }
-
-    #[test]
-    fn a_switch_is_over_when_somebody_holds_the_place() {
-        let mut record = active();
-        let was = |to: Option<&str>| {
-            let order = order(Wish::Switch(to.map(Into::into)), 3);
-            Order { accepted: true, ..order }
-        };
-        assert!(matches!(fate(Some(&record), &was(Some("a"))), Fate::Done(_)));
-        assert!(matches!(fate(Some(&record), &was(None)), Fate::Done(_)));
-        let Fate::Refused(why) = fate(Some(&record), &was(Some("b"))) else { panic!("a is not b") };
-        assert!(why.contains("a went on instead"), "{why}");
-        let Phase::Active(holder) = &mut record.phase else { panic!("not active") };
-        holder.boot = None;
-        assert_eq!(fate(Some(&record), &was(Some("a"))), Fate::Wait);
-    }
-
-    /// Whoever is not known to have stopped may still sign up to the ceiling.
-    #[test]
-    fn an_adoption_is_above_a_frozen_window() {
-        let frozen = Record { phase: Phase::Fenced(Proof::WindowFrozen), ..active() };
-        refused(Some(&frozen), Wish::Adopt(Height(119)), 4, "up to 120");
-        assert!(matches!(fate(Some(&frozen), &order(Wish::Adopt(Height(120)), 4)), Fate::Take(_)));
-        let released = Record { phase: Phase::Fenced(Proof::Asserted), ..active() };
-        assert!(matches!(fate(Some(&released), &order(Wish::Adopt(Height(101)), 4)), Fate::Take(_)));
-    }
-
-    #[test]
-    fn a_release_names_the_pod_that_is_waited_for() {
-        let record = active();
-        refused(Some(&record), Wish::Release("u1".into()), 4, "nobody waits");
-        let revoking = step(&record, Event::Wanted { epoch: Epoch(4) }).0;
-        refused(Some(&revoking), Wish::Release("u2".into()), 4, "nobody waits");
-        let event = Event::Released { epoch: Epoch(4), uid: "u1".into() };
-        assert_eq!(fate(Some(&revoking), &order(Wish::Release("u1".into()), 4)), Fate::Take(event));
-    }
-}
+mod tests;

@@ -186,6 +186,22 @@ impl Record {
         self.sealed.unwrap_or(self.ceiling).max(self.floor)
     }
 
+    /// The lowest floor of an epoch that follows when the pod of this uid has stopped for good; none if its word is not enough.
+    /// What a gate has signed is known once it is revoked: until then another process of its pod may claim the place.
+    #[must_use]
+    pub fn outlived(&self, uid: &str) -> Option<Height> {
+        let named = self.holder().is_some_and(|holder| holder.pod.uid == uid);
+        let still = self.hand_over != HandOver::Gate || !matches!(self.phase, Phase::Active(_));
+        let least = if self.is_tight() { self.bound() } else { self.floor };
+        (named && still).then_some(least)
+    }
+
+    /// Whether a signer that no window holds may run: neither a seal nor a proof says that it has stopped.
+    #[must_use]
+    pub fn may_run(&self) -> bool {
+        self.hand_over != HandOver::Gate && self.holder().is_some() && self.claims > 0 && self.sealed.is_none()
+    }
+
     /// Who holds the place, or has held it until now.
     #[must_use]
     pub const fn holder(&self) -> Option<&Holder> {

@@ -29,6 +29,7 @@ pub mod keymanager;
 pub mod launcher;
 pub mod member;
 pub mod page;
+pub mod past;
 pub mod privval;
 pub mod process;
 pub mod registry;

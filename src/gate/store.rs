@@ -116,7 +116,7 @@ impl<M: Medium> Store<M> {
     /// What is kept on `medium`.
     pub fn open(mut medium: M) -> io::Result<(Self, Found)> {
         let bytes = medium.read()?;
-        let newest = bytes.chunks(SLOT).filter_map(read_slot).max_by_key(|(number, _)| *number);
+        let newest = newest(&bytes);
         let found = match (&newest, bytes.is_empty()) {
             (Some(_), _) => Found::Kept,
             (None, true) => Found::Nothing,
@@ -142,6 +142,12 @@ impl<M: Medium> Store<M> {
         (self.number, self.kept) = (number, kept);
         Ok(())
     }
+}
+
+/// The newest slot of a file, and its number.
+#[must_use]
+pub fn newest(bytes: &[u8]) -> Option<(u64, Kept)> {
+    bytes.chunks(SLOT).filter_map(read_slot).max_by_key(|(number, _)| *number)
 }
 
 fn write_slot(number: u64, kept: &Kept) -> io::Result<Vec<u8>> {

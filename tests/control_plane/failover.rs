@@ -61,16 +61,19 @@ async fn the_place_changes_hands_as_it_is_ordered() {
     let (fourth, _) = group.signs("a", 4).await;
     let adopt = |head: u64| {
         let head = head.to_string();
-        ["adopt", "val", "-n", NAMESPACE, "--head", &head, "--assert", "all are off"].map(ToOwned::to_owned)
+        let adopt = ["adopt", "val", "-n", NAMESPACE, "--head", &head, "--assert", "all are off"];
+        adopt.map(ToOwned::to_owned)
     };
-    // A person's word about what was signed: never below what the holder may sign.
-    group.refused(&adopt(1), "may sign up to").await;
+    let of = |epoch: &str, head: u64| [&adopt(head)[..], &["--epoch".into(), epoch.into()]].concat();
+    // Who adopts a record says that it was looked at.
+    let said = group.order(&adopt(1)).await;
+    let why = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(!said.status.success() && why.contains("epoch 4 is Active") && why.contains("--epoch 4"), "{why}");
     let head = fourth.ceiling.0 + 1_000;
-    group.ordered(&adopt(head)).await;
+    group.ordered(&of("4", head)).await;
     let adopted = group.until("adoption", |of| (of.tenure.epoch.0 == 6).then(|| of.clone())).await;
-    assert_eq!((adopted.adopted.0, adopted.floor.0), (5, head + 20));
-    let late = [&adopt(head + 1_000)[..], &["--epoch".into(), "3".into()]].concat();
-    group.refused(&late, "comes late").await;
+    assert_eq!((adopted.adopted.0, adopted.floor.0), (5, head + 21));
+    group.refused(&of("3", head + 1_000), "comes late").await;
     group.chain.is_innocent();
     let outcomes = group.outcomes().await;
     assert!(outcomes.iter().all(|outcome| outcome == "Done" || outcome == "Refused"), "{outcomes:?}");
@@ -86,8 +89,10 @@ async fn orders_that_change_nothing(group: &Group, second: &Record) {
     group.patch(&pod, &json!({"status": {"phase": "Pending"}})).await;
     group.refused(&SWITCH, "its pod is Pending").await;
     group.patch(&pod, &json!({"status": {"phase": "Running"}})).await;
-    let release = ["release", "val", "-n", NAMESPACE, "--assert", "it is off"];
-    assert!(!group.order(&release).await.status.success(), "nobody is waited for");
+    let release = ["release", "val", "-n", NAMESPACE, "--pod", "u1", "--assert", "it is off"];
+    let said = group.order(&release).await;
+    let why = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(!said.status.success() && why.contains("nobody waits for the pod u1: epoch 2 is Active"), "{why}");
     let now = group.record().await.unwrap();
     assert_eq!((now.tenure, &now.phase), (second.tenure, &second.phase));
 }
@@ -166,13 +171,18 @@ async fn a_key_that_the_chain_needs_is_released_by_a_person() {
     group.kill("a");
     let order = group.switch(1, Some("b")).await;
     let why = group.says("Blocked", "True ChainNeedsUs").await;
-    assert!(why.contains("mainstay release"), "{why}");
+    let uid = group.record().await.unwrap().holder().unwrap().pod.uid.clone();
+    assert!(why.contains(&format!("mainstay release val -n {NAMESPACE} --pod {uid} --epoch 1")), "{why}");
     group.says("Ready", "False ChainNeedsUs").await;
     group.says("Signing", "Unknown Frozen").await;
     let blocked = group.record().await.unwrap();
     assert!(matches!(blocked.phase, Phase::Revoking { blocked: Some(_), .. }));
 
-    let said = group.ordered(&["release", "val", "-n", NAMESPACE, "--assert", "its machine is off"]).await;
+    let word = ["--epoch", "1", "--assert", "its machine is off"];
+    let release = |uid: &str| [&["release", "val", "-n", NAMESPACE, "--pod", uid][..], &word].concat().join("\n");
+    let wrong = group.order(&release("u9").split('\n').collect::<Vec<_>>()).await;
+    assert!(!wrong.status.success() && String::from_utf8_lossy(&wrong.stderr).contains(&uid), "another pod");
+    let said = group.ordered(&release(&uid).split('\n').collect::<Vec<_>>()).await;
     assert!(said.contains("epoch 1 is over"), "{said}");
     let (second, height) = group.signs("b", 2).await;
     assert_eq!(second.floor, blocked.ceiling);
@@ -186,6 +196,44 @@ async fn a_key_that_the_chain_needs_is_released_by_a_person() {
     group.until("lock", |of| matches!(of.phase, Phase::Revoking { blocked: Some(_), .. }).then_some(())).await;
     group.node.power.store(33, Ordering::SeqCst);
     group.until("epoch 3", |of| (of.tenure.epoch.0 == 3).then_some(())).await;
+    group.chain.is_innocent();
+}
+
+/// The runbook of `ChainNeedsUs`, command by command: the machine is gone, and its volume is in a person's hand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver; and helm"]
+async fn a_key_that_the_chain_needs_goes_on_after_the_state_of_a_pod_that_is_gone() {
+    let mut group = Group::new().await;
+    let _operator = group.stage.server.operator_of_groups("one");
+    group.ordered(&INIT).await;
+    group.signs("a", 1).await;
+    group.node.power.store(34, Ordering::SeqCst);
+    group.kill("a");
+    group.switch(1, Some("b")).await;
+    let why = group.says("Blocked", "True ChainNeedsUs").await;
+    let blocked = group.record().await.unwrap();
+    let uid = blocked.holder().unwrap().pod.uid.clone();
+    assert!(why.contains(&format!("mainstay adopt val -n {NAMESPACE} --pod {uid} --epoch 1 --state")), "{why}");
+
+    let last = group.chain.last(1).unwrap().height;
+    assert!(Height(last) < blocked.ceiling, "some of its window is left");
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("signatures.log");
+    let lines = group.chain.signatures().into_iter().map(|line| serde_json::to_string(&line).unwrap() + "\n");
+    std::fs::write(&log, lines.collect::<String>()).unwrap();
+    let log = log.to_str().unwrap();
+    let adopt = |uid: &str| {
+        let words = ["adopt", "val", "-n", NAMESPACE, "--pod", uid, "--epoch", "1", "--state", log, "--assert", "burnt"];
+        words.map(ToOwned::to_owned)
+    };
+    group.refused(&adopt("u9"), "the pod u9 does not hold it").await;
+    let said = group.ordered(&adopt(&uid)).await;
+    assert!(said.contains(&format!("epoch 2 has begun, above {last}")), "{said}");
+    let (third, height) = group.signs("b", 3).await;
+    assert_eq!((third.floor, third.adopted.0), (Height(last), 2));
+    assert!(Height(height) > third.floor && Height(height) <= blocked.ceiling, "{height}");
+    group.refused(&adopt(&uid), "comes late").await;
+    group.says("Blocked", "False Nothing").await;
     group.chain.is_innocent();
 }
 
@@ -234,9 +282,10 @@ async fn a_record_that_cannot_be_read_is_adopted_or_left_alone() {
     assert_eq!(now["metadata"]["resourceVersion"], spoilt["metadata"]["resourceVersion"], "nobody writes it");
 
     let head = (first.ceiling.0 + 1_000).to_string();
-    group.ordered(&["adopt", "val", "-n", NAMESPACE, "--head", &head, "--assert", "all are off"]).await;
+    let adopt = ["adopt", "val", "-n", NAMESPACE, "--head", &head, "--epoch", "1", "--assert", "all are off"];
+    group.ordered(&adopt).await;
     let adopted = group.until("adoption", |of| (of.tenure.epoch.0 == 3).then(|| of.clone())).await;
-    assert_eq!((adopted.adopted.0, adopted.floor.0), (2, first.ceiling.0 + 1_020));
+    assert_eq!((adopted.adopted.0, adopted.floor.0), (2, first.ceiling.0 + 1_021));
     group.says("Invalid", "False Valid").await;
     group.chain.is_innocent();
 }

@@ -279,7 +279,7 @@ async fn the_owner_s_job_ends_one_epoch_and_begins_the_next() {
     assert!(matches!(record.phase, Phase::Revoking { blocked: Some(_), .. }), "{:?}", record.phase);
     let uid = record.holder().unwrap().pod.uid.clone();
     assert!(!uid.is_empty());
-    let released = group.order(&["release", "--assert", "I have looked"]).wait().unwrap();
+    let released = group.order(&["release", "--pod", &uid, "--assert", "I have looked"]).wait().unwrap();
     assert!(released.success(), "{}", group.stage.server.log());
     let job = group.job("activate", 2).await;
     assert_eq!((told(&job, "MAINSTAY_FROM"), told(&job, "MAINSTAY_TO")), ("a".into(), "b".into()));

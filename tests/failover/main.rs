@@ -166,7 +166,7 @@ fn not_survived_a_process_restored_with_its_memory() {
 }
 
 /// And a person adopts it before anybody looks.
-const ADOPTED: Scope = Scope { heights: 1, epochs: 3, restores: Restores::RecordThenAdopted, ..Scope::SMALL };
+const ADOPTED: Scope = Scope { epochs: 3, restores: Restores::RecordThenAdopted, ..Scope::SMALL };
 
 #[test]
 #[ignore = "wide: make model-failover"]
@@ -179,6 +179,36 @@ fn mutation_a_restored_record_adopted_at_the_head() {
     let system = System { mistake: Mistake::AdoptsAtTheHead, ..System::of(ADOPTED) };
     // The shortest way to it is found soonest here.
     assert!(broken(system, &HasDiscoveries::AllOf([system::ONCE].into()), Search::Wide).contains(&system::ONCE));
+}
+
+#[test]
+fn mutation_a_restored_record_adopted_a_window_above_the_head() {
+    let system = System { mistake: Mistake::AdoptsAWindowAboveTheHead, ..System::of(ADOPTED) };
+    assert!(broken(system, &HasDiscoveries::AllOf([system::ONCE].into()), Search::Wide).contains(&system::ONCE));
+}
+
+/// The chain needs the key, and a person adopts it after the holder's pod.
+const BURIED: Scope = Scope { epochs: 3, boots: 3, buries: true, ..Scope::SMALL };
+
+#[test]
+fn an_identity_that_is_adopted_after_a_pod_that_has_stopped_is_signed_once() {
+    holds(Scope { boots: 2, ..BURIED });
+}
+
+#[test]
+#[ignore = "wide: make model-failover"]
+fn wide_an_identity_that_is_adopted_after_a_pod_that_has_stopped_is_signed_once() {
+    [BURIED, Scope { writes: 1, slow_operators: true, disks: true, ..BURIED }].into_iter().for_each(holds);
+}
+
+#[test]
+fn mutation_an_adoption_after_a_pod_that_runs() {
+    breaks(BURIED, Mistake::AdoptsAfterAPodThatRuns, system::ONCE);
+}
+
+#[test]
+fn mutation_an_adoption_after_a_pod_that_is_not_named() {
+    breaks(BURIED, Mistake::AdoptsAfterAnyPod, system::ONCE);
 }
 
 #[test]

@@ -51,6 +51,12 @@ pub enum Mistake {
     NeverLatches,
     /// Who adopts a restored record takes the head for all that can have been signed.
     AdoptsAtTheHead,
+    /// Or a window above it: a gate whose node works on the next height owns one more.
+    AdoptsAWindowAboveTheHead,
+    /// Whoever adopts after a pod has not made sure of it: it runs.
+    AdoptsAfterAPodThatRuns,
+    /// Whoever adopts after a pod names none: it made sure of another one.
+    AdoptsAfterAnyPod,
 }
 
 /// What a gate does about a record.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mainstay::failover::{
-    Boot, Epoch, Event, Height, Record, Share,
+    Boot, Epoch, Event, Height, Phase, Record, Share, above_head,
     gate::{self, Act, Ask, Content, Disk, Gate, Hrs, Me, Step},
     step,
 };
@@ -64,6 +64,8 @@ pub enum Happening {
     Foreign(usize),
     /// An operator acts on what it believes, true or not.
     Operator(Event),
+    /// A person makes sure that this pod has stopped for good, reads what it signed, and adopts the identity after it.
+    Buried(usize),
     /// A request arrives.
     Arrives(usize),
     /// A pod is deleted by force, and its processes run on.
@@ -197,18 +199,49 @@ impl System {
             }
             Restores::RecordThenAdopted => {
                 let above = world.record.tenure.epoch;
-                // What every gate remembers, and what the chain shows.
-                let confirmed = world.processes.iter().filter_map(|process| process.gate.hold());
-                let all = confirmed.map(|hold| hold.ceiling).fold(world.head(&self.scope), Height::max);
-                let at_head = self.mistake == Mistake::AdoptsAtTheHead;
-                let floor = if at_head { world.head(&self.scope) } else { all };
-                let restored = world.kept_record.take()?;
+                let (head, restored) = (world.head(&self.scope), world.kept_record.take()?);
+                let floor = match self.mistake {
+                    Mistake::AdoptsAtTheHead => head,
+                    Mistake::AdoptsAWindowAboveTheHead => head.plus(self.scope.window),
+                    _ => above_head(head, self.scope.window, Some(&restored)),
+                };
                 let adopted = Event::Adopted { above, floor, activation: world.draw(0) };
                 (world.record, _) = step(&restored, adopted);
                 world.writes.clear();
             }
         }
         Some(())
+    }
+
+    /// How far a node is. Where the chain's head is taken for something, no node is further than the height after it.
+    fn works_on_at_most(&self, world: &World) -> u64 {
+        let highest = self.scope.heights.saturating_sub(self.scope.window);
+        match self.scope.restores {
+            Restores::RecordThenAdopted => highest.min(world.head(&self.scope).0 + 1),
+            _ => highest,
+        }
+    }
+
+    /// A member's pod has stopped for good, and a person says so.
+    pub fn buries(&self, world: &mut World, member: usize) -> Option<()> {
+        let (epoch, holder) = (world.tenure().epoch, world.record.holder()?.pod.clone());
+        let uid = match self.mistake {
+            Mistake::AdoptsAfterAnyPod => holder.uid.clone(),
+            _ => world.pods[member].uid.clone(),
+        };
+        let ended = |process: &Process| process.gate.me.pod.uid == world.pods[member].uid;
+        let its_own = world.pods[member].uid == holder.uid;
+        if self.mistake != Mistake::AdoptsAfterAPodThatRuns {
+            world.processes = world.processes.iter().filter(|process| !ended(process)).cloned().collect();
+        }
+        // What another pod signed of this epoch is not in its state.
+        let floor = if its_own { world.signed_last(&self.scope) } else { Height(0) };
+        let event = Event::AdoptedAfter { epoch, uid, floor, activation: world.draw(member) };
+        let next = self.mistake.steps(&world.record, event, world.head(&self.scope));
+        if next == world.record {
+            return None;
+        }
+        self.send(world, None, next, false)
     }
 
     fn may_restore(&self, world: &World) -> bool {
@@ -267,6 +300,7 @@ impl System {
                 }
                 self.send(world, None, next, false)?;
             }
+            Happening::Buried(member) => self.buries(world, member)?,
             Happening::Arrives(which) => Self::arrives(world, which),
             Happening::Twin(member) => {
                 world.twins += 1;
@@ -304,7 +338,7 @@ impl Model for System {
         }
         let scope = &self.scope;
         for (which, process) in world.processes.iter().enumerate() {
-            let highest = process.gate.hold().map_or(0, |_| scope.heights.saturating_sub(scope.window));
+            let highest = process.gate.hold().map_or(0, |_| self.works_on_at_most(world));
             actions.extend((0..=highest).map(|asked| Happening::Sees(which, Height(asked))));
             for height in (1..=scope.heights).filter(|_| process.gate.hold().is_some()) {
                 for step in [Step::Prevote, Step::Precommit].into_iter().take(scope.steps) {
@@ -351,6 +385,9 @@ impl Model for System {
             }
             _ if self.may_restore(world) => actions.push(Happening::Restored),
             _ => {}
+        }
+        if scope.buries && matches!(world.record.phase, Phase::Revoking { .. }) && world.tenure().epoch < Epoch(2) {
+            actions.extend([0, 1].map(Happening::Buried));
         }
         actions.extend((0..world.writes.len()).map(Happening::Arrives));
         actions.extend(self.beliefs(world).into_iter().map(Happening::Operator));

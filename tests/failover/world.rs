@@ -43,6 +43,8 @@ pub struct Scope {
     pub slashes: bool,
     /// How many times the record, or a process, is restored from a backup.
     pub restores: Restores,
+    /// Whether a person may adopt the identity after a pod that has stopped for good, while it is waited for.
+    pub buries: bool,
     /// How far ahead of the chain a gate owns heights.
     pub window: u64,
     /// Whether gates remember the record that knew most. Nothing but restored records needs it, and it costs states.
@@ -81,6 +83,7 @@ impl Scope {
         foreign: 0,
         slashes: false,
         restores: Restores::Never,
+        buries: false,
         window: 1,
         memory: false,
     };
@@ -177,6 +180,13 @@ impl World {
     /// The highest height that anybody signed: what the best of telemetry shows.
     pub fn head(&self, scope: &Scope) -> Height {
         let highest = self.signed.iter().rposition(Option::is_some).map_or(0, |index| index / scope.steps + 1);
+        Height(u64::try_from(highest).expect("few"))
+    }
+
+    /// The highest height that was signed in the tenure of the record: what the state of its pod tells.
+    pub fn signed_last(&self, scope: &Scope) -> Height {
+        let here = |signature: &Option<Signature>| signature.as_ref().is_some_and(|of| of.key.tenure == self.tenure());
+        let highest = self.signed.iter().rposition(here).map_or(0, |index| index / scope.steps + 1);
         Height(u64::try_from(highest).expect("few"))
     }
 

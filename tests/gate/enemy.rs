@@ -20,7 +20,7 @@ use mainstay::{
 };
 
 use crate::{
-    desk::{Disk, Memory, Process},
+    pieces::{Disk, Memory, Process},
     node::{Signatures, prevote},
 };
 
@@ -111,68 +111,6 @@ fn a_floor_of_head_and_window_is_one_below_what_a_gate_may_sign() {
     b.look(&record).unwrap();
     assert_eq!(b.prevote(floor + 1, 2), Ruling::Sign);
     assert_eq!(a.prevote(floor + 1, 1), Ruling::Sign, "the same height, another block");
-}
-
-/// 1c. `adopt` is refused while a gate may still sign, and not while a launcher's command runs.
-#[test]
-fn an_adoption_over_a_running_launcher_lets_two_commands_run() {
-    let pod = |name: &str| Arc::new(Pod { member: name.into(), uid: format!("u-{name}"), node: name.into() });
-    let way = HandOver::Launcher(Timing { hold: 30_000, drift: 10, margin: 5_000 });
-    let offered = |record: &Record, name: &str, n| {
-        failover::step(record, Event::Offered { pod: pod(name), activation: Activation(n), hand_over: way }).0
-    };
-    let record = offered(&Record::adopted(Epoch(0), Activation(1), Height(0)), "a", 2);
-    let (a, claim) = Launcher::new(Me { pod: pod("a"), boot: Boot(1) }).seen(&record, 0);
-    let record = claim.unwrap();
-    let (mut a, _) = a.seen(&record, 10);
-    a.runs = true;
-    assert!(a.may_run(1_000));
-    let Fate::Take(event) = fate(Some(&record), &order(Wish::Adopt(Height(0)), 1)) else {
-        panic!("refused, as it should be")
-    };
-    let record = offered(&failover::step(&record, event).0, "b", 3);
-    let (b, claim) = Launcher::new(Me { pod: pod("b"), boot: Boot(2) }).seen(&record, 0);
-    let (b, _) = b.seen(&claim.unwrap(), 10);
-    // a is cut off and has 29 s left; b runs at once, without a wait.
-    assert!(a.may_run(1_000) && b.may_run(1_000));
-}
-
-/// 2a. `ChainNeedsUs`, runbook steps 3 and 4: release, then adopt at what was signed. There is no state in which that is
-/// taken, and no file to do it with: a key with a third of the power is lost to the chain, and the chain with it.
-#[test]
-fn a_chain_that_needs_us_never_goes_on() {
-    let (record, a) = holding(105);
-    // The machine burns. Its log says 105; the ceiling is 121.
-    let slots = a.folder.path().join("signatures.log");
-    assert!(slots.exists());
-    drop(a);
-    wanted(&record);
-    found(&record, Share::Third, u64::MAX);
-    let blocked = record.record();
-    assert!(matches!(&blocked.phase, Phase::Revoking { blocked: Some(_), .. }));
-    let adopt = |record: &Record| fate(Some(record), &order(Wish::Adopt(Height(105)), record.tenure.epoch.0));
-    // Step 4 alone.
-    assert!(matches!(adopt(&blocked), Fate::Refused(_)));
-    // Step 3. The operator goes on in the same round, up to eight steps: nobody can give an order in between.
-    record.step(Event::Released { epoch: blocked.tenure.epoch, uid: "uid-a".into() });
-    record.offer("b");
-    let active = record.record();
-    assert_eq!(active.floor, Height(121));
-    // Step 4 after it.
-    assert!(matches!(adopt(&active), Fate::Refused(_)));
-    // Even where it would be taken, with nobody fit to go on and the new epoch ended by itself, the floor stays.
-    wanted(&record);
-    found(&record, Share::Unknown, 0);
-    let fenced = record.record();
-    let Fate::Take(event) = adopt(&fenced) else { panic!("refused") };
-    let adopted = failover::step(&fenced, event).0;
-    assert_eq!(adopted.floor, Height(121), "written: 105");
-    // And the file that the runbook names does not exist: a gate keeps `slots`, which `--state` does not read.
-    let folder = tempfile::tempdir().unwrap();
-    let (mut store, _) = Store::open(Slots::open(folder.path()).unwrap()).unwrap();
-    store.keep(store.kept().clone()).unwrap();
-    assert!(State::read(&folder.path().join("slots")).is_err());
-    assert!(State::read(&slots).is_err());
 }
 
 /// 2b. The bound on jumps is one for each look, and a peer asks for looks. Nothing but the socket is needed: no RPC.

@@ -313,7 +313,10 @@ impl Round<'_> {
             return Ok(Next::Write(next));
         }
         Ok(Next::Rest(match blocked {
-            Some(why) => Rest::new(RETRY, page::reason(why), format!("{}{lacks}", page::missing(why))),
+            Some(why) => {
+                let missing = page::missing(self.group, record).unwrap_or_default();
+                Rest::new(RETRY, page::reason(why), format!("{missing}{lacks}"))
+            }
             None => Rest::new(SOON, "Sealing", format!("waiting for the former holder to seal{lacks}")),
         }))
     }

@@ -90,7 +90,11 @@ fn read(order: &SigningOrder) -> Result<Order, &'static str> {
     let wish = match (&spec.init, &spec.adopt, &spec.failover, &spec.release) {
         (Some(_), None, None, None) => Wish::Init,
         (None, Some(adopt), None, None) => {
-            Wish::Adopt(Height(u64::try_from(adopt.floor).map_err(|_| "the floor is negative")?))
+            let floor = Height(u64::try_from(adopt.floor).map_err(|_| "the floor is negative")?);
+            match &adopt.pod_uid {
+                Some(uid) => Wish::AdoptAfter { uid: uid.clone(), floor },
+                None => Wish::Adopt(floor),
+            }
         }
         (None, None, Some(switch), None) => Wish::Switch(switch.to.clone()),
         (None, None, None, Some(release)) => Wish::Release(release.pod_uid.clone()),

@@ -22,18 +22,29 @@ pub const fn reason(why: Missing) -> &'static str {
     }
 }
 
-/// What is missing, and what helps.
-pub const fn missing(why: Missing) -> &'static str {
-    match why {
-        Missing::Proof => {
-            "nothing proves that the former signer has stopped: delete its pod, never by force, and bring its node back; or \
-             make sure that it is off and then `mainstay release`"
-        }
-        Missing::ChainNeedsUs => {
-            "no block passes the former holder's ceiling without this key, or nobody knows whether one would: bring its \
-             gate back to seal, or make sure that it is off and then `mainstay release`"
-        }
-    }
+/// What is missing, and what helps, with the commands; nothing if nothing is.
+pub fn missing(group: &FailoverGroup, record: &Record) -> Option<String> {
+    let Phase::Revoking { holder, blocked: Some(why) } = &record.phase else { return None };
+    let name = group.metadata.name.as_deref().unwrap_or_default();
+    let namespace = group.metadata.namespace.as_deref().unwrap_or_default();
+    let (member, uid, epoch) = (&holder.pod.member, &holder.pod.uid, record.tenure.epoch.0);
+    let order = |verb: &str, more: &str| {
+        format!("`mainstay {verb} {name} -n {namespace} --pod {uid} --epoch {epoch}{more} --assert \"…\"`")
+    };
+    let release = order("release", "");
+    Some(match why {
+        Missing::Proof => format!(
+            "nothing proves that the former signer has stopped, the pod {uid} of {member}: delete it, never by force, and bring \
+             its node back; or make sure that it is off and then {release}"
+        ),
+        Missing::ChainNeedsUs => format!(
+            "no block passes {} without this key, or nobody knows whether one would: bring the gate of {member} back to seal. \
+             If its pod has stopped for good, say so with its state, which tells what it signed last: {}. Without its state, and \
+             only if the chain goes on without this key: {release}",
+            record.bound().0,
+            order("adopt", " --state FOLDER")
+        ),
+    })
 }
 
 /// What a person has to know.
@@ -44,9 +55,17 @@ struct Matter {
 }
 
 /// What a person has to know now, if anything. `silent`: for how long nobody could be seen to sign.
-fn matter(record: Option<&Record>, ended: &Result<Rest, Trouble>, silent: u64) -> Option<Matter> {
-    if let Some(Record { phase: Phase::Revoking { blocked: Some(why), .. }, .. }) = record {
-        return Some(Matter { kind: reason(*why), title: "the failover is blocked", text: missing(*why).into() });
+fn matter(
+    group: &FailoverGroup,
+    record: Option<&Record>,
+    ended: &Result<Rest, Trouble>,
+    silent: u64,
+) -> Option<Matter> {
+    if let Some(record) = record
+        && let Phase::Revoking { blocked: Some(why), .. } = record.phase
+        && let Some(text) = missing(group, record)
+    {
+        return Some(Matter { kind: reason(why), title: "the failover is blocked", text });
     }
     let (title, text) = match ended {
         Ok(rest) => ("nobody signs", format!("{}: {}", rest.reason, rest.message)),
@@ -88,7 +107,8 @@ fn due(
     }
     let silent = memory.silent_since.map_or(0, |since| now.mono.since(since));
     let epoch = memory.epoch().map(|epoch| epoch.0);
-    let next = matter(record, ended, silent).map(|matter| notice(group, epoch, &matter, timestamp(now.wall)));
+    let next =
+        matter(group, record, ended, silent).map(|matter| notice(group, epoch, &matter, timestamp(now.wall)));
     let key = |notice: &Option<Notice>| notice.as_ref().map(|notice| notice.dedupe_key.clone());
     if key(&next) == key(&memory.told) {
         return Vec::new();
@@ -131,30 +151,54 @@ mod tests {
         signal::{Mono, Server, Wall},
     };
 
+    fn group() -> FailoverGroup {
+        let spec = json!({"network": "hub", "identity": "hub-1.k", "members": [], "handover": {"gate": {}}});
+        let spec: FailoverGroupSpec = serde_json::from_value(spec).unwrap();
+        let mut group = FailoverGroup::new("val", spec);
+        group.metadata.namespace = Some("cosmos".into());
+        group
+    }
+
+    /// Epoch 2 of a, and how it is held up.
+    fn blocked(why: Missing) -> (Record, Record) {
+        let pod = Arc::new(Pod { member: "a".into(), uid: "u1".into(), node: "n1".into() });
+        let offer = Event::Offered { pod, activation: Activation(3), hand_over: HandOver::Gate };
+        let active = step(&Record::adopted(Epoch(1), Activation(2), Height(3)), offer).0;
+        let mut held_up = step(&active, Event::Wanted { epoch: Epoch(2) }).0;
+        let Phase::Revoking { blocked, .. } = &mut held_up.phase else { panic!("not revoked") };
+        *blocked = Some(why);
+        (active, held_up)
+    }
+
+    /// Whoever is called at night can copy it.
+    #[test]
+    fn a_page_says_the_command_with_pod_and_epoch() {
+        let (active, held_up) = blocked(Missing::ChainNeedsUs);
+        assert_eq!(missing(&group(), &active), None);
+        let said = missing(&group(), &held_up).unwrap();
+        let adopt = "`mainstay adopt val -n cosmos --pod u1 --epoch 2 --state FOLDER --assert \"…\"`";
+        let release = "`mainstay release val -n cosmos --pod u1 --epoch 2 --assert \"…\"`";
+        assert!(said.contains("no block passes 3 ") && said.contains(adopt) && said.contains(release), "{said}");
+        let said = missing(&group(), &blocked(Missing::Proof).1).unwrap();
+        assert!(said.contains(release) && !said.contains("adopt"), "{said}");
+    }
+
     #[test]
     fn a_person_is_called_for_what_lasts() {
-        let record = Record::adopted(Epoch(1), Activation(2), Height(3));
+        let (group, record) = (group(), Record::adopted(Epoch(1), Activation(2), Height(3)));
         let rest = Ok(Rest::new(0, "NobodyFit", "b: its pod is Pending"));
-        assert!(matter(Some(&record), &rest, SILENT - 1).is_none());
-        let told = matter(Some(&record), &rest, SILENT).unwrap();
+        assert!(matter(&group, Some(&record), &rest, SILENT - 1).is_none());
+        let told = matter(&group, Some(&record), &rest, SILENT).unwrap();
         assert_eq!((told.kind, told.text.as_str()), ("Silent", "NobodyFit: b: its pod is Pending"));
         let unreadable = Err(Trouble::Invalid("it is no record".into()));
-        assert_eq!(matter(None, &unreadable, SILENT).unwrap().text, "it is no record");
+        assert_eq!(matter(&group, None, &unreadable, SILENT).unwrap().text, "it is no record");
     }
 
     /// A look that came to nothing in between is neither the end nor another beginning.
     #[test]
     fn a_person_is_called_once_and_told_when_it_is_over() {
-        let spec = json!({"network": "hub", "identity": "hub-1.k", "members": [], "handover": {"gate": {}}});
-        let spec: FailoverGroupSpec = serde_json::from_value(spec).unwrap();
-        let group = FailoverGroup::new("val", spec);
-        let pod = Arc::new(Pod { member: "a".into(), uid: "u1".into(), node: "n1".into() });
-        let offer = Event::Offered { pod, activation: Activation(3), hand_over: HandOver::Gate };
-        let active = step(&Record::adopted(Epoch(1), Activation(2), Height(3)), offer).0;
-        let mut blocked = step(&active, Event::Wanted { epoch: Epoch(2) }).0;
-        let Phase::Revoking { blocked: why, .. } = &mut blocked.phase else { panic!("not revoked") };
-        *why = Some(Missing::ChainNeedsUs);
-
+        let group = group();
+        let (active, blocked) = blocked(Missing::ChainNeedsUs);
         let mut memory = Watched::default();
         memory.note(&blocked, Mono(0));
         let mut look = |record: Option<&Record>, ended: Result<Rest, Trouble>, at: u64| {

@@ -33,7 +33,7 @@ pub async fn group(
     let now = ctx.now();
     let namespace = group.metadata.namespace.clone().unwrap_or_default();
     let wide = window::told(identity.map(|identity| identity.spec.window), memory.misses);
-    let told = told(record, ended).into_iter().chain([wide]);
+    let told = told(group, record, ended).into_iter().chain([wide]);
     let conditions =
         told.map(|told| condition(&known.conditions, told, group.metadata.generation, now.wall)).collect();
     let members = match choose::candidates(ctx, &namespace, group).await {
@@ -53,7 +53,7 @@ pub async fn group(
     show::<FailoverGroup, _>(ctx, "failover", &group.metadata, group.status.as_ref(), &next).await;
 }
 
-fn told(record: Option<&Record>, ended: &Result<Rest, Trouble>) -> [Told; 4] {
+fn told(group: &FailoverGroup, record: Option<&Record>, ended: &Result<Rest, Trouble>) -> [Told; 4] {
     let (ready, reason, message) = match ended {
         Ok(rest) => (Some(rest.reason == "Held"), rest.reason, rest.message.clone()),
         Err(Trouble::Invalid(why)) => (Some(false), "Invalid", why.clone()),
@@ -81,7 +81,7 @@ fn told(record: Option<&Record>, ended: &Result<Rest, Trouble>) -> [Told; 4] {
             kind: "Blocked",
             holds: Some(blocked.is_some()),
             reason: blocked.map_or("Nothing", page::reason),
-            message: blocked.map_or_else(String::new, |why| page::missing(why).to_owned()),
+            message: record.and_then(|record| page::missing(group, record)).unwrap_or_default(),
         },
         Told {
             kind: "Invalid",
@@ -136,6 +136,8 @@ const fn phase(record: &Record) -> &'static str {
 mod tests {
     use std::sync::Arc;
 
+    use serde_json::json;
+
     use super::{super::held, *};
     use crate::{
         effect::{Failed, Outcome},
@@ -145,7 +147,9 @@ mod tests {
     /// `Ready`, `Signing`, `Blocked` and `Invalid`, each with its reason.
     fn shows(record: Option<&Record>, ended: &Result<Rest, Trouble>) -> String {
         let one = |told: Told| format!("{}={:?} {}", told.kind, told.holds, told.reason);
-        told(record, ended).map(one).join("; ").replace("Some(", "").replace(')', "")
+        let spec = json!({"network": "hub", "identity": "hub-1.k", "members": [], "handover": {"gate": {}}});
+        let group = FailoverGroup::new("val", serde_json::from_value(spec).unwrap());
+        told(&group, record, ended).map(one).join("; ").replace("Some(", "").replace(')', "")
     }
 
     fn active() -> (Record, Holder) {

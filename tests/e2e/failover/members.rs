@@ -62,8 +62,8 @@ impl Members {
         })
         .expect("two members");
         let former = members.homes.join(FORMER).join("data/priv_validator_state.json");
-        let adopted =
-            members.order(&["adopt", "--state", former.to_str().expect("a path"), "--assert", "scaled to 3"]);
+        let (state, head) = (former.to_str().expect("a path"), members.stage.blocks(0).to_string());
+        let adopted = members.order(&["adopt", "--state", state, "--head", &head, "--assert", "scaled to 3"]);
         println!("{adopted}");
         members.signing("a", 0);
         members

@@ -21,7 +21,8 @@ pub enum End {
     /// The chain needs this key at a height that its former holder had begun to sign when it sealed, and that nobody else
     /// may sign.
     HaltedInside,
-    /// The chain needs this key at heights that a process which is no more may have signed.
+    /// The chain needs this key, and it was adopted above the head: because the data of the API server were restored, or every
+    /// gate was shut.
     HaltedBelow,
     /// Every gate is shut.
     Latched,
@@ -89,7 +90,7 @@ impl Cluster {
         *helps -= 1;
         self.push(LOOK, Event::Helps);
         let epoch = self.api.record.tenure.epoch;
-        if let Phase::Revoking { holder, blocked: Some(_) } = self.api.record.phase.clone() {
+        if let Phase::Revoking { holder, blocked: Some(blocked) } = self.api.record.phase.clone() {
             let uid = holder.pod.uid.clone();
             for which in 0..self.processes.len() {
                 if self.processes[which].pod.uid == uid {
@@ -97,13 +98,21 @@ impl Cluster {
                 }
             }
             self.helped += 1;
-            self.order(Wish::Release(uid), epoch, None);
+            let wish = match blocked {
+                // The state of a pod that is no more tells what it signed last.
+                Missing::ChainNeedsUs => {
+                    Wish::AdoptAfter { uid, floor: self.oracle.last_of(self.api.record.tenure).max(self.api.record.floor) }
+                }
+                Missing::Proof => Wish::Release(uid),
+            };
+            self.order(wish, epoch, None);
             self.postpone();
             if let Some(member) = self.members.iter().position(|member| member.pod.uid == holder.pod.uid) {
                 self.push(500, Event::Replaced(member));
             }
         } else if self.is_shut() {
-            self.adopt(self.setting.window + 1);
+            self.oracle.shut = true;
+            self.adopt();
             self.postpone();
         }
     }

@@ -1,7 +1,7 @@
 //! What breaks, and what is ordered.
 
 use mainstay::failover::{
-    Activation, Epoch, Height, Phase,
+    Activation, Epoch, Height, Phase, above_head,
     orders::{Fate, Order, Wish, fate},
     step,
 };
@@ -348,21 +348,23 @@ impl Cluster {
         self.tell(|of| format!("restored: {}", super::api::shown(&of.api.record)));
         self.switch = None;
         if self.setting.flaw != Flaw::NobodyAdopts {
-            let above = if self.setting.flaw == Flaw::AdoptsAtTheHead { 0 } else { self.setting.window + 1 };
-            self.adopt(above);
+            self.adopt();
         }
     }
 
-    /// A person adopts the identity, so far above the head.
-    pub fn adopt(&mut self, above: u64) {
+    /// A person adopts the identity, above all that anybody can own.
+    pub fn adopt(&mut self) {
         let known =
             self.processes.iter().filter(|process| process.client.alive).filter_map(|process| process.disk());
         let known = known.chain(self.members.iter().map(|member| &member.volume));
         let known = known.filter_map(|disk| disk.known).map(|known| known.epoch);
         let epoch = known.max().unwrap_or_default().max(self.api.record.tenure.epoch);
-        // Nor below what the record still lets somebody sign; else the order would be refused.
-        let bound = if self.setting.flaw == Flaw::AdoptsAtTheHead { Height(0) } else { self.api.record.bound() };
-        let floor = Height(self.chain.head + above).max(bound);
+        let head = Height(self.chain.head);
+        let floor = if self.setting.flaw == Flaw::AdoptsAtTheHead {
+            head
+        } else {
+            above_head(head, self.setting.window, Some(&self.api.record))
+        };
         self.made += 1;
         let activation = Activation(self.made.into());
         let order = Order { wish: Wish::Adopt(floor), epoch, activation, accepted: false };

@@ -69,6 +69,8 @@ pub struct Oracle {
     pub failovers: u64,
     /// Before the next holder signed, another one was wanted, or a person adopted the identity.
     pub overtaken: u64,
+    /// A person adopted the identity because every gate was shut.
+    pub shut: bool,
     pub blocked: BTreeMap<Missing, u64>,
     pub done: Vec<Failover>,
     /// The last signature of the newest epoch: when, of which tenure, at which height.
@@ -115,6 +117,11 @@ impl Oracle {
             let Under { cause, proof, .. } = under;
             self.done.push(Failover { cause, proof, time: now - under.since, blocks: head - under.head });
         }
+    }
+
+    /// The highest height that was signed in a tenure.
+    pub fn last_of(&self, tenure: Tenure) -> Height {
+        self.ranges.get(&tenure).map_or(Height(0), |(_, last)| *last)
     }
 
     /// Whether the chain has what it needs of us for a block.
