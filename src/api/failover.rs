@@ -122,6 +122,12 @@ impl Handover {
         let mut said = said.into_iter().flatten();
         said.next().filter(|_| said.next().is_none())
     }
+
+    /// Whether the pods of its members carry the finalizer that keeps the evidence of how they ended.
+    #[must_use]
+    pub const fn needs_latch(&self) -> bool {
+        self.launcher.is_some() || self.keymanager.is_some()
+    }
 }
 
 /// Nothing is to be said: the window is the identity's.

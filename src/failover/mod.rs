@@ -16,6 +16,7 @@ mod hold;
 pub mod latch;
 mod machine;
 mod name;
+pub mod off;
 pub mod orders;
 mod record;
 mod wire;

@@ -1,7 +1,7 @@
 //! The record as it stands in the status of a `SigningIdentity`. What is not exactly a record is none: nobody signs on a
 //! guess.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
     Activation, Boot, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure, Timing,
@@ -16,13 +16,13 @@ use crate::api::{
 #[error("status.{field}: {why}: adopt the identity anew")]
 pub struct Unreadable {
     /// Where.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// What is wrong with it.
-    pub why: &'static str,
+    pub why: Cow<'static, str>,
 }
 
 const fn wrong<T>(field: &'static str, why: &'static str) -> Result<T, Unreadable> {
-    Err(Unreadable { field, why })
+    Err(Unreadable { field: Cow::Borrowed(field), why: Cow::Borrowed(why) })
 }
 
 impl From<&Record> for SigningIdentityStatus {
@@ -135,7 +135,7 @@ fn hex(text: &str) -> Option<u128> {
 }
 
 fn activation(text: &str) -> Result<Activation, Unreadable> {
-    hex(text).map(Activation).ok_or(Unreadable { field: "activation", why: "is no 32 hexadecimal digits" })
+    hex(text).map_or_else(|| wrong("activation", "is no 32 hexadecimal digits"), |drawn| Ok(Activation(drawn)))
 }
 
 fn hand_over(status: &SigningIdentityStatus) -> Result<HandOver, Unreadable> {
@@ -177,10 +177,10 @@ fn pod(of: &SigningHolder) -> Arc<Pod> {
 
 fn holder(of: &SigningHolder) -> Result<Holder, Unreadable> {
     let boot = match &of.boot_id {
-        Some(text) => {
-            let boot = hex(text).map(Boot);
-            Some(boot.ok_or(Unreadable { field: "holder.bootId", why: "is no 32 hexadecimal digits" })?)
-        }
+        Some(text) => match hex(text) {
+            Some(drawn) => Some(Boot(drawn)),
+            None => return wrong("holder.bootId", "is no 32 hexadecimal digits"),
+        },
         None => None,
     };
     if of.pod_uid.is_empty() {
