@@ -16,7 +16,8 @@ use crate::{
 pub async fn read_machine(actuator: &Client, node: &str) -> Result<Option<Machine>, Failed> {
     let nodes: Api<Node> = Api::all(actuator.clone());
     let read = deadline(DEADLINE, nodes.get(node)).await;
-    let Some(found) = present(read.map_err(|error| Failed::of("read the node of a launcher", Verb::Read, &error)))?
+    let Some(found) =
+        present(read.map_err(|error| Failed::of("read the node of a launcher", Verb::Read, &error)))?
     else {
         return Ok(None);
     };
@@ -77,13 +78,19 @@ mod tests {
             Answer::status(404, "NotFound"),
         ]);
         let first = read_machine(&client, "n1").await.unwrap().unwrap();
-        assert_eq!((first.uid.as_str(), first.created, first.tainted, first.ready), ("m1", 1_767_225_600, true, false));
+        assert_eq!(
+            (first.uid.as_str(), first.created, first.tainted, first.ready),
+            ("m1", 1_767_225_600, true, false)
+        );
         let second = read_machine(&client, "n1").await.unwrap().unwrap();
         assert_eq!((second.tainted, second.ready), (false, true));
         assert_ne!(first.renewal.unwrap(), second.renewal.unwrap());
         assert_eq!(read_machine(&client, "n1").await.unwrap().unwrap().renewal, None);
         assert_eq!(read_machine(&client, "n1").await.unwrap(), None);
         let lines: Vec<_> = fake.requests().iter().take(2).map(|request| request.line()).collect();
-        assert_eq!(lines, ["GET /api/v1/nodes/n1", "GET /apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n1"]);
+        assert_eq!(
+            lines,
+            ["GET /api/v1/nodes/n1", "GET /apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n1"]
+        );
     }
 }

@@ -89,10 +89,9 @@ fn found(name: &str, mut object: DynamicObject) -> Identity {
     let status: Result<Option<SigningIdentityStatus>, _> = serde_path_to_error::deserialize(status);
     let record = match status {
         Ok(status) => status.as_ref().map(Record::try_from).transpose(),
-        Err(why) => Err(Unreadable {
-            field: why.path().to_string().into(),
-            why: bounded(&why.inner().to_string()).into(),
-        }),
+        Err(why) => {
+            Err(Unreadable { field: why.path().to_string().into(), why: bounded(&why.inner().to_string()).into() })
+        }
     };
     Identity {
         name: name.to_owned(),
@@ -169,6 +168,24 @@ mod tests {
             (&json!("7"), &json!("i1"))
         );
         assert_eq!(request.body["status"]["epoch"], 1);
+    }
+
+    /// Each part says by itself why it cannot be read: the other one, and every other identity, goes on.
+    #[tokio::test]
+    async fn what_cannot_be_read_is_told_with_its_place() {
+        let record = Record::adopted(Epoch(1), Activation(2), Height(3));
+        let (mut wide, mut odd) = (object("7", Some(&record)), object("7", Some(&record)));
+        wide["spec"]["window"] = json!("many");
+        odd["status"]["phase"] = json!("Sometimes");
+        let (client, fake) = Fake::answering([Answer::json(200, wide), Answer::json(200, odd)]);
+        let wide = read_identity(&client, "hub.k").await.unwrap().unwrap();
+        assert!(wide.spec.as_ref().unwrap_err().starts_with("spec.window: "), "{wide:?}");
+        assert_eq!(wide.readable(), Some(&record));
+        let refused = write_record(&client, &wide, &record).await.unwrap_err().outcome;
+        assert!(matches!(refused, Outcome::Refused(_)) && fake.requests().len() == 1);
+        let odd = read_identity(&client, "hub.k").await.unwrap().unwrap();
+        assert_eq!(odd.spec.unwrap().window, 20);
+        assert!(odd.record.unwrap_err().to_string().starts_with("status.phase: "));
     }
 
     #[tokio::test]

@@ -101,7 +101,9 @@ pub fn is_off(
         Watch::Tainted { uid, since, .. } if *uid == machine.uid && now.saturating_sub(*since) >= wait => {
             Ok(Proof::NodeOff(Arc::clone(holder)))
         }
-        Watch::Tainted { .. } => Err(format!("node {node} has not been silent under its taint for long enough yet")),
+        Watch::Tainted { .. } => {
+            Err(format!("node {node} has not been silent under its taint for long enough yet"))
+        }
         Watch::Unseen | Watch::Untainted(_) | Watch::Stale => Err(format!(
             "the taint of node {node} may be an old one: it was there before it could be seen to come, or the node has \
              renewed its Lease since; if the machine is off, take the taint away and put it on again"

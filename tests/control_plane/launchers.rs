@@ -105,7 +105,7 @@ async fn a_set_has_the_shape_of_a_launcher(stage: &Stage) {
 }
 
 /// One look of a process at the record; what it wrote.
-async fn turn(launcher: &mut Launcher, identity: &Identity) -> Result<Option<Record>, Trouble> {
+pub async fn turn(launcher: &mut Launcher, identity: &Identity) -> Result<Option<Record>, Trouble> {
     let seen = identity.read().await?;
     let (next, wish) = launcher.seen(seen.record.as_ref().unwrap(), 0);
     *launcher = next;

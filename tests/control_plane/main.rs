@@ -17,6 +17,7 @@ mod launchers;
 mod offline;
 mod online;
 mod operator;
+mod proofs;
 mod readiness;
 mod refusals;
 #[expect(dead_code, reason = "the chart's own tests use the rest of it")]
@@ -25,4 +26,5 @@ mod render;
 mod signers;
 mod signing;
 mod stage;
+mod unreadable;
 mod validator;

@@ -1,16 +1,21 @@
 //! Launchers, which keep signers apart by time and proof: clocks that tick and may skip, machines that pause, orphans
 //! that the kubelet takes for dead.
 
+mod checks;
+mod machine;
+
 use std::sync::Arc;
 
 use mainstay::failover::{
     Activation, Boot, Epoch, Event, HandOver, Height, Holder, Phase, Pod, Proof, Record, Share, Timing,
     gate::{Launcher, Me, lasts},
+    off::Watch,
     step,
 };
-use stateright::{Checker, HasDiscoveries, Model, Property};
+use stateright::{Model, Property};
 
 use crate::world::pod;
+use machine::Node;
 
 const ALONE: &str = "never two commands run at once";
 const TAKES_OVER: &str = "the second member's command runs";
@@ -30,6 +35,12 @@ enum Mistake {
     HolderByMember,
     SealsBeforeTheEnd,
     ComesBackAfterItsSeal,
+    /// A renewal of its Lease does not spoil a taint.
+    IgnoresTheLease,
+    /// A taint that was there before anybody looked counts.
+    TrustsAnOldTaint,
+    /// No mistake of ours: whoever taints a machine that only stands still is believed.
+    TaintedWhileItStands,
 }
 
 /// Launchers of `a`, `b`, and of a twin of `a`'s pod.
@@ -44,6 +55,8 @@ struct Launchers {
     processes: usize,
     /// How many operators there are.
     operators: usize,
+    /// Whether the first machine may be said to be off, and is from the beginning.
+    taints: Option<bool>,
 }
 
 #[allow(clippy::struct_excessive_bools)]
@@ -75,6 +88,9 @@ struct World {
     confirmed: Vec<bool>,
     pauses: u8,
     twin: bool,
+    /// The first member's machine, and what each operator has seen of it.
+    node: Node,
+    watches: Vec<Watch>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -102,6 +118,14 @@ enum Happening {
     Restarts(usize),
     Finds(usize),
     Offers,
+    /// The first member's machine goes off for good.
+    Off,
+    /// Somebody says that it is off.
+    Tainted,
+    /// Its kubelet renews its Lease.
+    Renewed,
+    /// An operator looks at the node.
+    Looks(usize),
 }
 
 fn place(which: usize) -> Arc<Pod> {
@@ -153,7 +177,8 @@ impl Launchers {
     fn finds(self, world: &World, operator: usize) -> Option<Record> {
         let holder = world.record.holder()?.pod.clone();
         let which = (0..self.processes).find(|which| place(*which) == holder)?;
-        let proof = world.confirmed[which].then_some(Proof::KubeletConfirmed(holder));
+        let proof = world.confirmed[which].then_some(Proof::KubeletConfirmed(holder.clone()));
+        let proof = proof.or_else(|| self.off(world, operator, &holder).filter(|_| which == 0));
         let more = u64::from(self.mistake == Mistake::WaitsOneLess);
         let waited = world.waited[operator]? + more;
         Some(step(&world.record, Event::Found { proof, share: Share::Unknown, waited }).0)
@@ -213,6 +238,8 @@ impl Model for Launchers {
             confirmed: vec![false; self.processes],
             pauses: 0,
             twin: false,
+            node: Node { tainted: self.taints == Some(true), renewed: false, off: false, lively: false },
+            watches: vec![Watch::Unseen; self.operators],
         }]
     }
 
@@ -225,6 +252,7 @@ impl Model for Launchers {
         if !world.twin {
             actions.push(Happening::Forced);
         }
+        self.of_the_machine(world, actions);
         for (which, process) in world.processes.iter().enumerate() {
             if process.dead || which == 2 && !world.twin {
                 continue;
@@ -248,7 +276,8 @@ impl Model for Launchers {
             // Time does not cover a machine that stands still, nor the kubelet an orphan: never both, that is assumed.
             if !process.orphan && which == 0 {
                 actions.push(Happening::Killed(which));
-                if world.pauses == 0 {
+                let lively = !world.node.tainted || world.node.lively || self.taints == Some(true);
+                if world.pauses == 0 && lively {
                     actions.extend([Happening::Orphaned(which), Happening::Pauses(which)]);
                 }
             }
@@ -294,19 +323,36 @@ impl Model for Launchers {
                 let revoking = matches!(world.record.phase, Phase::Revoking { .. });
                 world.waited[operator] = world.waited[operator].or(revoking.then_some(0));
             }
-            Happening::Restarts(operator) => world.waited[operator] = None,
-            Happening::Finds(operator) => world.record = self.finds(&world, operator)?,
+            Happening::Restarts(operator) => {
+                (world.waited[operator], world.watches[operator]) = (None, Watch::Unseen);
+            }
+            Happening::Finds(operator) => {
+                self.looks(&mut world, operator);
+                world.record = self.finds(&world, operator)?;
+            }
             Happening::Offers => {
                 let hand_over = HandOver::Launcher(self.timing());
                 let offer = Event::Offered { pod: place(1), activation: Activation(2), hand_over };
                 world.record = step(&world.record, offer).0;
             }
+            Happening::Off => {
+                world.node.off = true;
+                (world.processes[0].dead, world.processes[0].runs) = (true, None);
+            }
+            Happening::Tainted => world.node.tainted = true,
+            Happening::Renewed => {
+                world.node.renewed = true;
+                world.node.lively = world.watches.iter().any(|watch| matches!(watch, Watch::Tainted { .. }));
+            }
+            Happening::Looks(operator) => self.looks(&mut world, operator),
         }
         if !matches!(world.record.phase, Phase::Revoking { .. }) {
             world.waited.fill(None);
         }
-        // Operators are alike.
-        world.waited.sort_unstable();
+        // Operators are alike, where they know nothing else.
+        if self.taints.is_none() {
+            world.waited.sort_unstable();
+        }
         (world != *last).then_some(world)
     }
 
@@ -319,98 +365,4 @@ impl Model for Launchers {
             Property::sometimes(TAKES_OVER, |_: &Self, world: &World| world.processes[1].runs.is_some()),
         ]
     }
-}
-
-fn check(system: Launchers) -> bool {
-    let checker = system.checker();
-    if system.mistake == Mistake::None {
-        alone(system, &checker.threads(2).spawn_bfs().join())
-    } else {
-        // Any way to the mistake will do.
-        alone(system, &checker.finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join())
-    }
-}
-
-fn alone(system: Launchers, checker: &impl Checker<Launchers>) -> bool {
-    println!("{system:?}: {}", crate::count(checker));
-    let found = checker.discovery(ALONE);
-    let alone = found.is_none();
-    if let Some(path) = found.filter(|_| system.mistake == Mistake::None) {
-        println!("{ALONE} is broken by {:#?}", path.into_actions());
-    }
-    assert!(!alone || checker.discovery(TAKES_OVER).is_some(), "nobody ever takes over");
-    alone
-}
-
-const TWO: Launchers = Launchers { mistake: Mistake::None, drift: 0, pace: EXACT, processes: 2, operators: 1 };
-
-// C01, C03, C04: whoever starts anew begins its wait anew, and there may be two of them.
-#[test]
-fn commands_never_run_side_by_side() {
-    assert!(check(TWO));
-}
-
-#[test]
-#[ignore = "wide: make model-failover"]
-fn wide_commands_never_run_side_by_side() {
-    assert!(check(Launchers { operators: 2, ..TWO }));
-    assert!(check(Launchers { drift: 1, ..TWO }));
-    assert!(check(Launchers { processes: 3, ..TWO }));
-}
-
-// C06: of a launcher and an operator, one slow and the other fast.
-#[test]
-#[ignore = "wide: make model-failover"]
-fn wide_commands_never_run_side_by_side_by_clocks_of_another_pace() {
-    for pace in [[2, 4], [4, 2], [2, 2], [4, 4]] {
-        assert!(check(Launchers { pace, ..TWO }));
-    }
-}
-
-fn breaks(system: Launchers, mistake: Mistake) {
-    assert!(!check(Launchers { mistake, ..system }), "{mistake:?} breaks nothing");
-}
-
-#[test]
-fn mutation_a_wait_one_shorter_than_the_hold() {
-    breaks(TWO, Mistake::WaitsOneLess);
-}
-
-// C06.
-#[test]
-fn mutation_a_wait_one_shorter_than_the_hold_and_the_drift() {
-    breaks(Launchers { drift: 1, ..TWO }, Mistake::WaitsOneLess);
-}
-
-// C06.
-#[test]
-#[ignore = "wide: make model-failover"]
-fn wide_mutation_a_wait_one_shorter_than_clocks_of_another_pace_need() {
-    breaks(Launchers { pace: [2, 4], ..TWO }, Mistake::WaitsOneLess);
-}
-
-#[test]
-fn mutation_a_deadline_counted_from_the_reply() {
-    breaks(TWO, Mistake::CountsFromTheReply);
-}
-
-// W05.
-#[test]
-fn mutation_a_force_delete_taken_for_proof() {
-    breaks(TWO, Mistake::TakesForceDeleteForProof);
-}
-
-#[test]
-fn mutation_a_seal_before_the_command_has_ended() {
-    breaks(TWO, Mistake::SealsBeforeTheEnd);
-}
-
-#[test]
-fn mutation_a_launcher_that_comes_back_after_its_seal() {
-    breaks(TWO, Mistake::ComesBackAfterItsSeal);
-}
-
-#[test]
-fn mutation_a_holder_that_is_a_member_instead_of_a_pod() {
-    breaks(Launchers { processes: 3, ..TWO }, Mistake::HolderByMember);
 }

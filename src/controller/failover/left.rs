@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::{
     api::{FailoverGroup, FailoverGroupSpec, Handover, SigningIdentity, Standby},
     effect::{
-        Failed, Outcome,
         remains::{read_remains, unlatch},
         signing::{Identity, read_identity, write_record},
     },
@@ -22,13 +21,23 @@ use super::{Context, Key, RETRY, Rest, Round, TICK, Trouble, memory, page};
 
 /// Looks after what the group of this name has left. Returns when it wants to be looked at again (milliseconds).
 pub async fn reconcile(ctx: &Context, key: &Key) -> Option<u64> {
+    let stores = ctx.stores.failover.as_ref()?;
+    // A group that was not listed yet is not gone, and neither is one that cannot be read.
+    if !stores.groups.is_ready() {
+        return Some(RETRY);
+    }
+    if stores.groups.unreadable(&key.namespace, &key.name).is_some() {
+        return None;
+    }
     let memory = memory::recall(ctx, key);
     let of_group = |of: &Arc<SigningIdentity>| {
         let named = memory.group.as_ref().map(|group| &group.spec.identity);
         let same = named.is_none_or(|named| of.metadata.name.as_ref() == Some(named));
-        same && of.spec.namespace == key.namespace && of.spec.group == key.name && !ctx.is_foreign(&of.spec.network)
+        same && of.spec.namespace == key.namespace
+            && of.spec.group == key.name
+            && !ctx.is_foreign(&of.spec.network)
     };
-    let identity = ctx.stores.failover.as_ref()?.identities.list().into_iter().find(of_group)?;
+    let identity = stores.identities.list().into_iter().find(of_group)?;
     let name = identity.metadata.name.clone()?;
     let group = memory.group.clone().unwrap_or_else(|| unseen(ctx, key, &name, &identity.spec.network));
     let orders = Vec::new();
@@ -85,9 +94,9 @@ impl Round<'_> {
         };
         let remains = remains.filter(|remains| remains.uid == holder.pod.uid);
         let event = match (&record.phase, &remains) {
+            (Phase::Active(_), Some(remains)) if remains.deleted => Event::Wanted { epoch: record.tenure.epoch },
             // It goes on while its pod does. A group can be made anew.
-            (Phase::Active(_), Some(remains)) if !remains.deleted => return Ok(Rest::new(TICK, "Left", "")),
-            (Phase::Active(_), _) => Event::Wanted { epoch: record.tenure.epoch },
+            (Phase::Active(_), _) => return Ok(Rest::new(TICK, "Left", "")),
             _ => {
                 let (proof, lacks) = self.weigh(record, holder, remains.as_ref()).await?;
                 let waited = self.memory.revoking_for(self.ctx.clock.mono());
@@ -115,7 +124,8 @@ impl Round<'_> {
     /// The pods of this namespace that say that they sign, as the cache has them.
     fn signers(&self) -> Vec<Arc<PodView>> {
         let pods = self.ctx.stores.pods.list().into_iter();
-        pods.filter(|pod| pod.namespace == self.namespace && pod.labels.contains_key("mainstay.dev/signer")).collect()
+        pods.filter(|pod| pod.namespace == self.namespace && pod.labels.contains_key("mainstay.dev/signer"))
+            .collect()
     }
 
     /// Lets the pods go that are nobody's evidence: no identity of this namespace names them, and no group looks after them.
@@ -138,14 +148,15 @@ impl Round<'_> {
         if latched.is_empty() {
             return Ok(());
         }
-        // One that cannot be read may name any of them.
-        if !stores.identities.invalid().is_empty() {
-            let outcome = Outcome::Unknown("a SigningIdentity cannot be read".into());
-            return Err(Failed { doing: "find whose evidence a pod is", outcome }.into());
-        }
-        for of in stores.identities.list().into_iter().filter(|of| of.spec.namespace == self.namespace) {
-            let name = of.metadata.name.clone().unwrap_or_default();
+        let known = stores.identities.list().into_iter().filter(|of| of.spec.namespace == self.namespace);
+        let known = known.filter_map(|of| of.metadata.name.clone());
+        // One that cannot be read may be of this namespace, too.
+        let broken = stores.identities.invalid().into_iter().map(|of| of.key.name.clone());
+        for name in known.chain(broken) {
             let Some(identity) = read_identity(actuator, &name).await? else { continue };
+            if identity.spec.is_ok_and(|spec| spec.namespace != self.namespace) {
+                continue;
+            }
             let record = identity.record.map_err(Trouble::Broken)?;
             latched.retain(|(_, remains)| may_go(record.as_ref(), &remains.uid));
         }

@@ -29,8 +29,8 @@ use crate::{
         signing::{Identity, read_identity, write_record},
     },
     failover::{
-        Event, HandOver, Height, Holder, Missing, PATIENCE, Phase, Record, Share, Unreadable, mismatch, off::Machine,
-        step,
+        Event, HandOver, Height, Holder, Missing, PATIENCE, Phase, Record, Share, Unreadable, mismatch,
+        off::Machine, step,
     },
     plan::Stop,
 };
@@ -113,8 +113,7 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
     let mut memory = memory::recall(&ctx, &key);
     memory.group = Some(Arc::clone(&group));
     let orders = Vec::new();
-    let mut round =
-        Round { ctx: &ctx, group: &group, namespace: &key.namespace, orders, memory, machine: None };
+    let mut round = Round { ctx: &ctx, group: &group, namespace: &key.namespace, orders, memory, machine: None };
     let (identity, ended) = round.look().await;
     let pause = match &ended {
         Ok(rest) => rest.pause,

@@ -96,7 +96,8 @@ fn due(
     }
     let silent = memory.silent_since.map_or(0, |since| now.mono.since(since));
     let epoch = memory.epoch().map(|epoch| epoch.0);
-    let next = matter(record, ended, silent, memory.unlatched).map(|matter| notice(group, epoch, &matter, timestamp(now.wall)));
+    let next = matter(record, ended, silent, memory.unlatched)
+        .map(|matter| notice(group, epoch, &matter, timestamp(now.wall)));
     let key = |notice: &Option<Notice>| notice.as_ref().map(|notice| notice.dedupe_key.clone());
     if key(&next) == key(&memory.told) {
         return Vec::new();

@@ -32,7 +32,8 @@ pub async fn group(
     let known = group.status.clone().unwrap_or_default();
     let now = ctx.now();
     let namespace = group.metadata.namespace.clone().unwrap_or_default();
-    let wide = window::told(identity.and_then(|identity| Some(identity.spec.as_ref().ok()?.window)), memory.misses);
+    let wide =
+        window::told(identity.and_then(|identity| Some(identity.spec.as_ref().ok()?.window)), memory.misses);
     let latch = Told {
         kind: "Unlatched",
         holds: Some(memory.unlatched),
