@@ -124,8 +124,6 @@ enum Happening {
     Tainted,
     /// Its kubelet renews its Lease.
     Renewed,
-    /// An operator looks at the node.
-    Looks(usize),
 }
 
 fn place(which: usize) -> Arc<Pod> {
@@ -249,7 +247,9 @@ impl Model for Launchers {
             (0..self.operators)
                 .flat_map(|who| [Happening::Observes(who), Happening::Restarts(who), Happening::Finds(who)]),
         );
-        if !world.twin {
+        // What else can end a command is tried without this, and this without it: else there are too many states.
+        let machines = self.taints.is_some();
+        if !world.twin && !machines {
             actions.push(Happening::Forced);
         }
         self.of_the_machine(world, actions);
@@ -270,15 +270,22 @@ impl Model for Launchers {
                 Some((_, Some(_))) => Happening::Answered(which),
             });
             if process.runs.is_some() {
-                let told = !process.launcher.may_run(NOW);
-                actions.push(if told { Happening::Stops(which) } else { Happening::Ends(which) });
+                if !process.launcher.may_run(NOW) {
+                    actions.push(Happening::Stops(which));
+                } else if !machines {
+                    actions.push(Happening::Ends(which));
+                }
             }
             // Time does not cover a machine that stands still, nor the kubelet an orphan: never both, that is assumed.
             if !process.orphan && which == 0 {
-                actions.push(Happening::Killed(which));
-                let lively = !world.node.tainted || world.node.lively || self.taints == Some(true);
-                if world.pauses == 0 && lively {
-                    actions.extend([Happening::Orphaned(which), Happening::Pauses(which)]);
+                if !machines {
+                    actions.push(Happening::Killed(which));
+                }
+                if world.pauses == 0 && !machines {
+                    actions.push(Happening::Orphaned(which));
+                }
+                if world.pauses == 0 && self.is_seen_to_run(world) {
+                    actions.push(Happening::Pauses(which));
                 }
             }
         }
@@ -322,6 +329,7 @@ impl Model for Launchers {
             Happening::Observes(operator) => {
                 let revoking = matches!(world.record.phase, Phase::Revoking { .. });
                 world.waited[operator] = world.waited[operator].or(revoking.then_some(0));
+                self.looks(&mut world, operator);
             }
             Happening::Restarts(operator) => {
                 (world.waited[operator], world.watches[operator]) = (None, Watch::Unseen);
@@ -344,7 +352,6 @@ impl Model for Launchers {
                 world.node.renewed = true;
                 world.node.lively = world.watches.iter().any(|watch| matches!(watch, Watch::Tainted { .. }));
             }
-            Happening::Looks(operator) => self.looks(&mut world, operator),
         }
         if !matches!(world.record.phase, Phase::Revoking { .. }) {
             world.waited.fill(None);

@@ -47,6 +47,11 @@ impl Launchers {
         Machine { uid: "m".into(), created: 0, tainted, ready: false, renewal: Some(renewed.to_string()) }
     }
 
+    /// Whether one that was tainted while it ran has been seen to run, if it was.
+    pub(super) fn is_seen_to_run(self, world: &World) -> bool {
+        !world.node.tainted || world.node.lively || self.taints == Some(true)
+    }
+
     pub(super) fn looks(self, world: &mut World, operator: usize) {
         if self.taints.is_none() {
             return;
@@ -65,7 +70,6 @@ impl Launchers {
         if self.taints.is_none() {
             return;
         }
-        actions.extend((0..self.operators).map(Happening::Looks));
         let (node, first) = (&world.node, &world.processes[0]);
         if !node.off && !first.paused {
             actions.push(Happening::Off);
