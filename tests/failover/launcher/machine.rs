@@ -8,24 +8,24 @@ use mainstay::failover::{
     off::{Machine, Watch, is_off},
 };
 
-use super::{Happening, Launchers, Mistake, World};
+use super::system::{Happening, Launchers, Mistake, World};
 
 /// What the API server has of a machine.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Node {
-    pub(super) tainted: bool,
+pub struct Node {
+    pub tainted: bool,
     /// Whether its kubelet has renewed its Lease since the beginning.
-    pub(super) renewed: bool,
+    pub renewed: bool,
     /// Whether it is off for good.
-    pub(super) off: bool,
+    pub off: bool,
     /// Whether the kubelet has renewed its Lease after an operator had seen the taint.
-    pub(super) lively: bool,
+    pub lively: bool,
 }
 
 impl Launchers {
     /// What the node says to an operator. Time is in what was waited for: both waits are as long.
-    pub(super) fn off(self, world: &World, operator: usize, holder: &Arc<Pod>) -> Option<Proof> {
+    pub fn off(self, world: &World, operator: usize, holder: &Arc<Pod>) -> Option<Proof> {
         self.taints?;
         let remains = Remains {
             uid: holder.uid.clone(),
@@ -48,11 +48,11 @@ impl Launchers {
     }
 
     /// Whether one that was tainted while it ran has been seen to run, if it was.
-    pub(super) fn is_seen_to_run(self, world: &World) -> bool {
+    pub fn is_seen_to_run(self, world: &World) -> bool {
         !world.node.tainted || world.node.lively || self.taints == Some(true)
     }
 
-    pub(super) fn looks(self, world: &mut World, operator: usize) {
+    pub fn looks(self, world: &mut World, operator: usize) {
         if self.taints.is_none() {
             return;
         }
@@ -66,7 +66,7 @@ impl Launchers {
 
     /// What can become of the first machine. Nobody taints one that only stands still, and one that runs is seen to run: that is
     /// assumed.
-    pub(super) fn of_the_machine(self, world: &World, actions: &mut Vec<Happening>) {
+    pub fn of_the_machine(self, world: &World, actions: &mut Vec<Happening>) {
         if self.taints.is_none() {
             return;
         }

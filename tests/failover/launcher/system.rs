@@ -1,8 +1,4 @@
-//! Launchers, which keep signers apart by time and proof: clocks that tick and may skip, machines that pause, orphans
-//! that the kubelet takes for dead.
-
-mod checks;
-mod machine;
+//! The world of launchers: clocks that tick and may skip, machines that pause, orphans that the kubelet takes for dead.
 
 use std::sync::Arc;
 
@@ -14,20 +10,20 @@ use mainstay::failover::{
 };
 use stateright::{Model, Property};
 
+use super::machine::Node;
 use crate::world::pod;
-use machine::Node;
 
-const ALONE: &str = "never two commands run at once";
-const TAKES_OVER: &str = "the second member's command runs";
+pub const ALONE: &str = "never two commands run at once";
+pub const TAKES_OVER: &str = "the second member's command runs";
 /// What every clock shows: remaining times are kept, and not instants, so that there are few states.
 const NOW: u64 = 100;
 const HOLD: u64 = 2;
 /// Clocks without a fault.
-const EXACT: [u64; 2] = [3, 3];
+pub const EXACT: [u64; 2] = [3, 3];
 
 /// A deliberate mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mistake {
+pub enum Mistake {
     None,
     WaitsOneLess,
     CountsFromTheReply,
@@ -45,28 +41,28 @@ enum Mistake {
 
 /// Launchers of `a`, `b`, and of a twin of `a`'s pod.
 #[derive(Clone, Copy, Debug)]
-struct Launchers {
-    mistake: Mistake,
+pub struct Launchers {
+    pub mistake: Mistake,
     /// How many ticks a launcher's clock may lose, whenever it likes.
-    drift: u64,
+    pub drift: u64,
     /// How fast clocks are, in thirds of the true pace: the launchers', and the operators'.
-    pace: [u64; 2],
+    pub pace: [u64; 2],
     /// How many processes there may be: the first member's, the second's, and that of a twin of the first one's pod.
-    processes: usize,
+    pub processes: usize,
     /// How many operators there are.
-    operators: usize,
+    pub operators: usize,
     /// Whether the first machine may be said to be off, and is from the beginning.
-    taints: Option<bool>,
+    pub taints: Option<bool>,
 }
 
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Process {
+pub struct Process {
     launcher: Launcher,
     /// Until when the launcher has told its keeper to let the command run, while it runs.
     runs: Option<u64>,
     /// Whether the machine stands still.
-    paused: bool,
+    pub paused: bool,
     /// Whether the container runtime has forgotten it: the kubelet takes it for dead.
     orphan: bool,
     dead: bool,
@@ -77,9 +73,9 @@ struct Process {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct World {
+pub struct World {
     record: Record,
-    processes: Vec<Process>,
+    pub processes: Vec<Process>,
     /// Which of three ticks this is, where clocks have a pace.
     third: u64,
     /// For how long each operator has known of `Revoking`.
@@ -89,12 +85,12 @@ struct World {
     pauses: u8,
     twin: bool,
     /// The first member's machine, and what each operator has seen of it.
-    node: Node,
-    watches: Vec<Watch>,
+    pub node: Node,
+    pub watches: Vec<Watch>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Happening {
+pub enum Happening {
     /// A tick passes; this launcher's clock misses it.
     Tick(Option<usize>),
     Asks(usize),

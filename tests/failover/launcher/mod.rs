@@ -1,8 +1,10 @@
-//! What holds of launchers, and what breaks without each rule.
+//! Launchers, which keep signers apart by time and proof.
+
+mod machine;
+mod system;
 
 use stateright::{Checker, HasDiscoveries, Model};
-
-use super::{ALONE, EXACT, Launchers, Mistake, TAKES_OVER};
+use system::{ALONE, EXACT, Launchers, Mistake, TAKES_OVER};
 
 fn check(system: Launchers) -> bool {
     let checker = system.checker();
