@@ -87,7 +87,7 @@ mod tests {
         assert_ne!(first.renewal.unwrap(), second.renewal.unwrap());
         assert_eq!(read_machine(&client, "n1").await.unwrap().unwrap().renewal, None);
         assert_eq!(read_machine(&client, "n1").await.unwrap(), None);
-        let lines: Vec<_> = fake.requests().iter().take(2).map(|request| request.line()).collect();
+        let lines: Vec<_> = fake.requests().iter().take(2).map(crate::effect::fake::Seen::line).collect();
         assert_eq!(
             lines,
             ["GET /api/v1/nodes/n1", "GET /apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n1"]

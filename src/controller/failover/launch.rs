@@ -9,7 +9,7 @@ use crate::{
     failover::{
         HandOver, Holder, Proof, Record,
         latch::{LATCH, Remains, confirmed, may_go},
-        off::is_off,
+        off::{Watch, is_off},
     },
     world::PodView,
 };
@@ -37,7 +37,7 @@ impl Round<'_> {
         let node = &holder.pod.node;
         self.machine = read_machine(&self.ctx.clients.actuator, node).await?;
         let (of, watch) = &self.memory.machine;
-        let before = if of == node { watch.clone() } else { Default::default() };
+        let before = if of == node { watch.clone() } else { Watch::default() };
         let seen = before.saw(self.machine.as_ref(), self.ctx.clock.mono().0);
         self.memory.machine = (node.clone(), seen);
         Ok(())
