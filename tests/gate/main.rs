@@ -8,11 +8,11 @@ mod arbiters;
 mod chain;
 mod client;
 mod desk;
-mod enemy;
 mod dialling;
 #[expect(dead_code, reason = "others throw the rest of it")]
 #[path = "../dice.rs"]
 mod dice;
+mod enemy;
 mod hostile;
 mod keymanager;
 mod keys;
