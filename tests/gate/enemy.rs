@@ -20,8 +20,8 @@ use mainstay::{
 };
 
 use crate::{
-    desk::{Disk, Memory, Process},
     node::{Signatures, prevote},
+    pieces::{Disk, Memory, Process},
 };
 
 fn order(wish: Wish, epoch: u64) -> Order {
