@@ -33,6 +33,7 @@ use super::Duration;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.automatic) || !self.automatic || self.members.size() > 1").message("automatic: there is nobody to go on for a single member: name another one in members, or write automatic: false").field_path(".automatic"))]
 pub struct FailoverGroupSpec {
     /// The `Network` that the members are on.
     #[schemars(length(min = 1, max = 63))]

@@ -51,8 +51,12 @@ const fn default_window() -> i64 {
 
 /// The record of one identity, only ever written whole, with the resourceVersion that its writer read. See
 /// `crate::failover::Record`, which it is.
+///
+/// A field that this build does not know, here and below, makes it unreadable: whoever wrote the rest back would take the
+/// field away, and might sign against it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = open)]
 pub struct SigningIdentityStatus {
     /// Which epoch: one more for every holder.
     pub epoch: i64,
@@ -107,7 +111,8 @@ pub enum SigningHandover {
 
 /// How long a launcher may hold. Milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = open)]
 pub struct SigningTiming {
     /// After it sent the question whose answer showed it as the holder.
     pub hold: i64,
@@ -131,7 +136,8 @@ pub enum SigningPhase {
 
 /// A pod that may sign, and the process in it that has claimed the place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = open)]
 pub struct SigningHolder {
     /// The member of the group.
     pub member: String,
@@ -155,7 +161,8 @@ pub enum SigningBlock {
 
 /// Why it is known that an epoch signs nothing above its bound.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = open)]
 pub struct SigningProof {
     /// Of which kind.
     pub kind: ProofKind,
@@ -180,4 +187,9 @@ pub enum ProofKind {
     JobSucceeded,
     /// A person says so.
     Asserted,
+}
+
+/// The refusal is this build's alone: the API server prunes what the definition does not know.
+fn open(schema: &mut schemars::Schema) {
+    schema.remove("additionalProperties");
 }

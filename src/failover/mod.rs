@@ -24,7 +24,7 @@ mod wire;
 pub use group::mismatch;
 pub use hold::{ANSWER, LONGEST, PAUSE, SHORTEST, STOP, Timing};
 pub use machine::{Effect, Event, PATIENCE, Share, step};
-pub use name::{identity_name, split};
+pub use name::{identity_name, plain_name, split};
 pub use record::{
     Activation, Boot, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Progress, Proof, Record, Tenure,
 };

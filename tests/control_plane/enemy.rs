@@ -15,12 +15,11 @@ use mainstay::{
     },
     gate::registry::{Identity, Registry},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     group::{GROUP, Group},
-    refusals::merge,
-    stage::{JSON, KEY, MERGE, NAMESPACE, Stage, create, get, send, set, try_to},
+    stage::{JSON, KEY, NAMESPACE, create, get, send},
 };
 
 const INIT: [&str; 6] = ["init", "val", "-n", NAMESPACE, "--assert", "made today"];
@@ -193,33 +192,6 @@ async fn observer_punishes_the_key() {
     println!("Ready: {}", group.says("Ready", "False Punished").await);
 }
 
-/// Who may write a group needs no right `failover` to have its place moved; and the group says of a living pod that it is gone.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver; and helm"]
-async fn group_writer_fails_over() {
-    let group = Group::new().await;
-    let dev = may(&group, &["failovergroups"], &["get", "patch"]).await;
-    let _operator = group.stage.server.operator_of_groups("one");
-    group.ordered(&INIT).await;
-    group.signs("a", 1).await;
-    let only_b = json!({"spec": {"members": [{"name": "b", "statefulSet": "val-b"}]}});
-    send(&dev, "PATCH", GROUP, MERGE, &only_b).await.unwrap();
-    let said = group.says("Ready", "False HolderGone").await;
-    let pod =
-        get(&group.stage.server.client, &format!("/api/v1/namespaces/{NAMESPACE}/pods/val-a-0")).await.unwrap();
-    let before = group.chain.last(1).unwrap();
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let after = group.chain.last(1).unwrap();
-    println!(
-        "said: {said}; the pod is {}; it signed {} and {}",
-        pod["status"]["phase"], before.height, after.height
-    );
-    assert!(said.contains("a is no member of this group any more") && after.height > before.height);
-    send(&dev, "PATCH", GROUP, MERGE, &json!({"spec": {"automatic": true}})).await.unwrap();
-    let (second, _) = group.signs("b", 2).await;
-    println!("moved without the verb: {:?}; orders: {:?}", second.phase, group.outcomes().await);
-}
-
 /// No policy watches the members: the holder's gate dies, and the group says for ever that all is well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver; and helm"]
@@ -296,143 +268,6 @@ async fn latch_is_taken_by_another_group() {
     let gone = get(admin, &pod).await;
     println!("val: {:?}; its pod: {}", record.phase, gone.as_ref().map_or_else(String::clone, |_| "there".into()));
     assert!(gone.is_err() && matches!(record.phase, Phase::Revoking { .. }));
-}
-
-fn changed(change: impl FnOnce(&mut Value)) -> Value {
-    let mut object = set("a");
-    object["metadata"]["name"] = json!("val-c");
-    change(&mut object);
-    object
-}
-
-fn gate(set: &mut Value) -> &mut Value {
-    let first = set["spec"]["template"]["spec"]["initContainers"].as_array_mut().unwrap();
-    first.iter_mut().find(|one| one["name"] == "gate").unwrap()
-}
-
-fn env(value: &Value) -> Value {
-    changed(|set| set["spec"]["template"]["spec"]["containers"][0]["env"] = json!([value]))
-}
-
-fn line(line: &str) -> Value {
-    changed(|set| set["spec"]["template"]["spec"]["containers"][0]["args"] = json!([line]))
-}
-
-/// What the API server takes although the documentation says that it is refused, and refuses although it is right.
-#[tokio::test]
-#[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver; and helm"]
-async fn admission_walked_round() {
-    let stage = Stage::new().await;
-    let admin = &stage.server.client;
-    let wide = "GAIAD_CONSENSUS_DOUBLE_SIGN_CHECK_HEIGHT";
-    let mut fake = Stage::pod("a", "0d2d9ab5-9b4e-4a5f-8a57-4a1f7f1f7f10");
-    fake["metadata"]["ownerReferences"][0]["apiVersion"] = json!("example.org/v1");
-    fake["metadata"]["labels"].as_object_mut().unwrap().remove("apps.kubernetes.io/pod-index");
-    fake["metadata"]["name"] = json!("by-hand");
-    let table = [
-        ("a pod by hand with an owner of another StatefulSet kind", fake),
-        ("env 0x5", env(&json!({"name": wide, "value": "0x5"}))),
-        ("env ' 5'", env(&json!({"name": wide, "value": " 5"}))),
-        ("env +5", env(&json!({"name": wide, "value": "+5"}))),
-        (
-            "env from a ConfigMap",
-            env(&json!({"name": wide, "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}})),
-        ),
-        (
-            "single quotes",
-            line("sed -i \"s/^double_sign_check_height.*/double_sign_check_height = '10'/\" x; exec n"),
-        ),
-        ("option in single quotes", line("exec n --consensus.double_sign_check_height '10'")),
-        ("option with an escaped quote", line("exec n --consensus.double_sign_check_height=\\\"10\\\"")),
-        ("a tab", line("printf 'double_sign_check_height\t=\t10' >> config.toml")),
-        (
-            "a state that climbs out",
-            changed(|set| {
-                let args = gate(set)["args"].as_array_mut().unwrap();
-                let at = args.iter().position(|word| word.as_str().unwrap().starts_with("--state=")).unwrap();
-                args[at] = json!("--state=/state/../gate/state");
-            }),
-        ),
-        ("a set whose first pod is the second", changed(|set| set["spec"]["ordinals"] = json!({"start": 1}))),
-        (
-            "a set that deletes its state when it is stopped",
-            changed(|set| {
-                set["spec"]["persistentVolumeClaimRetentionPolicy"] =
-                    json!({"whenScaled": "Delete", "whenDeleted": "Delete"});
-            }),
-        ),
-        (
-            "a second gate in a shell",
-            changed(|set| {
-                let twin = json!({"name": "twin", "image": "mainstay", "command": ["sh", "-c", "exec mainstay gate --identity x"]});
-                set["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap().push(twin);
-            }),
-        ),
-        (
-            "a key of the node itself beside the gate (secret mounted into the node)",
-            changed(|set| {
-                let mounts =
-                    set["spec"]["template"]["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap();
-                mounts.push(json!({"name": "secret", "mountPath": "/home/node/config/real"}));
-            }),
-        ),
-        (
-            "RIGHT: a mount with a slash at its end",
-            changed(|set| {
-                let mounts = gate(set)["volumeMounts"].as_array_mut().unwrap();
-                mounts.iter_mut().find(|mount| mount["name"] == "state").unwrap()["mountPath"] = json!("/state/");
-            }),
-        ),
-        (
-            "RIGHT: the state on /",
-            changed(|set| {
-                let args = gate(set)["args"].as_array_mut().unwrap();
-                let at = args.iter().position(|word| word.as_str().unwrap().starts_with("--state=")).unwrap();
-                args[at] = json!("--state=/state/");
-            }),
-        ),
-        (
-            "RIGHT: words after a comment",
-            line(
-                "# double_sign_check_height must be 0; 1 would halt\nexec n --consensus.double_sign_check_height 0 --p2p.laddr tcp://0.0.0.0:1",
-            ),
-        ),
-        ("RIGHT: height 0 and port", line("exec n --consensus.double_sign_check_height=0 --x 1")),
-    ];
-    for (title, object) in table {
-        println!(
-            "{title}: {}",
-            try_to(admin, &object).await.map_or_else(|error| format!("REFUSED {error}"), |_| "taken".into())
-        );
-    }
-    // The record of an epoch without a gate.
-    let a = stage.start("a").await;
-    let client = stage.client_of(&a).await;
-    stage.operator(|_| Record::adopted(Epoch(0), Activation(1), Height(100))).await;
-    let offer = |hand_over| Event::Offered { pod: Arc::new(a.clone()), activation: Activation(2), hand_over };
-    for (epoch, way) in [(1, HandOver::Job), (3, HandOver::Label), (5, HandOver::Gate)] {
-        let record = stage.step(offer(way)).await;
-        assert_eq!(record.tenure.epoch.0, epoch);
-        let tries = [
-            ("claim", json!({"holder": {"bootId": "0".repeat(32)}, "claims": 1})),
-            ("raise without a claim", json!({"ceiling": 1_000})),
-            ("seal without a claim", json!({"sealed": 100})),
-        ];
-        for (title, patch) in tries {
-            let mut object = stage.identity().await;
-            merge(&mut object["status"], &patch);
-            let path = format!("{}?dryRun=All", Stage::record_path());
-            let answer = send(&client, "PUT", &path, JSON, &object).await;
-            println!("{way:?} {title}: {}", answer.map_or_else(|_| "REFUSED".to_owned(), |_| "taken".into()));
-        }
-        stage
-            .step(Event::Adopted {
-                above: Epoch(epoch),
-                floor: Height(100),
-                activation: Activation(40 + u128::from(epoch)),
-            })
-            .await;
-    }
 }
 
 /// After the last epoch that the API server can store comes the last once more, and no person opens the gates again.

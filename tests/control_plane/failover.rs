@@ -241,6 +241,7 @@ async fn a_record_that_cannot_be_read_is_adopted_or_left_alone() {
     group.chain.is_innocent();
 }
 
+/// C02: what one decided before it lost the lead carries the version that it read, and changes nothing after another's write.
 /// Operators that are killed with every change of the record that is seen, two of them at any time, and both lead now and then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver; and helm"]
