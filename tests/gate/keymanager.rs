@@ -17,13 +17,14 @@ use mainstay::{
     failover::{Activation, Boot, Epoch, Event, HandOver, Height, Pod, Record, Timing, step},
     gate::{
         Counts,
+        client::{end, lives, processes},
         keymanager::{
             api::{Deleted, Imported, Keymanager, Keystore, Trouble},
-            client::{end, lives, processes},
             post::{KeymanagerError, Options, Post},
         },
         member::Member,
         registry::{self, Registry, Seen},
+        tenant::stand,
     },
 };
 use serde_json::{Value, json};
@@ -139,10 +140,10 @@ impl Site {
 
     /// Runs the gate beside what the test does with the rest of the world; whether it has ended by itself by then.
     async fn with(&self, records: &Records, test: impl AsyncFnOnce()) -> bool {
-        let mut post = Post::new(&self.options, records, Boot(7), Counts::default()).unwrap();
+        let mut post = Post::new(&self.options).unwrap();
         let stop = CancellationToken::new();
         tokio::select! {
-            () = post.stand(&stop) => true,
+            () = stand(&self.options.member, records, Boot(7), Counts::default(), &mut post, &stop) => true,
             () = test() => false,
         }
     }
@@ -371,7 +372,7 @@ async fn the_key_is_not_given_with_a_history_that_cannot_be_read() {
     site.with(&records, async || moments(10).await).await;
     assert!(!of(&site.client).calls.contains(&"import"));
     fs::write(&site.options.keystore, json!({"pubkey": "cd".repeat(48)}).to_string()).unwrap();
-    let other = Post::new(&site.options, &records, Boot(1), Counts::default()).err();
+    let other = Post::new(&site.options).err();
     assert!(matches!(other, Some(KeymanagerError::OtherKey { .. })));
 }
 

@@ -47,7 +47,7 @@ impl Round<'_> {
     /// Lets the objects of pods go that are no evidence any more. The record is the one that was just read or written.
     pub(super) async fn unlatch(&self, record: Option<&Record>) -> Result<(), Trouble> {
         let ways = &self.group.spec.handover;
-        if ways.launcher.is_none() && ways.keymanager.is_none() {
+        if ways.launcher.is_none() && ways.keymanager.is_none() && ways.solana_identity.is_none() {
             return Ok(());
         }
         let actuator = &self.ctx.clients.actuator;
