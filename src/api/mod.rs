@@ -37,8 +37,8 @@ pub use remediation::{
     PageAction, Phase, PolicyIdentity, RestartAction, RestartMethod, RotationAction, TargetIdentity, Transition,
 };
 pub use signing::{
-    CarriedFile, ProofKind, SigningBlock, SigningCarried, SigningHandover, SigningHolder, SigningIdentity, SigningIdentitySpec,
-    SigningIdentityStatus, SigningPhase, SigningProof, SigningTiming,
+    CarriedFile, ProofKind, SigningBlock, SigningCarried, SigningHandover, SigningHolder, SigningIdentity,
+    SigningIdentitySpec, SigningIdentityStatus, SigningPhase, SigningProof, SigningTiming,
 };
 pub use threshold::{HealthyShare, Threshold, ThresholdError};
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure};
+use super::{
+    Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure,
+};
 
 /// For how long a gate is given the chance to seal before its window is taken as proof (milliseconds). A seal makes the
 /// failover wait for nothing; safety does not rest on this.

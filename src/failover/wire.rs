@@ -9,8 +9,8 @@ use super::{
     Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure, Timing,
 };
 use crate::api::{
-    CarriedFile, ProofKind, SigningBlock, SigningCarried, SigningHandover, SigningHolder, SigningIdentityStatus, SigningPhase, SigningProof,
-    SigningTiming,
+    CarriedFile, ProofKind, SigningBlock, SigningCarried, SigningHandover, SigningHolder, SigningIdentityStatus,
+    SigningPhase, SigningProof, SigningTiming,
 };
 
 /// Why a status is no record.
@@ -69,7 +69,8 @@ impl From<&Record> for SigningIdentityStatus {
 }
 
 fn carried_out(carried: &Carried) -> SigningCarried {
-    let file = |(name, data): &(String, Vec<u8>)| CarriedFile { name: name.clone(), data: ByteString(data.clone()) };
+    let file =
+        |(name, data): &(String, Vec<u8>)| CarriedFile { name: name.clone(), data: ByteString(data.clone()) };
     SigningCarried {
         epoch: written(carried.epoch.0),
         member: carried.member.clone(),

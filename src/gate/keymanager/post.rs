@@ -95,7 +95,6 @@ impl Tenant for Post<'_> {
             (Stage::Leaving(_), false) => self.take(held, now).await,
         }
     }
-
 }
 
 impl<'a> Post<'a> {

@@ -99,7 +99,9 @@ impl Admin {
 }
 
 async fn within<T>(call: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-    timeout(TIMEOUT, call).await.unwrap_or_else(|_| Err(silent(format!("no answer within {} s", TIMEOUT.as_secs()))))
+    timeout(TIMEOUT, call)
+        .await
+        .unwrap_or_else(|_| Err(silent(format!("no answer within {} s", TIMEOUT.as_secs()))))
 }
 
 /// One connection: all that is asked on it is answered by one process.
@@ -111,7 +113,9 @@ struct Line {
 impl Line {
     async fn look(&mut self) -> Result<Seen, Trouble> {
         let info = self.ask("contactInfo", &json!([])).await?;
-        let Some(identity) = info["id"].as_str() else { return Err(Trouble::Odd("contactInfo without id".into())) };
+        let Some(identity) = info["id"].as_str() else {
+            return Err(Trouble::Odd("contactInfo without id".into()));
+        };
         let born = self.ask("startTime", &json!([])).await?;
         if born.is_null() {
             return Err(Trouble::Odd("startTime without a time".into()));

@@ -38,7 +38,10 @@ mod tests {
         let table: [(&[u8], &str); 6] = [
             (b"", ""),
             (b"Hello World!", "2NEpo7TZRRrLZSi2U"),
-            (b"The quick brown fox jumps over the lazy dog.", "USm3fpXnKG5EUBx2ndxBDMPVciP5hGey2Jh4NDv6gmeo1LkMeiKrLJUUBk6Z"),
+            (
+                b"The quick brown fox jumps over the lazy dog.",
+                "USm3fpXnKG5EUBx2ndxBDMPVciP5hGey2Jh4NDv6gmeo1LkMeiKrLJUUBk6Z",
+            ),
             (&[0, 0, 0x28, 0x7f, 0xb4, 0xcd], "11233QC4"),
             (&[0; 32], "11111111111111111111111111111111"),
             (&[255], "5Q"),

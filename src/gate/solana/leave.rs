@@ -109,8 +109,8 @@ impl Post<'_> {
                  (shareProcessNamespace), name its program with --validator, or delete the pod"
             ),
             Ok(running) => {
-                let failed = running.into_iter().filter_map(|one| end(one, true).err()).next();
-                failed.map_or_else(
+                let failed: Vec<_> = running.into_iter().filter_map(|one| end(one, true).err()).collect();
+                failed.first().map_or_else(
                     || format!("{why}: it is ended"),
                     |error| format!("{why}, and failed to end it: {error}"),
                 )

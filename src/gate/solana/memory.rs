@@ -61,7 +61,7 @@ impl Memory {
 
     /// All of it, as the ledger has it; `None` without a tower.
     pub fn read(&self) -> Result<Option<Files>, String> {
-        self.read_as(|name| name.to_owned())
+        self.read_as(str::to_owned)
     }
 
     /// What a person has put there for this epoch.

@@ -111,7 +111,8 @@ mod tests {
         assert_eq!(public[..], numbers[32..]);
         assert_eq!(parse(format!(" {}\n", text.replace(',', ", ")).as_bytes()), Some(public));
         let more = text.replace("63]", "63,64]");
-        for odd in ["", "[]", "[1,2]", &text[1..], &more, &text.replace("63]", "263]"), &text.replace("63]", "]")] {
+        for odd in ["", "[]", "[1,2]", &text[1..], &more, &text.replace("63]", "263]"), &text.replace("63]", "]")]
+        {
             assert_eq!(parse(odd.as_bytes()), None, "{odd}");
         }
     }

@@ -156,20 +156,21 @@ impl<'a> Post<'a> {
                 vouched.display()
             )
         };
-        let files = match record.inherited() {
-            Some(carried) if !carried.files.is_empty() => carried.files.clone(),
+        let inherited = record.inherited();
+        let files = if let Some(carried) = inherited.filter(|carried| !carried.files.is_empty()) {
+            carried.files.clone()
+        } else if inherited.is_some_and(|carried| carried.member == *name)
+            && own.as_ref().is_ok_and(Option::is_some)
+        {
             // It has ended without a word, and nobody else has signed since.
-            Some(carried) if carried.member == *name => {
-                let own = own?.ok_or_else(|| missing(&format!("its own {} is gone", tower.display())))?;
-                return self.memory.last_vote(&own);
-            }
-            other => match self.memory.read_vouched(epoch)? {
-                Some(files) => files,
-                None => {
-                    let who = other.map_or("nobody here knows who has it", |_| "only its last member has it");
-                    return Err(missing(&format!("{} did not travel, and {who}", tower.display())));
-                }
-            },
+            return own?.map_or(Ok(0), |own| self.memory.last_vote(&own));
+        } else if let Some(files) = self.memory.read_vouched(epoch)? {
+            files
+        } else {
+            let who = inherited.map_or("nobody here knows who has it".to_owned(), |last| {
+                format!("{} alone can have it", last.member)
+            });
+            return Err(missing(&format!("{} did not travel, and {who}", tower.display())));
         };
         let last = self.memory.last_vote(&files)?;
         // What cannot be read is older or newer: it is not written over.
