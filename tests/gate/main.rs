@@ -9,6 +9,7 @@ mod chain;
 mod client;
 mod container;
 mod desk;
+mod enemy;
 mod dialling;
 #[expect(dead_code, reason = "others throw the rest of it")]
 #[path = "../dice.rs"]
@@ -20,6 +21,7 @@ mod launcher;
 mod memory;
 mod node;
 mod peer;
+mod pieces;
 mod process;
 mod records;
 mod rig;
