@@ -43,9 +43,14 @@ fn adopt(floor: u64) -> Order {
 #[test]
 fn pure_an_adoption_below_a_seal_is_taken() {
     let sealed = Record { ceiling: Height(120), sealed: Some(Height(115)), ..offered(HandOver::Gate) };
-    for record in [sealed.clone(), step(&step(&sealed, Event::Wanted { epoch: Epoch(4) }).0, Event::Found {
-        proof: None, share: mainstay::failover::Share::Unknown, waited: 0 }).0]
-    {
+    for record in [
+        sealed.clone(),
+        step(
+            &step(&sealed, Event::Wanted { epoch: Epoch(4) }).0,
+            Event::Found { proof: None, share: mainstay::failover::Share::Unknown, waited: 0 },
+        )
+        .0,
+    ] {
         let Fate::Take(event) = fate(Some(&record), &adopt(101)) else { panic!("refused, as it should be") };
         let adopted = step(&record, event).0;
         println!("sealed at 115, adopted with 101: the next epoch signs above {}", adopted.floor.0);
@@ -73,12 +78,19 @@ fn pure_an_adoption_ends_a_launchers_epoch_while_it_runs() {
 #[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver; and helm"]
 async fn launcher_adopted_while_it_runs() {
     let group = Group::new().await;
-    group.patch(GROUP, &json!({"spec": {"automatic": true, "handover": {"gate": null, "launcher": {"hold": "10m"}}}})).await;
+    group
+        .patch(
+            GROUP,
+            &json!({"spec": {"automatic": true, "handover": {"gate": null, "launcher": {"hold": "10m"}}}}),
+        )
+        .await;
     let pod = format!("/api/v1/namespaces/{NAMESPACE}/pods/val-a-0");
     group.patch(&pod, &json!({"metadata": {"finalizers": [LATCH]}})).await;
     let _operator = group.stage.server.operator_of_groups("one");
     let mut init = group.stage.server.mainstay(&INIT).spawn().unwrap();
-    let a = group.until("offer", |of| matches!(&of.phase, Phase::Active(_)).then(|| of.holder().unwrap().pod.clone())).await;
+    let a = group
+        .until("offer", |of| matches!(&of.phase, Phase::Active(_)).then(|| of.holder().unwrap().pod.clone()))
+        .await;
     let identity = Identity::new(group.stage.client_of(&a).await, KEY);
     let me = Me { pod: a.clone(), boot: Boot(7) };
     let seen = identity.read().await.unwrap();
@@ -92,7 +104,9 @@ async fn launcher_adopted_while_it_runs() {
     group.until("revocation", |of| matches!(of.phase, Phase::Revoking { .. }).then_some(())).await;
     let begun = Instant::now();
     let said = group.ordered(&["adopt", "val", "-n", NAMESPACE, "--head", "1", "--assert", "I believe so"]).await;
-    let next = group.until("the next holder", |of| of.holder().filter(|_| of.tenure.epoch.0 > 1).map(|of| of.pod.clone())).await;
+    let next = group
+        .until("the next holder", |of| of.holder().filter(|_| of.tenure.epoch.0 > 1).map(|of| of.pod.clone()))
+        .await;
     println!("{said}{} holds the place {:?} after the order", next.member, begun.elapsed());
     println!("a's command may run still: {}", launcher.may_run(599_000));
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -108,10 +122,13 @@ async fn keymanager_becomes_launcher() {
     group.patch(GROUP, &json!({"spec": {"handover": {"gate": null, "keymanager": {}}}})).await;
     let _operator = group.stage.server.operator_of_groups("one");
     let mut init = group.stage.server.mainstay(&INIT).spawn().unwrap();
-    let a = group.until("offer", |of| matches!(&of.phase, Phase::Active(_)).then(|| of.holder().unwrap().pod.clone())).await;
+    let a = group
+        .until("offer", |of| matches!(&of.phase, Phase::Active(_)).then(|| of.holder().unwrap().pod.clone()))
+        .await;
     let identity = Identity::new(group.stage.client_of(&a).await, KEY);
     let seen = identity.read().await.unwrap();
-    let (launcher, claim) = Launcher::new(Me { pod: a.clone(), boot: Boot(7) }).seen(seen.record.as_ref().unwrap(), 0);
+    let (launcher, claim) =
+        Launcher::new(Me { pod: a.clone(), boot: Boot(7) }).seen(seen.record.as_ref().unwrap(), 0);
     identity.write(&seen, &claim.unwrap()).await.unwrap();
     init.wait().unwrap();
     group.patch(GROUP, &json!({"spec": {"handover": {"keymanager": null, "launcher": {"hold": "20s"}}}})).await;
@@ -121,7 +138,12 @@ async fn keymanager_becomes_launcher() {
     let seal = launcher.retired().seen(seen.record.as_ref().unwrap(), 0).1.unwrap();
     identity.write(&seen, &seal).await.unwrap();
     let second = group.until("epoch 2", |of| (of.tenure.epoch.0 == 2).then(|| of.clone())).await;
-    println!("{order}: epoch 2 of {:?}: {:?}, adopted {:?}", second.holder().unwrap().pod.member, second.hand_over, second.adopted);
+    println!(
+        "{order}: epoch 2 of {:?}: {:?}, adopted {:?}",
+        second.holder().unwrap().pod.member,
+        second.hand_over,
+        second.adopted
+    );
     assert_ne!(second.adopted, second.tenure.epoch, "nobody has given a word");
 }
 
@@ -129,13 +151,21 @@ async fn keymanager_becomes_launcher() {
 async fn may(group: &Group, resources: &[&str], verbs: &[&str]) -> kube::Client {
     let admin = &group.stage.server.client;
     let name = resources[0];
-    create(admin, &json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+    create(
+        admin,
+        &json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
         "metadata": {"name": name, "namespace": NAMESPACE},
-        "rules": [{"apiGroups": ["mainstay.dev"], "resources": resources, "verbs": verbs}]})).await;
-    create(admin, &json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "rules": [{"apiGroups": ["mainstay.dev"], "resources": resources, "verbs": verbs}]}),
+    )
+    .await;
+    create(
+        admin,
+        &json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": {"name": name, "namespace": NAMESPACE},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": "dev", "namespace": NAMESPACE}]})).await;
+        "subjects": [{"kind": "ServiceAccount", "name": "dev", "namespace": NAMESPACE}]}),
+    )
+    .await;
     create(admin, &json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "dev", "namespace": NAMESPACE}})).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     group.stage.account("dev", None).await
@@ -175,11 +205,15 @@ async fn group_writer_fails_over() {
     let only_b = json!({"spec": {"members": [{"name": "b", "statefulSet": "val-b"}]}});
     send(&dev, "PATCH", GROUP, MERGE, &only_b).await.unwrap();
     let said = group.says("Ready", "False HolderGone").await;
-    let pod = get(&group.stage.server.client, &format!("/api/v1/namespaces/{NAMESPACE}/pods/val-a-0")).await.unwrap();
+    let pod =
+        get(&group.stage.server.client, &format!("/api/v1/namespaces/{NAMESPACE}/pods/val-a-0")).await.unwrap();
     let before = group.chain.last(1).unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let after = group.chain.last(1).unwrap();
-    println!("said: {said}; the pod is {}; it signed {} and {}", pod["status"]["phase"], before.height, after.height);
+    println!(
+        "said: {said}; the pod is {}; it signed {} and {}",
+        pod["status"]["phase"], before.height, after.height
+    );
     assert!(said.contains("a is no member of this group any more") && after.height > before.height);
     send(&dev, "PATCH", GROUP, MERGE, &json!({"spec": {"automatic": true}})).await.unwrap();
     let (second, _) = group.signs("b", 2).await;
@@ -223,24 +257,39 @@ async fn dead_gate_is_called_ready() {
 async fn latch_is_taken_by_another_group() {
     let group = Group::new().await;
     let admin = &group.stage.server.client;
-    group.patch(GROUP, &json!({"spec": {"automatic": true, "handover": {"gate": null, "launcher": {"hold": "10m"}}}})).await;
+    group
+        .patch(
+            GROUP,
+            &json!({"spec": {"automatic": true, "handover": {"gate": null, "launcher": {"hold": "10m"}}}}),
+        )
+        .await;
     let pod = format!("/api/v1/namespaces/{NAMESPACE}/pods/val-a-0");
     group.patch(&pod, &json!({"metadata": {"finalizers": [LATCH]}})).await;
     let _operator = group.stage.server.operator_of_groups("one");
     let mut init = group.stage.server.mainstay(&INIT).spawn().unwrap();
-    let a = group.until("offer", |of| matches!(&of.phase, Phase::Active(_)).then(|| of.holder().unwrap().pod.clone())).await;
+    let a = group
+        .until("offer", |of| matches!(&of.phase, Phase::Active(_)).then(|| of.holder().unwrap().pod.clone()))
+        .await;
     let identity = Identity::new(group.stage.client_of(&a).await, KEY);
     let seen = identity.read().await.unwrap();
     let (_, claim) = Launcher::new(Me { pod: a.clone(), boot: Boot(7) }).seen(seen.record.as_ref().unwrap(), 0);
     identity.write(&seen, &claim.unwrap()).await.unwrap();
     init.wait().unwrap();
     let other = format!("demo-1.{}", "ab".repeat(32));
-    create(admin, &json!({"apiVersion": "mainstay.dev/v1alpha1", "kind": "SigningIdentity", "metadata": {"name": other},
-        "spec": {"network": "demo", "namespace": NAMESPACE, "group": "other"}})).await;
-    create(admin, &json!({"apiVersion": "mainstay.dev/v1alpha1", "kind": "FailoverGroup",
+    create(
+        admin,
+        &json!({"apiVersion": "mainstay.dev/v1alpha1", "kind": "SigningIdentity", "metadata": {"name": other},
+        "spec": {"network": "demo", "namespace": NAMESPACE, "group": "other"}}),
+    )
+    .await;
+    create(
+        admin,
+        &json!({"apiVersion": "mainstay.dev/v1alpha1", "kind": "FailoverGroup",
         "metadata": {"name": "other", "namespace": NAMESPACE},
         "spec": {"network": "demo", "identity": other, "members": [{"name": "x", "statefulSet": "val-a"}],
-            "handover": {"launcher": {}}}})).await;
+            "handover": {"launcher": {}}}}),
+    )
+    .await;
     send(admin, "DELETE", &pod, JSON, &json!({"gracePeriodSeconds": 0})).await.unwrap();
     tokio::time::sleep(Duration::from_secs(8)).await;
     let record = group.record().await.unwrap();
@@ -285,42 +334,76 @@ async fn admission_walked_round() {
         ("env 0x5", env(&json!({"name": wide, "value": "0x5"}))),
         ("env ' 5'", env(&json!({"name": wide, "value": " 5"}))),
         ("env +5", env(&json!({"name": wide, "value": "+5"}))),
-        ("env from a ConfigMap", env(&json!({"name": wide, "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}))),
-        ("single quotes", line("sed -i \"s/^double_sign_check_height.*/double_sign_check_height = '10'/\" x; exec n")),
+        (
+            "env from a ConfigMap",
+            env(&json!({"name": wide, "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}})),
+        ),
+        (
+            "single quotes",
+            line("sed -i \"s/^double_sign_check_height.*/double_sign_check_height = '10'/\" x; exec n"),
+        ),
         ("option in single quotes", line("exec n --consensus.double_sign_check_height '10'")),
         ("option with an escaped quote", line("exec n --consensus.double_sign_check_height=\\\"10\\\"")),
         ("a tab", line("printf 'double_sign_check_height\t=\t10' >> config.toml")),
-        ("a state that climbs out", changed(|set| {
-            let args = gate(set)["args"].as_array_mut().unwrap();
-            let at = args.iter().position(|word| word.as_str().unwrap().starts_with("--state=")).unwrap();
-            args[at] = json!("--state=/state/../gate/state");
-        })),
+        (
+            "a state that climbs out",
+            changed(|set| {
+                let args = gate(set)["args"].as_array_mut().unwrap();
+                let at = args.iter().position(|word| word.as_str().unwrap().starts_with("--state=")).unwrap();
+                args[at] = json!("--state=/state/../gate/state");
+            }),
+        ),
         ("a set whose first pod is the second", changed(|set| set["spec"]["ordinals"] = json!({"start": 1}))),
-        ("a set that deletes its state when it is stopped", changed(|set| {
-            set["spec"]["persistentVolumeClaimRetentionPolicy"] = json!({"whenScaled": "Delete", "whenDeleted": "Delete"});
-        })),
-        ("a second gate in a shell", changed(|set| {
-            let twin = json!({"name": "twin", "image": "mainstay", "command": ["sh", "-c", "exec mainstay gate --identity x"]});
-            set["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap().push(twin);
-        })),
-        ("a key of the node itself beside the gate (secret mounted into the node)", changed(|set| {
-            let mounts = set["spec"]["template"]["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap();
-            mounts.push(json!({"name": "secret", "mountPath": "/home/node/config/real"}));
-        })),
-        ("RIGHT: a mount with a slash at its end", changed(|set| {
-            let mounts = gate(set)["volumeMounts"].as_array_mut().unwrap();
-            mounts.iter_mut().find(|mount| mount["name"] == "state").unwrap()["mountPath"] = json!("/state/");
-        })),
-        ("RIGHT: the state on /", changed(|set| {
-            let args = gate(set)["args"].as_array_mut().unwrap();
-            let at = args.iter().position(|word| word.as_str().unwrap().starts_with("--state=")).unwrap();
-            args[at] = json!("--state=/state/");
-        })),
-        ("RIGHT: words after a comment", line("# double_sign_check_height must be 0; 1 would halt\nexec n --consensus.double_sign_check_height 0 --p2p.laddr tcp://0.0.0.0:1")),
+        (
+            "a set that deletes its state when it is stopped",
+            changed(|set| {
+                set["spec"]["persistentVolumeClaimRetentionPolicy"] =
+                    json!({"whenScaled": "Delete", "whenDeleted": "Delete"});
+            }),
+        ),
+        (
+            "a second gate in a shell",
+            changed(|set| {
+                let twin = json!({"name": "twin", "image": "mainstay", "command": ["sh", "-c", "exec mainstay gate --identity x"]});
+                set["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap().push(twin);
+            }),
+        ),
+        (
+            "a key of the node itself beside the gate (secret mounted into the node)",
+            changed(|set| {
+                let mounts =
+                    set["spec"]["template"]["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap();
+                mounts.push(json!({"name": "secret", "mountPath": "/home/node/config/real"}));
+            }),
+        ),
+        (
+            "RIGHT: a mount with a slash at its end",
+            changed(|set| {
+                let mounts = gate(set)["volumeMounts"].as_array_mut().unwrap();
+                mounts.iter_mut().find(|mount| mount["name"] == "state").unwrap()["mountPath"] = json!("/state/");
+            }),
+        ),
+        (
+            "RIGHT: the state on /",
+            changed(|set| {
+                let args = gate(set)["args"].as_array_mut().unwrap();
+                let at = args.iter().position(|word| word.as_str().unwrap().starts_with("--state=")).unwrap();
+                args[at] = json!("--state=/state/");
+            }),
+        ),
+        (
+            "RIGHT: words after a comment",
+            line(
+                "# double_sign_check_height must be 0; 1 would halt\nexec n --consensus.double_sign_check_height 0 --p2p.laddr tcp://0.0.0.0:1",
+            ),
+        ),
         ("RIGHT: height 0 and port", line("exec n --consensus.double_sign_check_height=0 --x 1")),
     ];
     for (title, object) in table {
-        println!("{title}: {}", try_to(admin, &object).await.map_or_else(|error| format!("REFUSED {error}"), |_| "taken".into()));
+        println!(
+            "{title}: {}",
+            try_to(admin, &object).await.map_or_else(|error| format!("REFUSED {error}"), |_| "taken".into())
+        );
     }
     // The record of an epoch without a gate.
     let a = stage.start("a").await;
@@ -342,7 +425,13 @@ async fn admission_walked_round() {
             let answer = send(&client, "PUT", &path, JSON, &object).await;
             println!("{way:?} {title}: {}", answer.map_or_else(|_| "REFUSED".to_owned(), |_| "taken".into()));
         }
-        stage.step(Event::Adopted { above: Epoch(epoch), floor: Height(100), activation: Activation(40 + u128::from(epoch)) }).await;
+        stage
+            .step(Event::Adopted {
+                above: Epoch(epoch),
+                floor: Height(100),
+                activation: Activation(40 + u128::from(epoch)),
+            })
+            .await;
     }
 }
 
@@ -355,7 +444,9 @@ fn pure_the_last_epoch_comes_twice() {
     let order = |activation| Order { epoch: Epoch(last), activation: Activation(activation), ..adopt(1_000) };
     let mut record = offered(HandOver::Gate);
     for activation in [21, 22] {
-        let Fate::Take(event) = fate(Some(&record), &order(activation)) else { panic!("refused, as it should be") };
+        let Fate::Take(event) = fate(Some(&record), &order(activation)) else {
+            panic!("refused, as it should be")
+        };
         record = stored(&step(&record, event).0);
         assert_eq!((record.tenure.epoch, record.tenure.activation), (Epoch(last), Activation(activation)));
     }

@@ -20,8 +20,8 @@ use mainstay::{
 };
 
 use crate::{
-    desk::{Disk, Memory, Process},
     node::{Signatures, prevote},
+    pieces::{Disk, Memory, Process},
 };
 
 fn order(wish: Wish, epoch: u64) -> Order {
@@ -286,8 +286,11 @@ fn the_diary_keeps_days() {
     };
     let line = serde_json::to_vec(&line).unwrap().len() + 1;
     let blocks = 64 * 1024 * 1024 / (2 * line);
-    println!("{line} bytes a line; one file is {blocks} blocks: {:.1} days at 6 s, {:.1} hours at 0.5 s",
-        blocks as f64 * 6.0 / 86_400.0, blocks as f64 * 0.5 / 3_600.0);
+    println!(
+        "{line} bytes a line; one file is {blocks} blocks: {:.1} days at 6 s, {:.1} hours at 0.5 s",
+        blocks as f64 * 6.0 / 86_400.0,
+        blocks as f64 * 0.5 / 3_600.0
+    );
 }
 
 /// 1d. A client that has lost its history, and knows the key: what it exported replaced what was kept. Mended.

@@ -9,11 +9,11 @@ mod chain;
 mod client;
 mod container;
 mod desk;
-mod enemy;
 mod dialling;
 #[expect(dead_code, reason = "others throw the rest of it")]
 #[path = "../dice.rs"]
 mod dice;
+mod enemy;
 mod hostile;
 mod keymanager;
 mod keys;
