@@ -122,6 +122,20 @@ pub struct CarriedFile {
     pub data: ByteString,
 }
 
+impl CarriedFile {
+    /// A file with this in it.
+    #[must_use]
+    pub fn of(name: &str, bytes: &[u8]) -> Self {
+        Self { name: name.to_owned(), data: ByteString(bytes.to_vec()) }
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.data.0
+    }
+}
+
 /// How an epoch ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum SigningHandover {

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::ByteString;
-
 use super::{
     Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure, Timing,
 };
@@ -69,8 +67,7 @@ impl From<&Record> for SigningIdentityStatus {
 }
 
 fn carried_out(carried: &Carried) -> SigningCarried {
-    let file =
-        |(name, data): &(String, Vec<u8>)| CarriedFile { name: name.clone(), data: ByteString(data.clone()) };
+    let file = |(name, data): &(String, Vec<u8>)| CarriedFile::of(name, data);
     SigningCarried {
         epoch: written(carried.epoch.0),
         member: carried.member.clone(),
@@ -79,7 +76,7 @@ fn carried_out(carried: &Carried) -> SigningCarried {
 }
 
 fn carried_in(of: &SigningCarried) -> Result<Arc<Carried>, Unreadable> {
-    let files = of.files.iter().map(|file| (file.name.clone(), file.data.0.clone())).collect();
+    let files = of.files.iter().map(|file| (file.name.clone(), file.bytes().to_vec())).collect();
     Ok(Arc::new(Carried { epoch: Epoch(read("carried.epoch", of.epoch)?), member: of.member.clone(), files }))
 }
 

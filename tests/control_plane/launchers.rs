@@ -133,6 +133,13 @@ async fn a_gate_of_a_client_has_its_shape(stage: &Stage) {
         ("write shareProcessNamespace: true", |template| template["spec"]["shareProcessNamespace"] = json!(false)),
     ];
     let admin = &stage.server.client;
+    let in_the_open = client("--solana", |set| (wrong[2].1)(&mut set["spec"]["template"]));
+    let mut tries = 300;
+    while try_to(admin, &in_the_open).await.is_ok() {
+        tries -= 1;
+        assert!(tries > 0, "the policy is not in force");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
     for option in ["--keymanager", "--keymanager=http://127.0.0.1:5062", "--solana", "--solana=/ledger"] {
         try_to(admin, &client(option, |_| ())).await.unwrap_or_else(|error| panic!("{option}: {error}"));
         for (words, spoil) in wrong {
