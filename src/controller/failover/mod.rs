@@ -347,6 +347,9 @@ impl Round<'_> {
             return Ok(Next::Rest(Rest::new(RETRY, "Leaving", why)));
         }
         let mut candidates = choose::candidates(self.ctx, self.namespace, self.group).await?;
+        if self.group.spec.handover.solana_identity.is_some() {
+            choose::keep_to_the_memory(record, &mut candidates);
+        }
         let ordered = order::wanted(&self.orders, record.tenure.epoch);
         let former = self.memory.former.clone().or_else(|| self.group.status.as_ref()?.holder.clone());
         let choice = match (ordered, former) {
