@@ -186,11 +186,11 @@ async fn order(whose: &Whose, what: &What<'_>) -> Result<ExitCode, OrderError> {
     if whose.no_wait {
         return Ok(ExitCode::SUCCESS);
     }
-    Ok(follow(&orders, &name).await)
+    Ok(follow(&orders, &namespace, &name).await)
 }
 
 /// Tells what becomes of an order. Nothing is lost when this ends before it does.
-async fn follow(orders: &Api<SigningOrder>, name: &str) -> ExitCode {
+async fn follow(orders: &Api<SigningOrder>, namespace: &str, name: &str) -> ExitCode {
     let mut said = String::new();
     let ended = tokio::time::timeout(MOST, async {
         loop {
@@ -215,7 +215,7 @@ async fn follow(orders: &Api<SigningOrder>, name: &str) -> ExitCode {
     });
     ended.await.unwrap_or_else(|_| {
         say(&format!(
-            "not over after {} s: `kubectl describe sord {name}` and `kubectl get sid` tell more\n",
+            "not over after {} s: `kubectl describe sord {name} -n {namespace}` and `kubectl get sid` tell more\n",
             MOST.as_secs()
         ));
         ExitCode::from(1)

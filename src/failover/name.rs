@@ -31,6 +31,16 @@ pub fn split(identity: &str) -> Option<(Cow<'_, str>, &str)> {
     (is_key && !chain.is_empty() && identity_name(&chain, key) == identity).then_some((chain, key))
 }
 
+/// The name of an identity whose chain is written in hexadecimal digits although its id can be a part of a name: a key that had
+/// two names could be run twice.
+#[must_use]
+pub fn plain_name(identity: &str) -> Option<String> {
+    let (chain, key) = identity.rsplit_once('.')?;
+    let chain = decoded(chain.strip_prefix(ODD)?)?;
+    let name = identity_name(&chain, key);
+    (name != identity && split(&name).is_some()).then_some(name)
+}
+
 /// Whether an id can be a part of a name in Kubernetes as it is (RFC 1123).
 fn is_plain(chain: &str) -> bool {
     let is_label = |label: &str| {
@@ -86,6 +96,10 @@ mod tests {
         let others = [format!("0x6875622d34.{key}"), format!("hub-4.{}", key.to_uppercase()), "hub-4".into()];
         for name in names.iter().chain(&others) {
             assert_eq!(split(name), None, "{name}");
+        }
+        assert_eq!(plain_name(&others[0]), Some(format!("hub-4.{key}")));
+        for name in names.iter().chain(&others[1..]) {
+            assert_eq!(plain_name(name), None, "{name}");
         }
     }
 }

@@ -44,6 +44,9 @@ pub enum Trouble {
     /// What is there is no record.
     #[error("the record cannot be used: {0}")]
     Unreadable(#[from] Unreadable),
+    /// What is there was written by a later version, or by hand.
+    #[error("the record was written by a version of Mainstay that knows more: {0}: upgrade this one")]
+    Newer(String),
     /// It may not be read or written.
     #[error("the API server refuses: {0}; a gate's service account may get its identity and update its status")]
     Forbidden(String),
@@ -89,6 +92,7 @@ impl Identity {
             kube::Error::Api(status) if status.is_forbidden() || status.code == 401 => {
                 Trouble::Forbidden(status.message)
             }
+            kube::Error::SerdeError(error) => Trouble::Newer(error.to_string()),
             error => Trouble::Failed(error.to_string()),
         }
     }

@@ -41,6 +41,40 @@ fn node(field: &'static str, value: Value) -> Value {
     changed(|set| set["spec"]["template"]["spec"]["containers"][0][field] = value)
 }
 
+fn env(entry: &Value) -> Value {
+    node("env", json!([entry]))
+}
+
+/// What a shell runs.
+fn line(line: &str) -> Value {
+    node("args", json!([line]))
+}
+
+/// One container more.
+fn beside(container: Value) -> Value {
+    changed(|set| {
+        let mut container = container;
+        (container["name"], container["image"]) = (json!("twin"), json!("mainstay"));
+        set["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap().push(container);
+    })
+}
+
+/// The node mounts one volume more.
+fn mounts(volume: &'static str, at: &'static str) -> Value {
+    changed(|set| {
+        let mounts = set["spec"]["template"]["spec"]["containers"][0]["volumeMounts"].as_array_mut().unwrap();
+        mounts.push(json!({"name": volume, "mountPath": at}));
+    })
+}
+
+/// The gate's state is mounted here.
+fn state_at(path: &'static str) -> Value {
+    changed(|set| {
+        let mounts = gate(set)["volumeMounts"].as_array_mut().unwrap();
+        mounts.iter_mut().find(|mount| mount["name"] == "state").unwrap()["mountPath"] = json!(path);
+    })
+}
+
 /// The example's pod template in another workload.
 fn another(kind: &str) -> Value {
     let set = set("a");
@@ -63,6 +97,9 @@ const ONE: &str = "write replicas: 1, and one StatefulSet for each member";
 const ONE_GATE: &str = "a signer has one gate";
 const SURVIVES: &str = "the folder of the gate's --state must survive the pod";
 const HALT: &str = "write double_sign_check_height = 0";
+const RETAIN: &str = "or write Retain";
+const ALONE: &str = "let the gate alone mount it";
+const HEIGHT: &str = "GAIAD_CONSENSUS_DOUBLE_SIGN_CHECK_HEIGHT";
 
 #[rustfmt::skip]
 fn wrong() -> Vec<(&'static str, Value, &'static str)> {
@@ -90,12 +127,45 @@ fn wrong() -> Vec<(&'static str, Value, &'static str)> {
         ("a look back by two words", node("args", json!(["gaiad", "start", "--consensus.double_sign_check_height", "10"])), HALT),
         ("a look back by a script", node("args", json!(["echo 'double_sign_check_height = 10' >>/home/node/config/config.toml"])), HALT),
         ("a look back by the environment", node("env", json!([{"name": "GAIAD_CONSENSUS_DOUBLE_SIGN_CHECK_HEIGHT", "value": "10"}])), HALT),
+        ("a look back by hexadecimal digits", env(&json!({"name": HEIGHT, "value": "0x5"})), HALT),
+        ("a look back after a blank", env(&json!({"name": HEIGHT, "value": " 5"})), HALT),
+        ("a look back with a sign", env(&json!({"name": HEIGHT, "value": "+5"})), HALT),
+        ("a look back of nothing", env(&json!({"name": HEIGHT})), HALT),
+        ("a look back from elsewhere", env(&json!({"name": HEIGHT, "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}})), HALT),
+        ("a look back in another variable", env(&json!({"name": "OPTIONS", "value": "--x --consensus.double_sign_check_height=5"})), HALT),
+        ("a look back in single quotes", line("sed -i \"s/^double_sign_check_height.*/double_sign_check_height = '10'/\" x; exec n"), HALT),
+        ("a look back in single quotes by an option", line("exec n --consensus.double_sign_check_height '10'"), HALT),
+        ("a look back in escaped quotes", line("exec n --consensus.double_sign_check_height=\\\"10\\\""), HALT),
+        ("a look back after tabs", line("printf 'double_sign_check_height\t=\t10' >> config.toml"), HALT),
+        ("a look back of a variable", line("exec n --consensus.double_sign_check_height=$HEIGHT"), HALT),
+        ("a look back of noughts and more", line("exec n --consensus.double_sign_check_height=0$HEIGHT"), HALT),
+        ("a look back by capitals", line("export GAIAD_CONSENSUS_DOUBLE_SIGN_CHECK_HEIGHT=5; exec n"), HALT),
+        ("a state that climbs out", args("--state=", &["--state=/state/../gate/state"]), SURVIVES),
+        ("a state that the kubelet fills in", args("--state=", &["--state=/state/$(WHERE)"]), SURVIVES),
+        ("a set whose first pod is the second", changed(|set| set["spec"]["ordinals"] = json!({"start": 1})), "leave ordinals out"),
+        ("a set that deletes its state when it is stopped", changed(|set| set["spec"]["persistentVolumeClaimRetentionPolicy"] = json!({"whenScaled": "Delete"})), RETAIN),
+        ("a set that deletes its state when it is deleted", changed(|set| set["spec"]["persistentVolumeClaimRetentionPolicy"] = json!({"whenDeleted": "Delete"})), RETAIN),
+        ("a second gate in a shell", beside(json!({"command": ["sh", "-c", "exec mainstay gate --identity x"]})), ONE_GATE),
+        ("a second gate beside the node", beside(json!({"args": ["gate", "--identity", "x"]})), ONE_GATE),
+        ("the key's Secret in the node", mounts("secret", "/home/node/config/real"), ALONE),
+        ("the gate's copy of the key in the node", mounts("key", "/key"), ALONE),
+        ("the key's Secret in the environment", env(&json!({"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "val-key", "key": "k"}}})), ALONE),
+        ("the key's Secret by another volume", changed(|set| {
+            let pod = &mut set["spec"]["template"]["spec"];
+            pod["volumes"].as_array_mut().unwrap().push(json!({"name": "again", "secret": {"secretName": "val-key"}}));
+            pod["containers"][0]["volumeMounts"].as_array_mut().unwrap().push(json!({"name": "again", "mountPath": "/again"}));
+        }), ALONE),
+        ("a pod of another StatefulSet kind", pod(|pod| {
+            pod["metadata"]["ownerReferences"][0]["apiVersion"] = json!("example.org/v1");
+            pod["metadata"]["labels"].as_object_mut().unwrap().remove("apps.kubernetes.io/pod-index");
+        }), "a pod that signs belongs to a StatefulSet"),
         ("a pod by hand", pod(|pod| drop(pod["metadata"].as_object_mut().unwrap().remove("ownerReferences"))), "a pod that signs belongs to a StatefulSet"),
         ("a pod of a ReplicaSet", pod(|pod| pod["metadata"]["ownerReferences"][0]["kind"] = json!("ReplicaSet")), "a pod that signs belongs to a StatefulSet"),
         ("the second pod of a set", pod(|pod| pod["metadata"]["labels"]["apps.kubernetes.io/pod-index"] = json!("1")), ONE),
     ]
 }
 
+#[rustfmt::skip]
 fn right() -> Vec<(&'static str, Value)> {
     let unlabelled = |mut object: Value| {
         object["spec"]["template"]["metadata"]["labels"].as_object_mut().unwrap().remove("mainstay.dev/signer");
@@ -120,6 +190,21 @@ fn right() -> Vec<(&'static str, Value)> {
             "no look back by the environment",
             node("env", json!([{"name": "DOUBLE_SIGN_CHECK_HEIGHT", "value": "0"}])),
         ),
+        ("a mount with a slash at its end", state_at("/state/")),
+        ("a state with a slash at its end", args("--state=", &["--state=/state/"])),
+        ("a set that says that it keeps its state", changed(|set| {
+            set["spec"]["persistentVolumeClaimRetentionPolicy"] = json!({"whenScaled": "Retain", "whenDeleted": "Retain"});
+        })),
+        ("no look back, and a word about it", line("# double_sign_check_height must be 0; 1 would halt\nexec n --consensus.double_sign_check_height 0 --p2p.laddr tcp://0.0.0.0:1")),
+        ("no look back by an option", line("exec n --consensus.double_sign_check_height=0 --x 1")),
+        ("no look back in quotes", line("exec n --consensus.double_sign_check_height \"0\"; y")),
+        ("no look back by sed", line("sed -i 's/^double_sign_check_height = .*/double_sign_check_height = 0/' /home/node/config/config.toml; exec n")),
+        ("no look back by a script", line("printf 'double_sign_check_height = 0\\n' >>/home/node/config/config.toml")),
+        ("a Secret of the node's own", changed(|set| {
+            let pod = &mut set["spec"]["template"]["spec"];
+            pod["volumes"].as_array_mut().unwrap().push(json!({"name": "own", "secret": {"secretName": "node-key"}}));
+            pod["containers"][0]["volumeMounts"].as_array_mut().unwrap().push(json!({"name": "own", "mountPath": "/own"}));
+        })),
         ("a Deployment of something else", unlabelled(another("Deployment"))),
         ("a set of something else", unlabelled(changed(|set| set["spec"]["replicas"] = json!(9)))),
     ]
@@ -167,13 +252,20 @@ async fn an_identity_is_named_after_its_key() {
             "spec": {"network": "demo", "namespace": NAMESPACE, "group": "val"}})
     };
     let key = KEY.rsplit_once('.').unwrap().1;
-    for name in [format!("osmosis-1.{key}"), format!("a.b.c.{key}")] {
-        create(admin, &identity(&name)).await;
+    // demo_1, which is no name, and 0x, which would be taken for hexadecimal digits.
+    let odd = [format!("0x64656d6f5f31.{key}"), format!("0x3078.{key}")];
+    for name in [format!("osmosis-1.{key}"), format!("a.b.c.{key}")].iter().chain(&odd) {
+        create(admin, &identity(name)).await;
     }
     let (short, letters) = (&key[1..], "g".repeat(64));
     for name in ["hub", key, &format!("hub.{short}"), &format!("hub.{letters}"), &format!("{key}.hub")] {
         let error = try_to(admin, &identity(name)).await.expect_err(name);
         assert!(error.contains("the name of a SigningIdentity is CHAIN_ID.PUBLIC_KEY"), "{name}: {error}");
+    }
+    // demo-1 and a.b-1 have names already.
+    for name in [format!("0x64656d6f2d31.{key}"), format!("0x612e622d31.{key}")] {
+        let error = try_to(admin, &identity(&name)).await.expect_err(&name);
+        assert!(error.contains("a key has one name"), "{name}: {error}");
     }
     // What administrators write of one that is there is theirs.
     let path = format!("{}/osmosis-1.{key}", collection(&identity("x")));

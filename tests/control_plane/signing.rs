@@ -298,6 +298,30 @@ async fn who_may_not_order_failovers_has_none_ordered() {
     refused(try_to(&own, &by("ann")).await);
 }
 
+/// Where no process of ours signs, a member's account writes nothing of the record.
+#[tokio::test]
+#[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver; and helm"]
+async fn an_epoch_without_a_gate_is_written_by_nobody_else() {
+    let stage = Stage::new().await;
+    let a = stage.start("a").await;
+    let client = stage.client_of(&a).await;
+    stage.operator(|_| Record::adopted(Epoch(0), Activation(1), Height(100))).await;
+    for (epoch, hand_over) in [(1, HandOver::Job), (3, HandOver::Label), (5, HandOver::Gate)] {
+        let pod = a.clone().into();
+        let record = stage.step(Event::Offered { pod, activation: Activation(2), hand_over }).await;
+        assert_eq!(record.tenure.epoch, Epoch(epoch));
+        let claim = json!({"holder": {"bootId": "0".repeat(32)}, "claims": 1});
+        for (title, patch) in
+            [("claim", claim), ("raise", json!({"ceiling": 1_000})), ("seal", json!({"sealed": 100}))]
+        {
+            let tried = change(&client, &stage, |object| merge(&mut object["status"], &patch)).await;
+            assert_eq!(tried.is_ok(), hand_over == HandOver::Gate && title == "claim", "{title} {tried:?}");
+        }
+        let activation = Activation(40 + u128::from(epoch));
+        stage.step(Event::Adopted { above: Epoch(epoch), floor: Height(100), activation }).await;
+    }
+}
+
 /// Somebody on call, somebody who may only create orders, and what an operator may. All may have pods deleted.
 fn people() -> Vec<Value> {
     let rbac = "rbac.authorization.k8s.io";
@@ -323,7 +347,12 @@ fn people() -> Vec<Value> {
             {"apiGroups": ["mainstay.dev"], "resources": ["noderemediations/status"], "verbs": ["update"]},
         ]),
     );
-    let mut all = vec![orders, hands, journal];
+    // The switches of whoever is on call are a right of the namespace.
+    let switches = json!({"apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding",
+        "metadata": {"name": "ann", "namespace": NAMESPACE},
+        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "oncall"},
+        "subjects": [{"kind": "ServiceAccount", "name": "ann", "namespace": NAMESPACE}]});
+    let mut all = vec![orders, hands, journal, switches];
     for (person, also) in [("ann", "validator.oncall"), ("bob", "orders"), ("operator", "journal")] {
         let mut hands = bound(person, "hands");
         hands["metadata"]["name"] = json!(format!("{person}-hands"));

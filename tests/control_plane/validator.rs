@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, UdpSocket},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -38,9 +38,10 @@ pub struct Signature {
     pub member: String,
 }
 
-/// A chain that passes every height, with this key or without.
+/// A chain that passes every height, with this key or without; or only with it.
 pub struct Chain {
     head: AtomicU64,
+    pub needs_us: AtomicBool,
     signatures: Mutex<Vec<Signature>>,
 }
 
@@ -70,11 +71,19 @@ impl Drop for Node {
 
 impl Chain {
     pub fn begin() -> Arc<Self> {
-        let chain = Arc::new(Self { head: AtomicU64::new(0), signatures: Mutex::default() });
+        let chain = Arc::new(Self {
+            head: AtomicU64::new(0),
+            needs_us: AtomicBool::new(false),
+            signatures: Mutex::default(),
+        });
         let of = Arc::downgrade(&chain);
         tokio::spawn(async move {
             while let Some(chain) = of.upgrade() {
-                chain.head.fetch_add(1, Ordering::SeqCst);
+                let next = chain.head.load(Ordering::SeqCst) + 1;
+                let signed = chain.signatures().last().is_some_and(|last| last.height >= next);
+                if signed || !chain.needs_us.load(Ordering::SeqCst) {
+                    chain.head.store(next, Ordering::SeqCst);
+                }
                 drop(chain);
                 tokio::time::sleep(BLOCK).await;
             }

@@ -386,7 +386,8 @@ impl Model for System {
             _ if self.may_restore(world) => actions.push(Happening::Restored),
             _ => {}
         }
-        if scope.buries && matches!(world.record.phase, Phase::Revoking { .. }) && world.tenure().epoch < Epoch(2) {
+        if scope.buries && matches!(world.record.phase, Phase::Revoking { .. }) && world.tenure().epoch < Epoch(2)
+        {
             actions.extend([0, 1].map(Happening::Buried));
         }
         actions.extend((0..world.writes.len()).map(Happening::Arrives));

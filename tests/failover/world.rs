@@ -185,7 +185,8 @@ impl World {
 
     /// The highest height that was signed in the tenure of the record: what the state of its pod tells.
     pub fn signed_last(&self, scope: &Scope) -> Height {
-        let here = |signature: &Option<Signature>| signature.as_ref().is_some_and(|of| of.key.tenure == self.tenure());
+        let here =
+            |signature: &Option<Signature>| signature.as_ref().is_some_and(|of| of.key.tenure == self.tenure());
         let highest = self.signed.iter().rposition(here).map_or(0, |index| index / scope.steps + 1);
         Height(u64::try_from(highest).expect("few"))
     }

@@ -7,10 +7,14 @@ use std::{
 };
 
 use mainstay::{
-    failover::{Activation, Epoch, Event, Height},
+    failover::{
+        Activation, Epoch, Event, Height, Phase, Share,
+        orders::{Fate, Order, Wish, fate},
+    },
     gate::{
         Ruling,
         desk::lock,
+        past::{self, Past},
         privval::{Timestamp, canonical, message},
     },
 };
@@ -164,6 +168,39 @@ fn whatever_the_disk_forgets_nothing_is_signed_twice() {
         }
     }
     assert!(deaths >= 3 * 100, "{deaths} deaths");
+}
+
+/// The chain needs the key, and the machine burns: 105 was signed, the ceiling is 121. Its log is enough for the next one to sign
+/// 106, and nothing but the word about that very pod.
+#[test]
+fn a_chain_that_needs_us_goes_on_after_the_log_of_a_gate_that_is_gone() {
+    let record = Memory::adopted(100);
+    record.offer("a");
+    let mut a = Process::new("a", 1);
+    a.refuses(101, "another member");
+    a.look(&record).unwrap();
+    for height in 101..=105 {
+        assert_eq!(a.prevote(height, 1), Ruling::Sign);
+    }
+    let log = a.folder.path().join("signatures.log");
+    let Past::Gate(signed) = past::read(&log).unwrap() else { panic!("no gate's") };
+    drop(a);
+    revoke(&record);
+    record.step(Event::Found { proof: None, share: Share::Third, waited: u64::MAX });
+    let blocked = record.record();
+    assert!(matches!(&blocked.phase, Phase::Revoking { blocked: Some(_), .. }));
+    let (epoch, activation) = (blocked.tenure.epoch, Activation(9));
+    let wish = Wish::AdoptAfter { uid: "uid-a".into(), floor: Height(signed) };
+    let order = Order { wish, epoch, activation, accepted: false };
+    let Fate::Take(event) = fate(Some(&blocked), &order) else { panic!("refused") };
+    record.step(event);
+    record.offer("b");
+    let mut b = Process::new("b", 2);
+    b.refuses(106, "another member");
+    b.look(&record).unwrap();
+    b.refuses(105, "below the window");
+    b.look(&record).unwrap();
+    assert_eq!(b.prevote(106, 2), Ruling::Sign);
 }
 
 #[test]

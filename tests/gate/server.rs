@@ -18,6 +18,8 @@ pub enum Without {
     BootIds,
     /// The API server takes any write, whatever its writer had read.
     CompareAndSwap,
+    /// Nothing is made durable before a signature leaves, nor ever.
+    Durability,
 }
 
 /// The API server, and the operator behind it.

@@ -6,7 +6,7 @@ use super::{Document, Families, Finding, Weight, read::without_nulls, rules::Rul
 use crate::{
     api::{FailoverGroup, Family, GROUP, Network, NodeHealthPolicy, SigningIdentity, VERSION},
     cli::crds,
-    failover::split,
+    failover::{plain_name, split},
     policy,
 };
 
@@ -151,7 +151,13 @@ impl Object {
                 Ok(object) if object.metadata.name.as_deref().and_then(split).is_some() => {
                     self.identity = Some(object);
                 }
-                Ok(_) => return Some(self.error("metadata.name", NAMED_AFTER_ITS_KEY)),
+                Ok(object) => {
+                    let plain = object.metadata.name.as_deref().and_then(plain_name);
+                    let message = plain.map_or(NAMED_AFTER_ITS_KEY.into(), |plain| {
+                        format!("a key has one name, and this chain's id can stand in it: write {plain}")
+                    });
+                    return Some(self.error("metadata.name", message));
+                }
                 Err(error) => return Some(self.error("", error.to_string())),
             },
             _ => {}
@@ -163,7 +169,7 @@ impl Object {
 /// Admission control says it in the same words.
 const NAMED_AFTER_ITS_KEY: &str = "the name of a SigningIdentity is CHAIN_ID.PUBLIC_KEY, the key with 64 hexadecimal \
                                    digits (of BLS keys 96) in lower case: `mainstay identity FILE --chain CHAIN_ID` \
-                                   prints it";
+                                   prints that of a priv_validator_key.json";
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
@@ -208,6 +214,13 @@ mod tests {
                 "{said}"
             );
         }
+        assert!(said(&format!("0x64656d6f5f31.{key}")).ends_with("fine, 0 warnings\n"), "demo_1");
+        let twice = said(&format!("0x64656d6f2d31.{key}"));
+        assert!(
+            twice
+                .contains(&format!("a key has one name, and this chain's id can stand in it: write demo-1.{key}")),
+            "{twice}"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{Finding, Weight, object::Object};
 use crate::{
     api::{Duration, FailoverGroup, Network, SigningIdentity},
+    failover::split,
     policy::Policy,
 };
 
@@ -13,12 +14,20 @@ pub fn find(objects: &[Object]) -> Vec<Finding> {
     for object in objects {
         let mut warn = |path: &str, message: String| findings.push(object.finding(Weight::Warning, path, message));
         if let Some((_, policy)) = &object.policy {
-            admission(policy, &networks, &mut warn);
+            admission(&policy.network, &policy.id.namespace, &networks, &mut warn);
             ladder(policy, &mut warn);
             silence(policy, &mut warn);
         }
         if let Some(group) = &object.group {
+            let namespace = group.metadata.namespace.as_deref().unwrap_or_default();
+            admission(&group.spec.network, namespace, &networks, &mut warn);
             key(group, objects.iter().filter_map(|object| object.identity.as_ref()), &mut warn);
+            if group.spec.notify.is_empty() {
+                warn("spec.notify", "nobody hears of a failover that is blocked: name a sink of the operator's configuration, such as [oncall]".into());
+            }
+        }
+        if let Some(identity) = &object.identity {
+            chain(identity, &networks, &mut warn);
         }
         if let Some(network) = &object.network {
             let twin = |other: &&Network| {
@@ -37,17 +46,35 @@ pub fn find(objects: &[Object]) -> Vec<Finding> {
     findings
 }
 
-fn admission(policy: &Policy, networks: &[&Network], warn: &mut impl FnMut(&str, String)) {
-    let name = &policy.network;
-    let Some(network) = networks.iter().find(|network| network.metadata.name.as_ref() == Some(name)) else {
+fn named<'a>(networks: &[&'a Network], name: &str) -> Option<&'a Network> {
+    networks.iter().find(|network| network.metadata.name.as_deref() == Some(name)).copied()
+}
+
+fn admission(name: &str, namespace: &str, networks: &[&Network], warn: &mut impl FnMut(&str, String)) {
+    let Some(network) = named(networks, name) else {
         return warn("spec.network", format!("Network/{name} is not in these files: not checked against it"));
     };
-    let namespace = &policy.id.namespace;
     let admitted = &network.spec.allowed_namespaces;
     // Without a namespace in the file, kubectl decides.
-    if !namespace.is_empty() && !admitted.contains(namespace) {
+    if !namespace.is_empty() && !admitted.iter().any(|one| one == namespace) {
         let message = format!(
             "Network/{name} does not admit namespace {namespace}: nothing would be done; add it to allowedNamespaces there"
+        );
+        warn("spec.network", message);
+    }
+}
+
+/// A key signs for the chain in its name, which is the one of its network.
+fn chain(identity: &SigningIdentity, networks: &[&Network], warn: &mut impl FnMut(&str, String)) {
+    let (name, of) = (identity.metadata.name.as_deref().unwrap_or_default(), &identity.spec.network);
+    let (Some((chain, _)), Some(network)) = (split(name), named(networks, of)) else {
+        return;
+    };
+    if chain != network.spec.chain_id {
+        let message = format!(
+            "Network/{of} is the chain {}, and this is a key of {chain}: nobody would sign; `mainstay identity FILE --chain {}` \
+             prints the name",
+            network.spec.chain_id, network.spec.chain_id
         );
         warn("spec.network", message);
     }

@@ -67,7 +67,11 @@ impl Exports {
         let tells = |one: &&Value| is_some(one, "signed_blocks") || is_some(one, "signed_attestations");
         let mut here = data.iter().filter(|one| is_it(one)).peekable();
         // One that has signed nothing has no entry, or an empty one; one of other keys is another's.
-        if here.peek().is_none() && !data.is_empty() { wrong("it is of other keys") } else { Ok(here.any(|one| tells(&one))) }
+        if here.peek().is_none() && !data.is_empty() {
+            wrong("it is of other keys")
+        } else {
+            Ok(here.any(|one| tells(&one)))
+        }
     }
 }
 

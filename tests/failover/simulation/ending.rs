@@ -100,9 +100,10 @@ impl Cluster {
             self.helped += 1;
             let wish = match blocked {
                 // The state of a pod that is no more tells what it signed last.
-                Missing::ChainNeedsUs => {
-                    Wish::AdoptAfter { uid, floor: self.oracle.last_of(self.api.record.tenure).max(self.api.record.floor) }
-                }
+                Missing::ChainNeedsUs => Wish::AdoptAfter {
+                    uid,
+                    floor: self.oracle.last_of(self.api.record.tenure).max(self.api.record.floor),
+                },
                 Missing::Proof => Wish::Release(uid),
             };
             self.order(wish, epoch, None);
