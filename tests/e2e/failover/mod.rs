@@ -9,9 +9,11 @@ mod group;
 mod ladder;
 mod members;
 mod oracle;
+mod shape;
 mod switch;
 
 mod everyday;
+mod handovers;
 mod machines;
 mod naive;
 mod picture;
