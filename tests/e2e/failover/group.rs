@@ -14,7 +14,7 @@ use mainstay::{
 
 use super::{
     conformance::{Write, strangers, writes},
-    handovers::keys,
+    keys,
     oracle::{Crime, Line, crimes, read},
     shape::Shape,
 };

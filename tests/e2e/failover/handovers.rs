@@ -2,10 +2,10 @@
 //! a Service leads to, and an owner's own job. On two nodes, because what fails here are machines.
 
 mod endpoint;
-pub mod keys;
 mod launcher;
 mod owner;
 
+use mainstay::failover::{Phase, Proof};
 use serde_json::Value;
 
 use super::group::Group;
@@ -37,6 +37,14 @@ impl Group {
             (reason == "Proof" && message.contains('(')).then_some(message)
         })
         .expect("what is missing")
+    }
+
+    /// What ended an epoch.
+    fn proof(&self, epoch: u64) -> Option<Proof> {
+        self.writes().into_iter().find_map(|write| match write.record.phase {
+            Phase::Fenced(proof) if write.record.tenure.epoch.0 == epoch => Some(proof),
+            _ => None,
+        })
     }
 
     /// The pod of a member, as the API server has it.

@@ -1,14 +1,12 @@
 //! A launcher starts a real validator with its key, and ends it.
 
-use mainstay::failover::{Phase, Proof};
+use mainstay::failover::Proof;
 
-use super::{
-    super::{
-        frozen::{Frozen, pause},
-        group::{BLOCK, Group, within},
-        shape::Shape,
-    },
+use super::super::{
+    frozen::{Frozen, pause},
+    group::{BLOCK, Group, within},
     keys::{Watch, furnish},
+    shape::Shape,
 };
 use crate::{
     rig::{pid_component, wait},
@@ -48,18 +46,10 @@ fn a_launched_validator_is_moved_there_and_back() {
         let handed = group.handed(member, epoch);
         // A node has to stop, and another one to start and to catch up.
         within(&handed, 30, 2, BLOCK);
-        let fenced = proof(&group, epoch);
+        let fenced = group.proof(epoch);
         assert_eq!(fenced, Some(Proof::SignerRefuses), "its own launcher saw the node end");
     }
     group.is_innocent_with(&watch);
-}
-
-/// What ended an epoch.
-fn proof(group: &Group, epoch: u64) -> Option<Proof> {
-    group.writes().into_iter().find_map(|write| match write.record.phase {
-        Phase::Fenced(proof) if write.record.tenure.epoch.0 == epoch => Some(proof),
-        _ => None,
-    })
 }
 
 #[test]
@@ -87,7 +77,7 @@ fn a_frozen_machine_blocks_until_its_launcher_has_seen_the_node_end() {
     println!("launcher frozen: b signs {} ms after the machine went on", handed.first.at - thawed);
     kubelet.thaw();
     assert!(handed.after > WAIT, "{} ms", handed.after);
-    assert_eq!(proof(&group, 1), Some(Proof::SignerRefuses), "sealed");
+    assert_eq!(group.proof(1), Some(Proof::SignerRefuses), "sealed");
     let late = group.signatures().into_iter().filter(|line| line.epoch == 1 && line.at > thawed).count();
     println!("launcher frozen: the one that came back signed {late} times before it was ended");
     wait("that person to be told that it is over", SOON, || sink.is_over()).expect("an end");
@@ -97,7 +87,7 @@ fn a_frozen_machine_blocks_until_its_launcher_has_seen_the_node_end() {
 #[test]
 #[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]
 fn a_pod_that_is_deleted_by_force_is_kept_until_its_end_is_proven() {
-    let (group, watch) = launched("latched", "launcher's pod deleted by force", &[]);
+    let (group, watch) = launched("latched", "launcher deleted by force", &[]);
     group.blocks(4);
     let uid = |member: &str| group.pod(member)["metadata"]["uid"].clone();
     let delete = |member: &str| {
@@ -112,12 +102,12 @@ fn a_pod_that_is_deleted_by_force_is_kept_until_its_end_is_proven() {
     // Its kubelet hangs, so nobody tells the orphan; its launcher learns it from the record, and seals.
     let kubelet = Frozen::process(pid_component("kubelet-1"));
     let former = delete("a");
-    wait("the orphan's epoch to be over", SOON, || (proof(&group, 1) == Some(Proof::SignerRefuses)).then_some(()))
+    wait("the orphan's epoch to be over", SOON, || (group.proof(1) == Some(Proof::SignerRefuses)).then_some(()))
         .expect("a seal");
     wait("the latch to open", SOON, || (uid("a") != former).then_some(())).expect("another pod");
     kubelet.thaw();
     let handed = group.handed("a", 1);
-    println!("launcher's pod deleted by force: its orphan sealed; its twin signs after {} ms", handed.after);
+    println!("launcher deleted by force: its orphan sealed; its twin signs after {} ms", handed.after);
 
     // Everything of it is frozen, and its kubelet is not: the kubelet's word, and the wait.
     group.blocks(4);
@@ -129,8 +119,8 @@ fn a_pod_that_is_deleted_by_force_is_kept_until_its_end_is_proven() {
     assert_eq!(uid("b"), former, "still in sight");
     order(&group, "a");
     let handed = group.handed("a", 3);
-    let found = proof(&group, 3);
-    println!("launcher's pod deleted by force: a frozen one was ended by its kubelet: {found:?}");
+    let found = group.proof(3);
+    println!("launcher deleted by force: a frozen one was ended by its kubelet, after {} ms", handed.after);
     assert!(matches!(&found, Some(Proof::KubeletConfirmed(pod)) if former == pod.uid.as_str()), "{found:?}");
     assert!(handed.after >= WAIT, "{} ms", handed.after);
     wait("the latch to open", SOON, || (uid("b") != former).then_some(())).expect("another pod");

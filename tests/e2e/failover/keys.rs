@@ -16,7 +16,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::super::{
+use super::{
     frozen::processes,
     group::Group,
     oracle::{Line, conflicts},
@@ -56,9 +56,9 @@ pub fn furnish(homes: &Path, namespace: &str) {
     let scripts = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "scripts", "namespace": namespace},
         "data": {
-            "sign.sh": include_str!("sign.sh"),
-            "wait.sh": include_str!("wait.sh"),
-            "handover.sh": include_str!("handover.sh"),
+            "sign.sh": include_str!("handovers/sign.sh"),
+            "wait.sh": include_str!("handovers/wait.sh"),
+            "handover.sh": include_str!("handovers/handover.sh"),
         },
     });
     apply(&scripts.to_string()).expect("scripts");
