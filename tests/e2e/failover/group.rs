@@ -293,6 +293,8 @@ impl Drop for Group {
                 let log = kubectl(&["-n", &self.stage.namespace, "logs", member, "-c", container, "--tail=30"]);
                 eprintln!("{member}: {}", log.unwrap_or_else(|why| why));
             }
+            let journal = fs::read_to_string(self.shared().join("journal"));
+            drop(journal.map(|text| eprintln!("{text}")));
             drop(kubectl(&["get", "sid", &self.identity, "-o", "yaml"]).map(|text| eprintln!("{text}")));
             drop(
                 kubectl(&["-n", &self.stage.namespace, "get", "sord,fog", "-o", "yaml"])
