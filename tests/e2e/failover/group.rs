@@ -208,7 +208,8 @@ impl Group {
             self.signatures().into_iter().filter(|line| line.epoch == epoch).map(|line| line.height).max();
         let head = former.unwrap_or_default();
         let after = first.at - decided;
-        let missed = first.height.saturating_sub(head + 1);
+        let next_block = if self.shape.has_key() { self.signed_block(head) } else { first.height };
+        let missed = next_block.saturating_sub(head + 1);
         let floor = next.record.floor.0;
         println!(
             "{}: {member} signs {after} ms after the decision, at height {}, the last of the former epoch was {head}: \

@@ -21,7 +21,10 @@ use super::{
     group::Group,
     oracle::{Line, conflicts},
 };
-use crate::{rig::apply, stage::ask};
+use crate::{
+    rig::{apply, wait},
+    stage::{SOON, ask},
+};
 
 /// The user of every pod.
 const USER: Option<u32> = Some(65532);
@@ -219,8 +222,8 @@ fn of(pid: u32, chain: &str) -> Option<(String, String)> {
 // === impl Group ===
 
 impl Group {
-    /// Heights of which the chain's own blocks have a signature of the key.
-    fn committed(&self) -> BTreeSet<u64> {
+    /// Heights above this one of which the chain's own blocks have a signature of the key.
+    fn committed(&self, above: u64) -> BTreeSet<u64> {
         let key = fs::read_to_string(self.homes.join("signer/priv_validator_key.json")).expect("a key");
         let key: Value = serde_json::from_str(&key).expect("a key");
         let (validator, top) = (self.validator(), self.blocks(0));
@@ -231,7 +234,13 @@ impl Group {
             let signatures = signatures.as_array().expect("signatures").clone();
             signatures.iter().any(|one| one["validator_address"] == key["address"])
         };
-        (1..top).filter(signed).collect()
+        (above + 1..top).filter(signed).collect()
+    }
+
+    /// Waits until a block above this height has a signature of the key: a node that was not there signs heights that are past
+    /// before. Returns which.
+    pub fn signed_block(&self, above: u64) -> u64 {
+        wait("a block with a signature", SOON, || self.committed(above).pop_first()).expect("a block")
     }
 
     /// Nothing happened that must never happen, where nodes have the key themselves.
@@ -240,7 +249,7 @@ impl Group {
         let (lines, journal) = (self.signatures(), journal(&self.shared()));
         assert_eq!(conflicts(&lines), [], "two blocks at one place, or two processes at one height");
         let known: BTreeSet<_> = lines.iter().map(|line| line.height).collect();
-        let committed = self.committed();
+        let committed = self.committed(0);
         let unknown: Vec<_> = committed.difference(&known).collect();
         assert!(unknown.is_empty(), "blocks have signatures at {unknown:?} of which no log tells");
         assert_eq!(overlaps(&journal), Vec::<String>::new(), "{journal:#?}");
