@@ -245,7 +245,8 @@ fn spec(
 /// Above all that can have been signed: what the former process says, and what the chain says with a window on top.
 fn floor(args: &AdoptArgs, window: i64) -> Result<i64, OrderError> {
     let signed = args.state.as_deref().map(State::read).transpose()?.map(|state| state.height);
-    let head = args.head.map(|head| head.saturating_add(u64::try_from(window).unwrap_or(0)));
+    // A gate whose node works on the height after the head owns a window above that.
+    let head = args.head.map(|head| head.saturating_add(u64::try_from(window).unwrap_or(0)).saturating_add(1));
     let floor = signed.max(head).ok_or(OrderError::NoFloor)?;
     i64::try_from(floor).map_err(|_| OrderError::Height(floor))
 }
@@ -288,7 +289,7 @@ mod tests {
         std::fs::write(&path, r#"{"height":"500","round":0,"step":3}"#).unwrap();
         assert_eq!(floor(&args(Some(path.clone()), None), 20).unwrap(), 500);
         assert_eq!(floor(&args(Some(path.clone()), Some(400)), 20).unwrap(), 500);
-        assert_eq!(floor(&args(Some(path), Some(490)), 20).unwrap(), 510);
+        assert_eq!(floor(&args(Some(path), Some(490)), 20).unwrap(), 511);
         assert!(matches!(floor(&args(None, None), 20), Err(OrderError::NoFloor)));
         assert!(matches!(floor(&args(None, Some(u64::MAX)), 20), Err(OrderError::Height(_))));
     }

@@ -9,6 +9,7 @@
 
 mod apiserver;
 mod crds;
+mod enemy;
 mod failover;
 mod gate;
 mod group;

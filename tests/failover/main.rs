@@ -261,3 +261,12 @@ fn mutation_a_ceiling_lowered_below_the_start() {
 fn mutation_a_ceiling_lowered_without_the_precondition() {
     breaks(STOPS, Mistake::LowersBlindly, system::ONCE);
 }
+
+/// What the name above says, and the mutation there does not do: it never falls silent at all. This one is silent and keeps
+/// nothing of it on its disk, and nothing is found: by the boot id, no other process needs to know.
+#[test]
+fn a_seal_that_never_reaches_the_disk_breaks_nothing() {
+    let scope = Scope { disks: true, writes: 1, ..Scope::SMALL };
+    let system = System { mistake: Mistake::SealsBeforeItIsDurable, ..System::of(scope) };
+    assert_eq!(broken(system, &HasDiscoveries::All, Search::Wide), Vec::<&str>::new());
+}

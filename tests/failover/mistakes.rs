@@ -31,6 +31,8 @@ pub enum Mistake {
     NoBootId,
     /// A seal is sent before the gate is silent.
     SealsBeforeItIsSilent,
+    /// A seal is sent though nothing of it is on the disk; in memory the gate is silent.
+    SealsBeforeItIsDurable,
     /// A seal says what this process signed, and the next floor is that.
     SealsBelowTheFloor,
     /// The same, but never below the floor: what an earlier process signed is forgotten.
@@ -90,6 +92,9 @@ impl Mistake {
                 _ => {}
             }
             self.sent(record, put);
+            if self == Self::SealsBeforeItIsDurable && (seals || lowers) {
+                acts.retain(|act| *act != Act::Persist);
+            }
         }
         if let (None, Some(hold)) = (gate.hold(), next.hold()) {
             next.part = Part::Holding(self.begins(gate, record, hold));

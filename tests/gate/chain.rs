@@ -20,10 +20,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    CHAIN,
-    desk::{Memory, Process},
-    key,
+    CHAIN, key,
     node::{Ask, Signatures, prevote},
+    pieces::{Memory, Process},
 };
 
 fn base64(bytes: &[u8]) -> String {

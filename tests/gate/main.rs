@@ -12,6 +12,7 @@ mod dialling;
 #[expect(dead_code, reason = "others throw the rest of it")]
 #[path = "../dice.rs"]
 mod dice;
+mod enemy;
 mod hostile;
 mod keymanager;
 mod keys;
@@ -19,6 +20,7 @@ mod launcher;
 mod memory;
 mod node;
 mod peer;
+mod pieces;
 mod process;
 mod rig;
 mod server;

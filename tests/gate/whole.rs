@@ -22,8 +22,8 @@ use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    desk::{Memory, Process},
     node::{Ask, KINDS, Signatures, prevote},
+    pieces::{Memory, Process},
     signer,
     vectors::exchanges,
 };

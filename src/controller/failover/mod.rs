@@ -259,8 +259,10 @@ impl Round<'_> {
             None => self.is_automatic().await?,
         };
         if !gone {
+            // Whoever is no member any more may sign as long as it holds the place.
+            let how = if member.is_some() { "has no pod any more" } else { "is no member of this group any more" };
             let why = format!(
-                "the pod of {} is gone, and nobody goes on for it by itself: `mainstay failover` lets another member sign",
+                "{} {how}, and nobody goes on for it by itself: `mainstay failover` lets another member sign",
                 holder.pod.member
             );
             return Ok(Next::Rest(Rest::new(TICK, "HolderGone", why)));

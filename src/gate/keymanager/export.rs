@@ -63,9 +63,15 @@ impl Exports {
             let key = one["pubkey"].as_str().unwrap_or_default();
             key.strip_prefix("0x").unwrap_or(key).eq_ignore_ascii_case(&self.key)
         };
-        let tells = data.iter().any(is_it);
-        // One that has signed nothing has no entry; one of other keys is another's.
-        if tells || data.is_empty() { Ok(tells) } else { wrong("it is of other keys") }
+        let is_some = |one: &Value, of: &str| one[of].as_array().is_some_and(|all| !all.is_empty());
+        let tells = |one: &&Value| is_some(one, "signed_blocks") || is_some(one, "signed_attestations");
+        let mut here = data.iter().filter(|one| is_it(one)).peekable();
+        // One that has signed nothing has no entry, or an empty one; one of other keys is another's.
+        if here.peek().is_none() && !data.is_empty() {
+            wrong("it is of other keys")
+        } else {
+            Ok(here.any(|one| tells(&one)))
+        }
     }
 }
 

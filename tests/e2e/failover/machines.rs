@@ -94,6 +94,69 @@ fn while_the_api_server_is_away_it_signs_inside_its_window_and_goes_on_afterward
     group.is_innocent();
 }
 
+#[test]
+#[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]
+fn a_killed_container_runtime_takes_its_gate_along_and_the_next_process_waits_for_its_window() {
+    let group = Group::new("runtime", "containerd killed");
+    group.blocks(4);
+    let (before, gate) = (group.signatures(), group.pid("a", "gate"));
+    let ceiling = group.record().expect("a record").ceiling.0;
+    // The shim that holds the pod's containers dies with it: nothing of the runtime knows of them any more.
+    let shim = parent(gate);
+    for pid in [pid_component("containerd-1"), shim] {
+        signal(pid, "KILL").expect("a signal");
+    }
+    let first = group.signs_anew(&before);
+    let last = group.signatures().iter().filter(|line| line.boot == before[0].boot).map(|line| line.height).max();
+    println!(
+        "containerd killed: another process signs at {}, the last one was {last:?}, the ceiling then {ceiling}",
+        first.height
+    );
+    assert_eq!((first.epoch, &first.pod_uid), (1, &before[0].pod_uid), "the same pod");
+    group.order(&["failover", "val", "--to", "b"]).expect("a switch");
+    within(&group.handed("b", 1), 5, 2, BLOCK);
+    group.is_innocent();
+}
+
+/// The process that began this one.
+fn parent(pid: u32) -> u32 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent");
+    line.trim().parse().expect("a number")
+}
+
+#[test]
+#[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]
+fn while_the_api_server_is_away_in_the_middle_who_was_revoked_signs_only_what_it_owns() {
+    let group = Group::new("middle", "API server away in the middle");
+    group.blocks(4);
+    let gate = Frozen::gate(&group, "a");
+    group.order(&["failover", "val", "--to", "b", "--no-wait"]).expect("a failover");
+    wait("the former holder to be revoked", SOON, || {
+        group.record().filter(|record| matches!(record.phase, Phase::Revoking { .. }))
+    })
+    .expect("the record");
+    let server = Frozen::process(pid_component("kube-apiserver"));
+    // It wakes, and nobody tells it that it was revoked.
+    let thawed = gate.thaw();
+    pause(120);
+    let during = group.signatures().into_iter().filter(|line| line.at > thawed);
+    let during: std::collections::BTreeSet<_> = during.map(|line| line.height).collect();
+    let back = server.thaw();
+    let handed = group.handed("b", 1);
+    println!(
+        "API server away in the middle: the revoked one signed {} heights meanwhile, up to {:?}; the next one signs {} ms after \
+         it is back",
+        during.len(),
+        during.last(),
+        handed.first.at - back,
+    );
+    assert!(!during.is_empty(), "it does not know that it was revoked");
+    assert!(during.last().is_some_and(|last| *last <= handed.floor), "{during:?} beyond {}", handed.floor);
+    assert!(handed.first.at - back < 20_000);
+    group.is_innocent();
+}
+
 // W05.
 #[test]
 #[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]

@@ -1,5 +1,4 @@
-//! Launchers, which keep signers apart by time and proof: clocks that tick and may skip, machines that pause, orphans
-//! that the kubelet takes for dead.
+//! The world of launchers: clocks that tick and may skip, machines that pause, orphans that the kubelet takes for dead.
 
 use std::sync::Arc;
 
@@ -8,21 +7,21 @@ use mainstay::failover::{
     gate::{Launcher, Me, lasts},
     step,
 };
-use stateright::{Checker, HasDiscoveries, Model, Property};
+use stateright::{Model, Property};
 
 use crate::world::pod;
 
-const ALONE: &str = "never two commands run at once";
-const TAKES_OVER: &str = "the second member's command runs";
+pub const ALONE: &str = "never two commands run at once";
+pub const TAKES_OVER: &str = "the second member's command runs";
 /// What every clock shows: remaining times are kept, and not instants, so that there are few states.
 const NOW: u64 = 100;
 const HOLD: u64 = 2;
 /// Clocks without a fault.
-const EXACT: [u64; 2] = [3, 3];
+pub const EXACT: [u64; 2] = [3, 3];
 
 /// A deliberate mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mistake {
+pub enum Mistake {
     None,
     WaitsOneLess,
     CountsFromTheReply,
@@ -34,21 +33,21 @@ enum Mistake {
 
 /// Launchers of `a`, `b`, and of a twin of `a`'s pod.
 #[derive(Clone, Copy, Debug)]
-struct Launchers {
-    mistake: Mistake,
+pub struct Launchers {
+    pub mistake: Mistake,
     /// How many ticks a launcher's clock may lose, whenever it likes.
-    drift: u64,
+    pub drift: u64,
     /// How fast clocks are, in thirds of the true pace: the launchers', and the operators'.
-    pace: [u64; 2],
+    pub pace: [u64; 2],
     /// How many processes there may be: the first member's, the second's, and that of a twin of the first one's pod.
-    processes: usize,
+    pub processes: usize,
     /// How many operators there are.
-    operators: usize,
+    pub operators: usize,
 }
 
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Process {
+pub struct Process {
     launcher: Launcher,
     /// Until when the launcher has told its keeper to let the command run, while it runs.
     runs: Option<u64>,
@@ -64,7 +63,7 @@ struct Process {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct World {
+pub struct World {
     record: Record,
     processes: Vec<Process>,
     /// Which of three ticks this is, where clocks have a pace.
@@ -78,7 +77,7 @@ struct World {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Happening {
+pub enum Happening {
     /// A tick passes; this launcher's clock misses it.
     Tick(Option<usize>),
     Asks(usize),
@@ -319,98 +318,4 @@ impl Model for Launchers {
             Property::sometimes(TAKES_OVER, |_: &Self, world: &World| world.processes[1].runs.is_some()),
         ]
     }
-}
-
-fn check(system: Launchers) -> bool {
-    let checker = system.checker();
-    if system.mistake == Mistake::None {
-        alone(system, &checker.threads(2).spawn_bfs().join())
-    } else {
-        // Any way to the mistake will do.
-        alone(system, &checker.finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join())
-    }
-}
-
-fn alone(system: Launchers, checker: &impl Checker<Launchers>) -> bool {
-    println!("{system:?}: {}", crate::count(checker));
-    let found = checker.discovery(ALONE);
-    let alone = found.is_none();
-    if let Some(path) = found.filter(|_| system.mistake == Mistake::None) {
-        println!("{ALONE} is broken by {:#?}", path.into_actions());
-    }
-    assert!(!alone || checker.discovery(TAKES_OVER).is_some(), "nobody ever takes over");
-    alone
-}
-
-const TWO: Launchers = Launchers { mistake: Mistake::None, drift: 0, pace: EXACT, processes: 2, operators: 1 };
-
-// C01, C03, C04: whoever starts anew begins its wait anew, and there may be two of them.
-#[test]
-fn commands_never_run_side_by_side() {
-    assert!(check(TWO));
-}
-
-#[test]
-#[ignore = "wide: make model-failover"]
-fn wide_commands_never_run_side_by_side() {
-    assert!(check(Launchers { operators: 2, ..TWO }));
-    assert!(check(Launchers { drift: 1, ..TWO }));
-    assert!(check(Launchers { processes: 3, ..TWO }));
-}
-
-// C06: of a launcher and an operator, one slow and the other fast.
-#[test]
-#[ignore = "wide: make model-failover"]
-fn wide_commands_never_run_side_by_side_by_clocks_of_another_pace() {
-    for pace in [[2, 4], [4, 2], [2, 2], [4, 4]] {
-        assert!(check(Launchers { pace, ..TWO }));
-    }
-}
-
-fn breaks(system: Launchers, mistake: Mistake) {
-    assert!(!check(Launchers { mistake, ..system }), "{mistake:?} breaks nothing");
-}
-
-#[test]
-fn mutation_a_wait_one_shorter_than_the_hold() {
-    breaks(TWO, Mistake::WaitsOneLess);
-}
-
-// C06.
-#[test]
-fn mutation_a_wait_one_shorter_than_the_hold_and_the_drift() {
-    breaks(Launchers { drift: 1, ..TWO }, Mistake::WaitsOneLess);
-}
-
-// C06.
-#[test]
-#[ignore = "wide: make model-failover"]
-fn wide_mutation_a_wait_one_shorter_than_clocks_of_another_pace_need() {
-    breaks(Launchers { pace: [2, 4], ..TWO }, Mistake::WaitsOneLess);
-}
-
-#[test]
-fn mutation_a_deadline_counted_from_the_reply() {
-    breaks(TWO, Mistake::CountsFromTheReply);
-}
-
-// W05.
-#[test]
-fn mutation_a_force_delete_taken_for_proof() {
-    breaks(TWO, Mistake::TakesForceDeleteForProof);
-}
-
-#[test]
-fn mutation_a_seal_before_the_command_has_ended() {
-    breaks(TWO, Mistake::SealsBeforeTheEnd);
-}
-
-#[test]
-fn mutation_a_launcher_that_comes_back_after_its_seal() {
-    breaks(TWO, Mistake::ComesBackAfterItsSeal);
-}
-
-#[test]
-fn mutation_a_holder_that_is_a_member_instead_of_a_pod() {
-    breaks(Launchers { processes: 3, ..TWO }, Mistake::HolderByMember);
 }
