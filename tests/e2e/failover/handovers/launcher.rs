@@ -1,6 +1,6 @@
 //! A launcher starts a real validator with its key, and ends it.
 
-use mainstay::failover::Proof;
+use mainstay::failover::{Phase, Proof};
 
 use super::super::{
     frozen::{Frozen, pause},
@@ -91,12 +91,10 @@ fn a_pod_that_is_deleted_by_force_is_kept_until_its_end_is_proven() {
     group.blocks(4);
     let uid = |member: &str| group.pod(member)["metadata"]["uid"].clone();
     let delete = |member: &str| {
-        let pod = format!("{member}-0");
+        let (former, pod) = (uid(member), format!("{member}-0"));
         // It would wait for the latch.
         group.stage.kubectl(&["delete", "pod", &pod, "--force", "--grace-period=0", "--wait=false"]);
-        let kept = group.pod(member);
-        assert!(kept["metadata"]["deletionTimestamp"].is_string(), "{kept}");
-        kept["metadata"]["uid"].clone()
+        former
     };
 
     // Its kubelet hangs, so nobody tells the orphan; its launcher learns it from the record, and seals.
@@ -104,7 +102,24 @@ fn a_pod_that_is_deleted_by_force_is_kept_until_its_end_is_proven() {
     let former = delete("a");
     wait("the orphan's epoch to be over", SOON, || (group.proof(1) == Some(Proof::SignerRefuses)).then_some(()))
         .expect("a seal");
-    wait("the latch to open", SOON, || (uid("a") != former).then_some(())).expect("another pod");
+    let twin = wait("its twin", SOON, || {
+        let pod = group.pod("a");
+        (pod["metadata"]["uid"].is_string() && pod["metadata"]["uid"] != former).then_some(pod)
+    });
+    let made: jiff::Timestamp = twin.expect("another pod")["metadata"]["creationTimestamp"]
+        .as_str()
+        .unwrap_or_default()
+        .parse()
+        .expect("a time");
+    let over = group
+        .writes()
+        .into_iter()
+        .find(|write| matches!(write.record.phase, Phase::Fenced(_)) && write.record.tenure.epoch.0 == 1);
+    // Of the twin whole seconds are known.
+    assert!(
+        over.is_some_and(|over| over.at < made.as_millisecond() + 1_000),
+        "the twin came before the end was known"
+    );
     kubelet.thaw();
     let handed = group.handed("a", 1);
     println!("launcher deleted by force: its orphan sealed; its twin signs after {} ms", handed.after);
@@ -116,7 +131,8 @@ fn a_pod_that_is_deleted_by_force_is_kept_until_its_end_is_proven() {
     group.blocks(4);
     let machine = Frozen::container(&group, "b", "node");
     let former = delete("b");
-    assert_eq!(uid("b"), former, "still in sight");
+    let kept = group.pod("b")["metadata"].clone();
+    assert!(kept["uid"] == former && kept["deletionTimestamp"].is_string(), "still in sight: {kept}");
     order(&group, "a");
     let handed = group.handed("a", 3);
     let found = group.proof(3);
