@@ -317,7 +317,7 @@ fn what_may_create_jobs_is_held_to_those_of_cron_jobs() {
 #[test]
 #[ignore = "needs helm"]
 fn whoever_signs_is_held_to_it_in_these_namespaces_only() {
-    let names = ["signing", "orders", "identities", "signers", "handover", "endpoints", "keymanagers"]
+    let names = ["signing", "orders", "identities", "signers", "handover", "endpoints", "clients"]
         .map(|what| format!("mainstay-system.mainstay-{what}"));
     let all = manifests(&json!({"failover": {"enabled": true}, "namespaces": ["cosmos", "osmosis"]}));
     for name in &names {

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Duration;
+use super::Handover;
 
 /// A validator and its standbys: at every height one of them signs with the key of its `SigningIdentity`.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ use super::Duration;
     doc = "A validator and its standbys: at every height one of them signs with the key of its SigningIdentity.",
     status = "FailoverGroupStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "5"),
+    annotation("mainstay.dev/schema", "6"),
     printcolumn(name = "Holder", type_ = "string", json_path = ".status.holder"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.epoch"),
@@ -46,7 +46,7 @@ pub struct FailoverGroupSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub members: Vec<FailoverMember>,
     /// How the place changes hands.
-    #[x_kube(validation = Rule::new("[has(self.gate), has(self.launcher), has(self.label), has(self.keymanager), has(self.job)].filter(x, x).size() == 1").message("say how the place changes hands, in one way: handover: {gate: {}}, {launcher: {}}, {label: {service: NAME}}, {keymanager: {}} or {job: {cronJob: NAME}}"))]
+    #[x_kube(validation = Rule::new("[has(self.gate), has(self.launcher), has(self.label), has(self.keymanager), has(self.solanaIdentity), has(self.job)].filter(x, x).size() == 1").message("say how the place changes hands, in one way: handover: {gate: {}}, {launcher: {}}, {label: {service: NAME}}, {keymanager: {}}, {solanaIdentity: {}} or {job: {cronJob: NAME}}"))]
     pub handover: Handover,
     /// What a standby must be to go on.
     #[serde(default)]
@@ -71,124 +71,6 @@ pub struct FailoverMember {
     /// The `StatefulSet`, whose first pod it is.
     #[schemars(length(min = 1, max = 63))]
     pub stateful_set: String,
-}
-
-/// How the place changes hands: exactly one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Handover {
-    /// Every member runs `mainstay gate` beside its node.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gate: Option<GateHandover>,
-    /// Every member's signer is started by `mainstay gate -- COMMAND`: for signers without a socket.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub launcher: Option<LauncherHandover>,
-    /// The key is behind a remote signer that itself refuses a second signature; a Service leads to the holder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<LabelHandover>,
-    /// Every member runs `mainstay gate --keymanager` beside its Ethereum validator client.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keymanager: Option<KeymanagerHandover>,
-    /// A suspended `CronJob` ends the former holder's part and begins the next one's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<JobHandover>,
-}
-
-/// One way in which a place changes hands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way<'a> {
-    /// By a gate beside each node.
-    Gate,
-    /// By a launcher of each signer.
-    Launcher(&'a LauncherHandover),
-    /// By the label of an endpoint.
-    Label(&'a LabelHandover),
-    /// By the key managers of Ethereum clients.
-    Keymanager(&'a KeymanagerHandover),
-    /// By a job of the owner's.
-    Job(&'a JobHandover),
-}
-
-impl Handover {
-    /// The one way that it says; `None` if it says none, or several.
-    #[must_use]
-    pub fn way(&self) -> Option<Way<'_>> {
-        let said = [
-            self.gate.as_ref().map(|_| Way::Gate),
-            self.launcher.as_ref().map(Way::Launcher),
-            self.label.as_ref().map(Way::Label),
-            self.keymanager.as_ref().map(Way::Keymanager),
-            self.job.as_ref().map(Way::Job),
-        ];
-        let mut said = said.into_iter().flatten();
-        said.next().filter(|_| said.next().is_none())
-    }
-}
-
-/// Nothing is to be said: the window is the identity's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct GateHandover {}
-
-/// A signer that runs only while it holds the place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.hold) || !self.hold.matches('^[0-9]{1,6}(ms|s|m|h)$') || (duration(self.hold) >= duration('20s') && duration(self.hold) <= duration('10m'))").message("hold: between 20s, in which two questions of a launcher may come to nothing and its command can still stop, and 10m").field_path(".hold"))]
-pub struct LauncherHandover {
-    /// How long its command runs on while the API server is away; and so long at least, and a little more, a failover waits
-    /// for a launcher that vanished, beside the proof that its pod has ended.
-    #[serde(default = "default_hold")]
-    pub hold: Duration,
-}
-
-/// A remote signer that refuses a second signature for a height, whoever asks: horcrux, cosmosigner, Web3Signer with one
-/// database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LabelHandover {
-    /// The `Service` that selects `mainstay.dev/signing: "true"`, which the holder's pod wears and no other member's.
-    #[schemars(length(min = 1, max = 63))]
-    pub service: String,
-}
-
-/// An Ethereum validator client that has its key only while its member holds the place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.hold) || !self.hold.matches('^[0-9]{1,6}(ms|s|m|h)$') || (duration(self.hold) >= duration('20s') && duration(self.hold) <= duration('10m'))").message("hold: between 20s and 10m").field_path(".hold"))]
-pub struct KeymanagerHandover {
-    /// How long the client keeps the key while the API server is away.
-    #[serde(default = "default_key_hold")]
-    pub hold: Duration,
-}
-
-const fn default_key_hold() -> Duration {
-    Duration::from_secs(300)
-}
-
-/// The owner's own way. The success of its job is the owner's word that the former holder never signs again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.within) || !self.within.matches('^[0-9]{1,6}(ms|s|m|h)$') || (duration(self.within) >= duration('10s') && duration(self.within) <= duration('1h'))").message("within: between 10s and 1h").field_path(".within"))]
-pub struct JobHandover {
-    /// The suspended `CronJob`. It is run once to revoke and once to activate, and told which in `MAINSTAY_PHASE`.
-    #[schemars(length(min = 1, max = 52))]
-    pub cron_job: String,
-    /// How long a run may take. A person is called afterwards.
-    #[serde(default = "default_within")]
-    pub within: Duration,
-}
-
-const fn default_within() -> Duration {
-    Duration::from_secs(300)
-}
-
-const fn default_hold() -> Duration {
-    Duration::from_secs(30)
-}
-
-impl Default for LauncherHandover {
-    fn default() -> Self {
-        Self { hold: default_hold() }
-    }
 }
 
 /// What a standby must be to go on.
@@ -275,7 +157,7 @@ pub struct MemberStatus {
     doc = "An order about one signing identity: init, adopt, failover or release. Carried out or refused once.",
     status = "SigningOrderStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "5"),
+    annotation("mainstay.dev/schema", "6"),
     printcolumn(name = "Identity", type_ = "string", json_path = ".spec.identity"),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".spec.epoch"),
     printcolumn(name = "Outcome", type_ = "string", json_path = ".status.outcome"),

@@ -7,6 +7,7 @@
 mod approval;
 mod duration;
 mod failover;
+mod handover;
 mod ledger;
 mod network;
 pub mod policy;
@@ -17,9 +18,11 @@ mod threshold;
 pub use approval::{ApprovedRemediation, RemediationApproval, RemediationApprovalSpec};
 pub use duration::{Duration, DurationError};
 pub use failover::{
-    AdoptOrder, FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverMember, GateHandover, Handover,
-    InitOrder, JobHandover, KeymanagerHandover, LabelHandover, LauncherHandover, MemberStatus, OrderOutcome,
-    ReleaseOrder, SigningOrder, SigningOrderSpec, SigningOrderStatus, Standby, SwitchOrder, Way,
+    AdoptOrder, FailoverGroup, FailoverGroupSpec, FailoverGroupStatus, FailoverMember, InitOrder, MemberStatus,
+    OrderOutcome, ReleaseOrder, SigningOrder, SigningOrderSpec, SigningOrderStatus, Standby, SwitchOrder,
+};
+pub use handover::{
+    GateHandover, Handover, JobHandover, KeymanagerHandover, LabelHandover, LauncherHandover, SolanaHandover, Way,
 };
 pub use ledger::{
     ActionRecord, LedgerSeat, NetworkLedger, NetworkLedgerSpec, PolicyRef, RemediationRef, SeatStep, SlotRecord,
@@ -34,8 +37,8 @@ pub use remediation::{
     PageAction, Phase, PolicyIdentity, RestartAction, RestartMethod, RotationAction, TargetIdentity, Transition,
 };
 pub use signing::{
-    ProofKind, SigningBlock, SigningHandover, SigningHolder, SigningIdentity, SigningIdentitySpec,
-    SigningIdentityStatus, SigningPhase, SigningProof, SigningTiming,
+    CarriedFile, ProofKind, SigningBlock, SigningCarried, SigningHandover, SigningHolder, SigningIdentity,
+    SigningIdentitySpec, SigningIdentityStatus, SigningPhase, SigningProof, SigningTiming,
 };
 pub use threshold::{HealthyShare, Threshold, ThresholdError};
 
@@ -70,4 +73,4 @@ pub const ROTATED_AT: &str = "mainstay.dev/rotated-at";
 pub const SCHEMA_ANNOTATION: &str = "mainstay.dev/schema";
 
 /// The schema that this build writes. Raised with every change of a CRD.
-pub const SCHEMA: u32 = 5;
+pub const SCHEMA: u32 = 6;

@@ -1,5 +1,6 @@
 //! `SigningIdentity`: one consensus key, who may run it, and in its status the record of who signs which heights.
 
+use k8s_openapi::ByteString;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
     doc = "One consensus key of one chain: which group may run it, and who signs which heights.",
     status = "SigningIdentityStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "5"),
+    annotation("mainstay.dev/schema", "6"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Holder", type_ = "string", json_path = ".status.holder.member"),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.epoch"),
@@ -93,6 +94,50 @@ pub struct SigningIdentityStatus {
     pub sealed: Option<i64>,
     /// Whether the chain has punished the key. Nobody signs any more.
     pub slashed: bool,
+    /// What travels with the key: what its last signer knew of its own signatures (Solana's tower and vote history).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<SigningCarried>,
+}
+
+/// What the signer of an epoch knew of its own signatures when the epoch had ended. It is public: the chain has seen it all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SigningCarried {
+    /// At the end of which epoch. It counts for the one right after it.
+    pub epoch: i64,
+    /// The member that has signed last.
+    #[schemars(length(max = 63))]
+    pub member: String,
+    /// The files. None where the epoch ended without a word: only that member itself has them then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub files: Vec<CarriedFile>,
+}
+
+/// A file that travels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CarriedFile {
+    /// Its name.
+    #[schemars(length(max = 127))]
+    pub name: String,
+    /// What is in it, in base 64; 64 KiB at most.
+    #[schemars(with = "String", length(max = 87_384))]
+    pub data: ByteString,
+}
+
+impl CarriedFile {
+    /// A file with this in it.
+    #[must_use]
+    pub fn of(name: &str, bytes: &[u8]) -> Self {
+        Self { name: name.to_owned(), data: ByteString(bytes.to_vec()) }
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.data.0
+    }
 }
 
 /// How an epoch ends.

@@ -4,12 +4,13 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::{CliError, keymanager};
+use super::{CliError, keymanager, solana};
 use crate::gate::{
     keymanager::post as post_of_key,
     launcher::{PAUSE, STOP, place::Placement, post},
     member::Member,
     process::{self, GateError, Options},
+    solana::post as post_of_identity,
 };
 
 /// How a gate is started. It runs in the pod of its node, as a native sidecar.
@@ -22,7 +23,7 @@ pub struct Args {
     #[arg(long)]
     member: String,
     /// The key: a `priv_validator_key.json` that only its owner can read
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["command", "keymanager"], conflicts_with_all = ["command", "keymanager"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["command", "keymanager", "solana"], conflicts_with_all = ["command", "keymanager", "solana"])]
     key: Option<PathBuf>,
     /// What must survive the pod: a folder on a persistent volume
     #[arg(long, value_name = "DIR", required_unless_present = "command", conflicts_with = "command")]
@@ -62,8 +63,10 @@ pub struct Args {
     grace: u64,
     #[command(flatten)]
     keymanager: keymanager::Args,
+    #[command(flatten)]
+    solana: solana::Args,
     /// A launcher: run this command while this member holds the place, and only then. For signers without a socket
-    #[arg(last = true, value_name = "COMMAND", conflicts_with = "keymanager")]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["keymanager", "solana"])]
     command: Vec<OsString>,
 }
 
@@ -81,6 +84,10 @@ pub fn run(args: Args) -> Result<ExitCode, CliError> {
     crate::telemetry::tls::install();
     if args.keymanager.keymanager.is_some() {
         runtime.block_on(post_of_key::run(args.keymanager()?))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.solana.solana.is_some() {
+        runtime.block_on(post_of_identity::run(args.solana()?))?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.command.is_empty() {
@@ -126,6 +133,11 @@ impl Args {
         // What the shortest hold reckons with.
         let (member, state) = (self.member(PAUSE), self.lasting()?);
         Ok(self.keymanager.options(member, state))
+    }
+
+    fn solana(self) -> Result<post_of_identity::Options, GateError> {
+        let (member, state) = (self.member(PAUSE), self.lasting()?);
+        Ok(self.solana.options(member, state))
     }
 
     fn launcher(self) -> post::Options {

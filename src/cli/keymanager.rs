@@ -12,7 +12,14 @@ const SETTLE: u64 = 30_000;
 #[group(id = "key-manager")]
 pub struct Args {
     /// An Ethereum validator client: give it the key by its Eth2 Keymanager API while this member holds the place, and only then
-    #[arg(long, value_name = "URL", requires = "token", requires = "keystore", requires = "keystore_password")]
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with = "solana",
+        requires = "token",
+        requires = "keystore",
+        requires = "keystore_password"
+    )]
     pub keymanager: Option<String>,
     /// Of a key manager: the file with its bearer token
     #[arg(long, value_name = "FILE", requires = "keymanager")]

@@ -16,6 +16,7 @@ mod replay;
 pub mod retire;
 pub mod run;
 mod simulate;
+mod solana;
 pub mod stop;
 
 use std::{fs, io, io::Read, process::ExitCode};
@@ -134,6 +135,9 @@ pub enum CliError {
     /// The key of a client could not be looked after.
     #[error(transparent)]
     Keymanager(#[from] crate::gate::keymanager::post::KeymanagerError),
+    /// The identity of a validator cannot be looked after.
+    #[error(transparent)]
+    Solana(#[from] crate::gate::solana::post::SolanaError),
     /// A command could not be kept.
     #[error(transparent)]
     Keep(#[from] crate::gate::launcher::keeper::KeepError),

@@ -28,6 +28,9 @@ pub struct Args {
     /// Look after failover groups: the chart grants the rights for it with failover.enabled
     #[arg(long, env = "MAINSTAY_FAILOVER")]
     failover: bool,
+    /// Take the taint node.kubernetes.io/out-of-service for a word that a launcher's machine is off: failover.nodeOff
+    #[arg(long, env = "MAINSTAY_NODE_OFF", requires = "failover")]
+    node_off: bool,
     /// Log in JSON, one object a line
     #[arg(long, env = "MAINSTAY_LOG_JSON")]
     log_json: bool,
@@ -52,6 +55,7 @@ pub fn run(args: Args) -> Result<ExitCode, CliError> {
         identity,
         pod: args.identity,
         failover: args.failover,
+        node_off: args.node_off,
     };
     block_on(operate(options))??;
     Ok(ExitCode::SUCCESS)

@@ -125,6 +125,8 @@ pub struct Context {
     pub known: Known,
     /// What is remembered of signing identities.
     pub failover: super::failover::Memory,
+    /// Whether a taint may say that a launcher's machine is off.
+    pub node_off: bool,
 }
 
 impl Stores {

@@ -44,6 +44,8 @@ pub struct Options {
     pub pod: String,
     /// Whether failover groups are looked after.
     pub failover: bool,
+    /// Whether a taint may say that a launcher's machine is off.
+    pub node_off: bool,
 }
 
 /// Why the operator could not start, or had to end.
@@ -157,6 +159,7 @@ pub async fn run(options: Options) -> Result<(), RunError> {
         stop: StopRef { namespace: namespace.to_owned(), name: format!("{name}-stop") },
         known: super::context::Known::default(),
         failover: failover::Memory::default(),
+        node_off: options.node_off,
         // The name of everything of this release that is the cluster's, as the chart makes it.
         guard: format!("{}-approval", options.installation.replace('/', ".")),
         clients,

@@ -116,7 +116,11 @@ pub(super) async fn read_group(
 
 /// What the record says, before anybody's orders.
 fn of_record(namespace: &str, of: GroupRef<'_>, group: &FailoverGroup, identity: &Identity) -> GroupFacts {
-    let (spec, name) = (&identity.spec, &identity.name);
+    let name = &identity.name;
+    let spec = match &identity.spec {
+        Ok(spec) => spec,
+        Err(why) => return GroupFacts::Unreadable(why.clone()),
+    };
     if (spec.namespace.as_str(), spec.group.as_str()) != (namespace, of.name) {
         return GroupFacts::Foreign(format!("SigningIdentity {name} is for {}/{}", spec.namespace, spec.group));
     }

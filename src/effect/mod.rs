@@ -10,6 +10,8 @@ pub(crate) mod fake;
 mod job;
 pub mod journal;
 pub mod ledger;
+pub mod machine;
+pub mod namespace;
 mod outcome;
 mod read;
 mod readiness;

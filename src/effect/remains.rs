@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Where kubelets renew the Leases of their nodes.
-const NODE_LEASES: &str = "kube-node-lease";
+pub(super) const NODE_LEASES: &str = "kube-node-lease";
 
 /// Reads what is left of a pod; `None` if there is none of that name.
 pub async fn read_remains(actuator: &Client, namespace: &str, name: &str) -> Result<Option<Remains>, Failed> {
@@ -54,7 +54,7 @@ pub async fn unlatch(actuator: &Client, namespace: &str, name: &str, remains: &R
     }
 }
 
-fn present<T>(read: Result<T, Failed>) -> Result<Option<T>, Failed> {
+pub(super) fn present<T>(read: Result<T, Failed>) -> Result<Option<T>, Failed> {
     match read {
         Ok(found) => Ok(Some(found)),
         Err(Failed { outcome: Outcome::Gone, .. }) => Ok(None),
@@ -86,6 +86,8 @@ fn remains(pod: &Pod) -> Remains {
     Remains {
         uid: pod.uid().unwrap_or_default(),
         node: spec.node_name.unwrap_or_default(),
+        // One that nobody knows is older than any node.
+        created: pod.metadata.creation_timestamp.as_ref().map_or(i64::MIN, |at| at.0.as_second()),
         deleted: pod.metadata.deletion_timestamp.is_some(),
         terminal: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
         version: pod.resource_version().unwrap_or_default(),

@@ -2,11 +2,12 @@
 
 use kube::{
     Api, Client, Resource,
-    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    api::{DynamicObject, ObjectMeta, Patch, PatchParams, PostParams},
+    core::ApiResource,
 };
 use serde_json::json;
 
-use super::{Failed, Outcome, Verb};
+use super::{Failed, Outcome, Verb, outcome::bounded};
 use crate::{
     api::{SigningIdentity, SigningIdentitySpec, SigningIdentityStatus, SigningOrder, SigningOrderStatus},
     controller::clients::{DEADLINE, deadline},
@@ -22,8 +23,8 @@ pub struct Identity {
     pub uid: String,
     /// Its resourceVersion.
     version: String,
-    /// What administrators wrote.
-    pub spec: SigningIdentitySpec,
+    /// What administrators wrote; else the field that this build cannot read, and why.
+    pub spec: Result<SigningIdentitySpec, String>,
     /// The record; none until a person has begun one.
     pub record: Result<Option<Record>, Unreadable>,
 }
@@ -38,9 +39,10 @@ impl Identity {
 
 /// Reads an identity live; `None` if there is none of that name.
 pub async fn read_identity(actuator: &Client, name: &str) -> Result<Option<Identity>, Failed> {
-    let api: Api<SigningIdentity> = Api::all(actuator.clone());
+    // In two parts, and by hand: what one of them cannot be read for concerns the group that it names, and nobody else.
+    let api: Api<DynamicObject> = Api::all_with(actuator.clone(), &ApiResource::erase::<SigningIdentity>(&()));
     match deadline(DEADLINE, api.get(name)).await {
-        Ok(object) => Ok(Some(identity(name, object))),
+        Ok(object) => Ok(Some(found(name, object))),
         Err(error) => match Failed::of("read a signing identity", Verb::Read, &error) {
             Failed { outcome: Outcome::Gone, .. } => Ok(None),
             failed => Err(failed),
@@ -51,7 +53,11 @@ pub async fn read_identity(actuator: &Client, name: &str) -> Result<Option<Ident
 /// Writes a record, if nobody has written since `read`; what is there then.
 pub async fn write_record(actuator: &Client, read: &Identity, record: &Record) -> Result<Identity, Failed> {
     let api: Api<SigningIdentity> = Api::all(actuator.clone());
-    let mut object = SigningIdentity::new(&read.name, read.spec.clone());
+    let spec = read.spec.clone().map_err(|why| Failed {
+        doing: "write the record of a signing identity",
+        outcome: Outcome::Refused(bounded(&why)),
+    })?;
+    let mut object = SigningIdentity::new(&read.name, spec);
     object.metadata = ObjectMeta {
         name: Some(read.name.clone()),
         uid: Some(read.uid.clone()),
@@ -72,7 +78,27 @@ fn identity(name: &str, object: SigningIdentity) -> Identity {
         uid: object.metadata.uid.unwrap_or_default(),
         version: object.metadata.resource_version.unwrap_or_default(),
         record: object.status.as_ref().map(Record::try_from).transpose(),
-        spec: object.spec,
+        spec: Ok(object.spec),
+    }
+}
+
+fn found(name: &str, mut object: DynamicObject) -> Identity {
+    let mut part = |name: &str| object.data.get_mut(name).map(serde_json::Value::take).unwrap_or_default();
+    let (spec, status) = (part("spec"), part("status"));
+    let spec = serde_path_to_error::deserialize(spec);
+    let status: Result<Option<SigningIdentityStatus>, _> = serde_path_to_error::deserialize(status);
+    let record = match status {
+        Ok(status) => status.as_ref().map(Record::try_from).transpose(),
+        Err(why) => {
+            Err(Unreadable { field: why.path().to_string().into(), why: bounded(&why.inner().to_string()).into() })
+        }
+    };
+    Identity {
+        name: name.to_owned(),
+        uid: object.metadata.uid.unwrap_or_default(),
+        version: object.metadata.resource_version.unwrap_or_default(),
+        record,
+        spec: spec.map_err(|why| bounded(&format!("spec.{}: {}", why.path(), why.inner()))),
     }
 }
 
@@ -142,6 +168,24 @@ mod tests {
             (&json!("7"), &json!("i1"))
         );
         assert_eq!(request.body["status"]["epoch"], 1);
+    }
+
+    /// Each part says by itself why it cannot be read: the other one, and every other identity, goes on.
+    #[tokio::test]
+    async fn what_cannot_be_read_is_told_with_its_place() {
+        let record = Record::adopted(Epoch(1), Activation(2), Height(3));
+        let (mut wide, mut odd) = (object("7", Some(&record)), object("7", Some(&record)));
+        wide["spec"]["window"] = json!("many");
+        odd["status"]["phase"] = json!("Sometimes");
+        let (client, fake) = Fake::answering([Answer::json(200, wide), Answer::json(200, odd)]);
+        let wide = read_identity(&client, "hub.k").await.unwrap().unwrap();
+        assert!(wide.spec.as_ref().unwrap_err().starts_with("spec.window: "), "{wide:?}");
+        assert_eq!(wide.readable(), Some(&record));
+        let refused = write_record(&client, &wide, &record).await.unwrap_err().outcome;
+        assert!(matches!(refused, Outcome::Refused(_)) && fake.requests().len() == 1);
+        let odd = read_identity(&client, "hub.k").await.unwrap().unwrap();
+        assert_eq!(odd.spec.unwrap().window, 20);
+        assert!(odd.record.unwrap_err().to_string().starts_with("status.phase: "));
     }
 
     #[tokio::test]

@@ -36,7 +36,7 @@ pub fn mismatch(
     if group.handover.way().is_none() {
         return Some(
             "it does not say how the place changes hands, in one way: handover: {gate: {}}, {launcher: {}}, {label: {service: \
-             NAME}}, {keymanager: {}} or {job: {cronJob: NAME}}"
+             NAME}}, {keymanager: {}}, {solanaIdentity: {}} or {job: {cronJob: NAME}}"
                 .into(),
         );
     }

@@ -17,6 +17,8 @@ pub struct Remains {
     pub uid: String,
     /// The node that it is bound to.
     pub node: String,
+    /// When it was created, by the API server's clock (seconds since the epoch).
+    pub created: i64,
     /// Whether it has a deletionTimestamp.
     pub deleted: bool,
     /// Whether its phase is `Succeeded` or `Failed`. Not enough alone: the control plane writes it for orphans too.
@@ -118,6 +120,7 @@ mod tests {
         Remains {
             uid: "u1".into(),
             node: "n1".into(),
+            created: 0,
             deleted: true,
             terminal: true,
             version: "1".into(),

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Activation, Boot, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure};
+use super::{
+    Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure,
+};
 
 /// For how long a gate is given the chance to seal before its window is taken as proof (milliseconds). A seal makes the
 /// failover wait for nothing; safety does not rest on this.
@@ -105,7 +107,10 @@ pub fn step(record: &Record, event: Event) -> (Record, Vec<Effect>) {
         }
         (Phase::Revoking { holder, .. }, Event::Found { proof, share, waited }) => {
             match fence(record, holder, proof, share, waited) {
-                Finding::Proven(proof) => next.phase = Phase::Fenced(proof),
+                Finding::Proven(proof) => {
+                    next.carried = left(record, holder);
+                    next.phase = Phase::Fenced(proof);
+                }
                 Finding::Wait => {}
                 Finding::Blocked(why) => {
                     next.phase = Phase::Revoking { holder: holder.clone(), blocked: Some(why) };
@@ -115,6 +120,7 @@ pub fn step(record: &Record, event: Event) -> (Record, Vec<Effect>) {
         (Phase::Revoking { holder, .. }, Event::Released { epoch, uid })
             if epoch == record.tenure.epoch && uid == holder.pod.uid =>
         {
+            next.carried = left(record, holder);
             next.phase = Phase::Fenced(Proof::Asserted);
         }
         (Phase::Active(holder), Event::Begun { epoch })
@@ -202,6 +208,20 @@ fn proves(proof: &Proof, holder: &Holder) -> bool {
     }
 }
 
+/// What an epoch that has ended leaves to the next one. Its own process said so with its seal; where nobody has signed it is what
+/// was there before; else only its member has it.
+fn left(record: &Record, holder: &Holder) -> Option<Arc<Carried>> {
+    match record.hand_over {
+        HandOver::Launcher(_) if record.sealed.is_some() => record.carried.clone(),
+        HandOver::Launcher(_) if record.claims == 0 => record.passed_on(),
+        HandOver::Launcher(_) => {
+            let (epoch, member) = (record.tenure.epoch, holder.pod.member.clone());
+            Some(Arc::new(Carried { epoch, member, files: Vec::new() }))
+        }
+        HandOver::Gate | HandOver::Label | HandOver::Job => None,
+    }
+}
+
 /// The next epoch owns what is above all that the last one can have signed, and nothing yet.
 fn activate(record: &Record, tenure: Tenure, pod: Arc<Pod>, hand_over: HandOver) -> Record {
     let floor = record.bound();
@@ -216,6 +236,7 @@ fn activate(record: &Record, tenure: Tenure, pod: Arc<Pod>, hand_over: HandOver)
         lowered: false,
         sealed: None,
         slashed: record.slashed,
+        carried: record.carried.clone(),
     }
 }
 

@@ -16,6 +16,7 @@ mod hold;
 pub mod latch;
 mod machine;
 mod name;
+pub mod off;
 pub mod orders;
 mod record;
 mod wire;
@@ -25,7 +26,8 @@ pub use hold::{ANSWER, LONGEST, PAUSE, SHORTEST, STOP, Timing};
 pub use machine::{Effect, Event, PATIENCE, Share, step};
 pub use name::{identity_name, plain_name, split};
 pub use record::{
-    Activation, Boot, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Progress, Proof, Record, Tenure,
+    Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Progress, Proof, Record,
+    Tenure,
 };
 pub use wire::Unreadable;
 

@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_is_no_record_is_adopted_or_nothing() {
-        let why = Unreadable { field: "holder", why: "is missing" };
+        let why = Unreadable { field: "holder".into(), why: "is missing".into() };
         let Fate::Begin(record) = mend(&why, &order(Wish::Adopt(Height(500)), 4)) else { panic!("no beginning") };
         assert_eq!((record.tenure.epoch, record.adopted, record.floor), (Epoch(5), Epoch(5), Height(500)));
         for wish in [Wish::Init, Wish::Switch(None), Wish::Release("u1".into())] {

@@ -123,6 +123,18 @@ pub enum Missing {
     ChainNeedsUs,
 }
 
+/// What travels with a key: what the signer of an epoch knew of its own signatures when the epoch had ended. Only where the
+/// signer has such a memory in files, as Solana's validators have.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Carried {
+    /// The epoch at whose end that was. It says all only to the epoch right after it.
+    pub epoch: Epoch,
+    /// The member that has signed last.
+    pub member: String,
+    /// The files, by their names. None where the epoch ended without a word: only that member itself has them then.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
 /// The record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Record {
@@ -146,6 +158,8 @@ pub struct Record {
     pub sealed: Option<Height>,
     /// Whether the chain has punished the key. Nobody signs any more.
     pub slashed: bool,
+    /// What travels with the key.
+    pub carried: Option<Arc<Carried>>,
 }
 
 /// How far a record has come. Each legal write makes it greater, so that a record that was restored from a backup knows
@@ -177,7 +191,21 @@ impl Record {
             lowered: false,
             sealed: None,
             slashed: false,
+            carried: None,
         }
+    }
+
+    /// What the signer knows that came before this epoch: nothing, where nobody knows whether it is all.
+    #[must_use]
+    pub fn inherited(&self) -> Option<&Carried> {
+        let before = |carried: &&Carried| carried.epoch.0.checked_add(1) == Some(self.tenure.epoch.0);
+        self.carried.as_deref().filter(before)
+    }
+
+    /// What travels on where nobody has signed in this epoch: what it has inherited.
+    #[must_use]
+    pub fn passed_on(&self) -> Option<Arc<Carried>> {
+        self.inherited().map(|carried| Arc::new(Carried { epoch: self.tenure.epoch, ..carried.clone() }))
     }
 
     /// The highest height that this epoch can have signed, or can sign without another raise.
@@ -213,8 +241,19 @@ impl Record {
     #[must_use]
     pub fn progress(&self) -> Progress {
         // Without `..`: a field that is forgotten here may go back without anybody noticing.
-        let Self { tenure, adopted: _, hand_over: _, phase, floor: _, ceiling, claims, lowered, sealed, slashed } =
-            self;
+        let Self {
+            tenure,
+            adopted: _,
+            hand_over: _,
+            phase,
+            floor: _,
+            ceiling,
+            claims,
+            lowered,
+            sealed,
+            slashed,
+            carried: _,
+        } = self;
         let (rank, blocked) = match phase {
             Phase::Active(_) => (0, None),
             Phase::Revoking { blocked, .. } => (1, *blocked),

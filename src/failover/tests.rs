@@ -197,3 +197,47 @@ fn a_holder_that_no_process_claims_for_is_said_to_be_at_work() {
         assert_eq!(step(&next, begun.clone()).0, next);
     }
 }
+
+/// A memory of the epoch, of val-0.
+fn memory(epoch: u64) -> Carried {
+    Carried { epoch: Epoch(epoch), member: "val-0".into(), files: vec![("tower".into(), vec![1])] }
+}
+
+#[test]
+fn a_memory_travels_in_a_seal_and_counts_for_the_next_epoch_only() {
+    let mut record = revoking(LAUNCHER);
+    (record.sealed, record.carried) = (Some(Height(10)), Some(Arc::new(memory(1))));
+    let (fenced, _) = step(&record, found(None, Share::Small, 0));
+    let (next, _) = step(&fenced, offer("u2", LAUNCHER));
+    assert_eq!(next.inherited(), Some(&memory(1)));
+
+    // Nobody has claimed the place: what there was goes on, as of this epoch.
+    let wanted = Event::Wanted { epoch: Epoch(2) };
+    let (fenced, _) = step(&step(&next, wanted.clone()).0, found(None, Share::Small, 0));
+    assert_eq!(fenced.carried.as_deref(), Some(&memory(2)));
+    assert_eq!(step(&fenced, offer("u3", LAUNCHER)).0.inherited(), Some(&memory(2)));
+
+    // A seal without a word about it: what is there is too old.
+    let sealed = Record { claims: 1, sealed: Some(Height(10)), ..next.clone() };
+    let (fenced, _) = step(&step(&sealed, wanted).0, found(None, Share::Small, 0));
+    let (next, _) = step(&fenced, offer("u3", LAUNCHER));
+    assert_eq!((next.inherited(), next.passed_on()), (None, None));
+}
+
+#[test]
+fn without_a_seal_only_the_last_member_knows_what_it_has_signed() {
+    let mut record = revoking(LAUNCHER);
+    record.carried = Some(Arc::new(memory(0)));
+    let only = Carried { files: Vec::new(), ..memory(1) };
+    let proof = Proof::KubeletConfirmed(pod("u1"));
+    let (fenced, _) = step(&record, found(Some(proof), Share::Small, u64::MAX));
+    assert_eq!(fenced.carried.as_deref(), Some(&only));
+    assert_eq!(step(&fenced, offer("u2", LAUNCHER)).0.inherited(), Some(&only));
+    let (released, _) = step(&record, Event::Released { epoch: Epoch(1), uid: "u1".into() });
+    assert_eq!(released.carried.as_deref(), Some(&only));
+    // Nor does a person know who adopts the identity, nor an epoch that is kept in another way.
+    let adopted = Event::Adopted { above: Epoch(1), floor: Height(30), activation: Activation(9) };
+    assert_eq!(step(&record, adopted).0.carried, None);
+    let gated = Record { hand_over: HandOver::Gate, ..record };
+    assert_eq!(step(&gated, found(None, Share::Small, 60_000)).0.carried, None);
+}

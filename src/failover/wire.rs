@@ -1,14 +1,14 @@
 //! The record as it stands in the status of a `SigningIdentity`. What is not exactly a record is none: nobody signs on a
 //! guess.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    Activation, Boot, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure, Timing,
+    Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure, Timing,
 };
 use crate::api::{
-    ProofKind, SigningBlock, SigningHandover, SigningHolder, SigningIdentityStatus, SigningPhase, SigningProof,
-    SigningTiming,
+    CarriedFile, ProofKind, SigningBlock, SigningCarried, SigningHandover, SigningHolder, SigningIdentityStatus,
+    SigningPhase, SigningProof, SigningTiming,
 };
 
 /// Why a status is no record.
@@ -16,13 +16,13 @@ use crate::api::{
 #[error("status.{field}: {why}: adopt the identity anew")]
 pub struct Unreadable {
     /// Where.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// What is wrong with it.
-    pub why: &'static str,
+    pub why: Cow<'static, str>,
 }
 
 const fn wrong<T>(field: &'static str, why: &'static str) -> Result<T, Unreadable> {
-    Err(Unreadable { field, why })
+    Err(Unreadable { field: Cow::Borrowed(field), why: Cow::Borrowed(why) })
 }
 
 impl From<&Record> for SigningIdentityStatus {
@@ -61,8 +61,23 @@ impl From<&Record> for SigningIdentityStatus {
             lowered: record.lowered,
             sealed: record.sealed.map(|height| written(height.0)),
             slashed: record.slashed,
+            carried: record.carried.as_deref().map(carried_out),
         }
     }
+}
+
+fn carried_out(carried: &Carried) -> SigningCarried {
+    let file = |(name, data): &(String, Vec<u8>)| CarriedFile::of(name, data);
+    SigningCarried {
+        epoch: written(carried.epoch.0),
+        member: carried.member.clone(),
+        files: carried.files.iter().map(file).collect(),
+    }
+}
+
+fn carried_in(of: &SigningCarried) -> Result<Arc<Carried>, Unreadable> {
+    let files = of.files.iter().map(|file| (file.name.clone(), file.bytes().to_vec())).collect();
+    Ok(Arc::new(Carried { epoch: Epoch(read("carried.epoch", of.epoch)?), member: of.member.clone(), files }))
 }
 
 /// Numbers beyond what the API server stores have no meaning on any chain.
@@ -121,6 +136,7 @@ impl TryFrom<&SigningIdentityStatus> for Record {
             lowered: status.lowered,
             sealed,
             slashed: status.slashed,
+            carried: status.carried.as_ref().map(carried_in).transpose()?,
         })
     }
 }
@@ -135,7 +151,7 @@ fn hex(text: &str) -> Option<u128> {
 }
 
 fn activation(text: &str) -> Result<Activation, Unreadable> {
-    hex(text).map(Activation).ok_or(Unreadable { field: "activation", why: "is no 32 hexadecimal digits" })
+    hex(text).map_or_else(|| wrong("activation", "is no 32 hexadecimal digits"), |drawn| Ok(Activation(drawn)))
 }
 
 fn hand_over(status: &SigningIdentityStatus) -> Result<HandOver, Unreadable> {
@@ -177,10 +193,10 @@ fn pod(of: &SigningHolder) -> Arc<Pod> {
 
 fn holder(of: &SigningHolder) -> Result<Holder, Unreadable> {
     let boot = match &of.boot_id {
-        Some(text) => {
-            let boot = hex(text).map(Boot);
-            Some(boot.ok_or(Unreadable { field: "holder.bootId", why: "is no 32 hexadecimal digits" })?)
-        }
+        Some(text) => match hex(text) {
+            Some(drawn) => Some(Boot(drawn)),
+            None => return wrong("holder.bootId", "is no 32 hexadecimal digits"),
+        },
         None => None,
     };
     if of.pod_uid.is_empty() {
@@ -213,7 +229,9 @@ mod tests {
         let fenced = Record::adopted(Epoch(3), Activation(u128::MAX), Height(100));
         let offer = |hand_over| Event::Offered { pod: Arc::clone(&pod), activation: Activation(7), hand_over };
         let launcher = HandOver::Launcher(Timing { hold: 10_000, drift: 10, margin: 500 });
-        let mut all = vec![fenced.clone()];
+        let files = vec![("tower.bin".to_owned(), vec![0, 1, 255])];
+        let carried = Carried { epoch: Epoch(3), member: "a".into(), files };
+        let mut all = vec![fenced.clone(), Record { carried: Some(Arc::new(carried)), ..fenced.clone() }];
         for way in [HandOver::Gate, launcher, HandOver::Label, HandOver::Job] {
             let mut active = step(&fenced, offer(way)).0;
             all.push(active.clone());
@@ -251,7 +269,7 @@ mod tests {
 
     #[test]
     fn what_is_not_exactly_a_record_is_none() {
-        let good = SigningIdentityStatus::from(&records()[2]);
+        let good = SigningIdentityStatus::from(&records()[3]);
         let bad: &[(&str, Spoil)] = &[
             ("floor", |status| status.floor = -1),
             ("ceiling", |status| status.ceiling = status.floor - 1),
@@ -263,6 +281,9 @@ mod tests {
             ("phase", |status| status.blocked = Some(SigningBlock::Proof)),
             ("holder.bootId", |status| status.holder.as_mut().unwrap().boot_id = Some("x".into())),
             ("holder.podUid", |status| status.holder.as_mut().unwrap().pod_uid.clear()),
+            ("carried.epoch", |status| {
+                status.carried = Some(SigningCarried { epoch: -1, member: String::new(), files: Vec::new() });
+            }),
             ("timing", |status| status.handover = SigningHandover::Launcher),
         ];
         for (field, spoil) in bad {

@@ -53,7 +53,7 @@ pub enum KeyError {
     #[error(
         "refused to use the key {}: its mode is {mode:04o}, so others than its owner can read or change it; \
          run `chmod 600` on it. A file of a Secret volume is such a one where the pod has an fsGroup: copy it in an init \
-         container to a volume of medium Memory, with `mainstay copy-key`",
+         container to a volume of medium Memory, a priv_validator_key.json with `mainstay copy-key`",
         path.display()
     )]
     Exposed {
@@ -126,19 +126,7 @@ struct Typed<'a> {
 impl Key {
     /// Reads the key file at `path`, if nobody but its owner can.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
-        let failed = |error| KeyError::Read { path: path.to_owned(), error };
-        let invalid = |why| KeyError::Invalid { path: path.to_owned(), why };
-        let mut file = File::open(path).map_err(failed)?;
-        // Of the open file and not of the path: it is the one that will be read.
-        let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(invalid(NotAKey::File));
-        }
-        let permissions = metadata.mode() & 0o7777;
-        if permissions & 0o077 != 0 {
-            return Err(KeyError::Exposed { path: path.to_owned(), mode: permissions });
-        }
-        Self::parse(&content(&mut file, path)?).map_err(invalid)
+        Self::parse(&private(path)?).map_err(|why| KeyError::Invalid { path: path.to_owned(), why })
     }
 
     /// Writes the key file at `from` to `to`, where nobody but its owner can read it, and says which key it is. What is no
@@ -207,6 +195,22 @@ impl Key {
         signature.copy_from_slice(self.pair.sign(message).as_ref());
         signature
     }
+}
+
+/// All of a file that nobody but its owner can read. It is wiped when it is given back.
+pub(super) fn private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let failed = |error| KeyError::Read { path: path.to_owned(), error };
+    let mut file = File::open(path).map_err(failed)?;
+    // Of the open file and not of the path: it is the one that will be read.
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(KeyError::Invalid { path: path.to_owned(), why: NotAKey::File });
+    }
+    let permissions = metadata.mode() & 0o7777;
+    if permissions & 0o077 != 0 {
+        return Err(KeyError::Exposed { path: path.to_owned(), mode: permissions });
+    }
+    content(&mut file, path)
 }
 
 /// All of a file, which is wiped when it is given back.

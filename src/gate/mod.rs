@@ -10,12 +10,14 @@
 //! server. [`chain`] reads beside it what the node's chain has of the key, and [`commit`] what that means. [`process`] is all of
 //! it together, begun as every process of a [`member`] is.
 //!
-//! [`launcher`] is the other form of a gate, for signers without such a socket: it starts and ends them. [`keymanager`] is its
-//! shape once more, for Ethereum validator clients: their key comes and goes.
+//! [`launcher`] is the other form of a gate, for signers without such a socket: it starts and ends them. What a [`tenant`] is has
+//! its shape once more, and starts nothing: in a [`keymanager`] it is the key of an Ethereum validator client that comes and goes, in
+//! [`solana`] the identity of a validator. [`client`] is how such a client's processes are seen and ended.
 
 pub mod answer;
 pub mod arbiter;
 pub mod chain;
+pub mod client;
 pub mod commit;
 pub mod counts;
 pub mod desk;
@@ -32,8 +34,10 @@ pub mod page;
 pub mod privval;
 pub mod process;
 pub mod registry;
+pub mod solana;
 pub mod state;
 pub mod store;
+pub mod tenant;
 
 pub use answer::{Outcome, Signer};
 pub use arbiter::{Arbiter, ProposalRequest, Ruling, VoteRequest};

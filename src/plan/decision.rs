@@ -132,10 +132,12 @@ fn first_held(results: &[GuardResult]) -> Option<(Guard, Held)> {
     results.iter().find_map(|result| Some((result.guard, result.held.clone()?)))
 }
 
-/// Whether a person must hear that a step on a pod is held back: by a guard that will not let go by itself, for longer
-/// than it may take. Once in an incident; the step stays due.
+/// Whether a person must hear that a step on a pod is held back: by a guard that will not let go by itself, or by the seats
+/// of others where a failover may be next, for longer than it may take. Once in an incident; the step stays due.
 fn held_for_too_long(facts: &Facts<'_>, step: Step, guard: Guard) -> bool {
-    guard.needs_a_person() && waited_for_too_long(facts, step)
+    // Others give their seats back by and by, and a validator loses stake meanwhile.
+    let seats = guard == Guard::MaxConcurrent && facts.policy.ladder.failover.is_some();
+    (guard.needs_a_person() || seats) && waited_for_too_long(facts, step)
 }
 
 /// Whether a step is due for longer than anybody should have to wait for it, and nobody was told.

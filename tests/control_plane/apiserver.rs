@@ -105,7 +105,7 @@ impl ApiServer {
 
     /// Starts an operator that looks after failover groups, with no more rights than its account has been given.
     pub fn operator_of_groups(&self, replica: &str) -> Operator {
-        self.start_operator(replica, PLAIN_TOKEN, &["--failover", "--identity", replica])
+        self.start_operator(replica, PLAIN_TOKEN, &["--failover", "--node-off", "--identity", replica])
     }
 
     fn start_operator(&self, name: &str, token: &str, arguments: &[&str]) -> Operator {

@@ -45,6 +45,7 @@ async fn a_launcher_has_its_shape_and_writes_what_launchers_write() {
     let stage = Stage::new().await;
     a_group_says_how_long_it_holds(&stage).await;
     a_set_has_the_shape_of_a_launcher(&stage).await;
+    a_gate_of_a_client_has_its_shape(&stage).await;
     a_launcher_claims_once_and_seals(&stage).await;
     a_pod_goes_when_it_is_deleted_and_let_go(&stage).await;
 }
@@ -58,11 +59,15 @@ async fn a_group_says_how_long_it_holds(stage: &Stage) {
     };
     let taken = try_with(json!({"launcher": {}})).await.unwrap();
     assert_eq!(taken["spec"]["handover"], json!({"launcher": {"hold": "30s"}}));
+    let taken = try_with(json!({"solanaIdentity": {}})).await.unwrap();
+    assert_eq!(taken["spec"]["handover"], json!({"solanaIdentity": {"hold": "5m"}}));
     try_with(json!({"launcher": {"hold": "20s"}})).await.unwrap();
     for (handover, words) in [
         (json!({"launcher": {"hold": "19s"}}), "hold: between 20s"),
         (json!({"launcher": {"hold": "601s"}}), "and 10m"),
         (json!({"launcher": {}, "gate": {}}), "in one way"),
+        (json!({"keymanager": {}, "solanaIdentity": {}}), "in one way"),
+        (json!({"solanaIdentity": {"hold": "19s"}}), "hold: between 20s and 10m"),
         (json!({}), "in one way"),
     ] {
         let error = try_with(handover).await.expect_err(words);
@@ -104,8 +109,56 @@ async fn a_set_has_the_shape_of_a_launcher(stage: &Stage) {
     }
 }
 
+/// The example's member with the gate of a client in the place of its own, and one thing changed.
+fn client(option: &str, change: impl FnOnce(&mut Value)) -> Value {
+    let mut object = set("a");
+    object["metadata"]["name"] = json!("val-d");
+    let template = &mut object["spec"]["template"];
+    template["metadata"]["finalizers"] = json!([LATCH]);
+    template["spec"]["shareProcessNamespace"] = json!(true);
+    let gates = template["spec"]["initContainers"].as_array_mut().unwrap();
+    let gate = gates.iter_mut().find(|one| one["name"] == "gate").unwrap();
+    gate["args"].as_array_mut().unwrap().push(json!(option));
+    change(&mut object);
+    object
+}
+
+async fn a_gate_of_a_client_has_its_shape(stage: &Stage) {
+    type Spoil = fn(&mut Value);
+    let wrong: [(&str, Spoil); 3] = [
+        ("write the label mainstay.dev/signer", |template| {
+            drop(template["metadata"]["labels"].as_object_mut().unwrap().remove("mainstay.dev/signer"));
+        }),
+        ("write finalizers: [mainstay.dev/signer]", |template| template["metadata"]["finalizers"] = json!([])),
+        ("write shareProcessNamespace: true", |template| template["spec"]["shareProcessNamespace"] = json!(false)),
+    ];
+    let admin = &stage.server.client;
+    let in_the_open = client("--solana", |set| (wrong[2].1)(&mut set["spec"]["template"]));
+    let mut tries = 300;
+    while try_to(admin, &in_the_open).await.is_ok() {
+        tries -= 1;
+        assert!(tries > 0, "the policy is not in force");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    for option in ["--keymanager", "--keymanager=http://127.0.0.1:5062", "--solana", "--solana=/ledger"] {
+        try_to(admin, &client(option, |_| ())).await.unwrap_or_else(|error| panic!("{option}: {error}"));
+        for (words, spoil) in wrong {
+            let object = client(option, |set| spoil(&mut set["spec"]["template"]));
+            let error = try_to(admin, &object).await.expect_err(words);
+            assert!(error.contains(words), "{option}: wanted {words}, got {error}");
+        }
+    }
+    // Another gate needs none of it but its label.
+    let gate = client("--log-json", |set| {
+        let template = &mut set["spec"]["template"];
+        (template["metadata"]["finalizers"], template["spec"]["shareProcessNamespace"]) =
+            (json!([]), json!(false));
+    });
+    try_to(admin, &gate).await.unwrap();
+}
+
 /// One look of a process at the record; what it wrote.
-async fn turn(launcher: &mut Launcher, identity: &Identity) -> Result<Option<Record>, Trouble> {
+pub async fn turn(launcher: &mut Launcher, identity: &Identity) -> Result<Option<Record>, Trouble> {
     let seen = identity.read().await?;
     let (next, wish) = launcher.seen(seen.record.as_ref().unwrap(), 0);
     *launcher = next;
@@ -149,6 +202,21 @@ async fn a_launcher_claims_once_and_seals(stage: &Stage) {
         let error = try_write(&mine, patch).await.expect_err(title);
         assert!(error.contains("is none of these") || error.contains("changes nothing"), "{title}: {error}");
     }
+    let carried = |epoch: i64, member: &str| json!({"epoch": epoch, "member": member, "files": [{"name": "t", "data": "AAEC"}]});
+    try_write(&mine, json!({"sealed": 100, "carried": carried(1, "a")}))
+        .await
+        .expect("what travels, with its seal");
+    for (title, patch) in [
+        ("without a seal", json!({"carried": carried(1, "a")})),
+        ("of another epoch", json!({"sealed": 100, "carried": carried(0, "a")})),
+        ("of another member", json!({"sealed": 100, "carried": carried(1, "b")})),
+    ] {
+        let error = try_write(&mine, patch).await.expect_err(title);
+        assert!(error.contains("what travels with a key"), "{title}: {error}");
+    }
+    let large = json!({"epoch": 1, "member": "a", "files": [{"name": "t", "data": "A".repeat(87_388)}]});
+    let error = try_write(&mine, json!({"sealed": 100, "carried": large})).await.unwrap_err();
+    assert!(error.contains("Too long") || error.contains("may not be more"), "{error}");
     stage.step(Event::Wanted { epoch: Epoch(1) }).await;
     let sealed = turn(&mut first.retired(), &identity).await.unwrap().unwrap();
     assert_eq!(sealed.sealed, Some(Height(100)));

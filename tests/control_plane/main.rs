@@ -19,6 +19,7 @@ mod launchers;
 mod offline;
 mod online;
 mod operator;
+mod proofs;
 mod readiness;
 mod refusals;
 #[expect(dead_code, reason = "the chart's own tests use the rest of it")]
@@ -27,5 +28,6 @@ mod render;
 mod signers;
 mod signing;
 mod stage;
+mod unreadable;
 mod validator;
 mod versions;

@@ -100,7 +100,7 @@ impl Stage {
             let kind = object["kind"].as_str().unwrap();
             let name = object["metadata"]["name"].as_str().unwrap().rsplit('-').next().unwrap();
             if kind.starts_with("ValidatingAdmission")
-                && ["signing", "orders", "identities", "signers", "groups", "enforce"].contains(&name)
+                && ["signing", "orders", "identities", "signers", "groups", "clients", "enforce"].contains(&name)
             {
                 create(admin, &object).await;
             }

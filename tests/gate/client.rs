@@ -3,14 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard},
     thread,
-    time::Duration,
 };
 
 use axum::{
@@ -22,6 +16,8 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::container::Container;
 
 pub const TOKEN: &str = "api-token-0x02c21feda59e";
 pub const PASSWORD: &str = "correct horse";
@@ -141,54 +137,12 @@ pub fn serve(client: &Shared) -> String {
     url
 }
 
-/// The process of the client, and the kubelet that starts it anew.
-pub struct Container {
-    pub name: String,
-    stop: Arc<AtomicBool>,
-    starts: Arc<AtomicU32>,
-    kubelet: Option<thread::JoinHandle<()>>,
-}
-
-impl Container {
-    pub fn start(folder: &TempDir, client: &Shared) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("fakevc-{}-{number}", std::process::id());
-        let program = folder.path().join(&name);
-        fs::copy("/bin/sleep", &program).unwrap();
-        let (stop, starts) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
-        let (halted, counted, client) = (Arc::clone(&stop), Arc::clone(&starts), Arc::clone(client));
-        let kubelet = thread::spawn(move || {
-            while !halted.load(Ordering::Relaxed) {
-                {
-                    let mut client = of(&client);
-                    client.active = client.on_disk || client.haunted;
-                }
-                let mut process: Child =
-                    Command::new(&program).arg("1000").stdin(Stdio::null()).spawn().expect("a client");
-                counted.fetch_add(1, Ordering::Relaxed);
-                while process.try_wait().unwrap().is_none() {
-                    if halted.load(Ordering::Relaxed) {
-                        process.kill().unwrap();
-                    }
-                    thread::sleep(Duration::from_millis(20));
-                }
-                // Its memory is gone with it.
-                of(&client).active = false;
-                thread::sleep(Duration::from_millis(200));
-            }
-        });
-        Self { name, stop, starts, kubelet: Some(kubelet) }
-    }
-
-    pub fn starts(&self) -> u32 {
-        self.starts.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        drop(self.kubelet.take().map(thread::JoinHandle::join));
-    }
+/// Runs it: what it finds when it starts it has, and what it has in memory ends with it.
+pub fn begin(folder: &TempDir, client: &Shared) -> Container {
+    let (started, ended) = (Arc::clone(client), Arc::clone(client));
+    let start = move || {
+        let mut client = of(&started);
+        client.active = client.on_disk || client.haunted;
+    };
+    Container::start(folder, start, move || of(&ended).active = false)
 }

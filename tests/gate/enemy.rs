@@ -285,11 +285,11 @@ fn the_diary_keeps_days() {
         timestamp: 1_790_000_000_000_000_000,
     };
     let line = serde_json::to_vec(&line).unwrap().len() + 1;
-    let blocks = 64 * 1024 * 1024 / (2 * line);
+    let blocks = u32::try_from(64 * 1024 * 1024 / (2 * line)).unwrap();
     println!(
         "{line} bytes a line; one file is {blocks} blocks: {:.1} days at 6 s, {:.1} hours at 0.5 s",
-        blocks as f64 * 6.0 / 86_400.0,
-        blocks as f64 * 0.5 / 3_600.0
+        f64::from(blocks) * 6.0 / 86_400.0,
+        f64::from(blocks) * 0.5 / 3_600.0
     );
 }
 

@@ -4,26 +4,22 @@ use std::{
     collections::BTreeMap,
     fs,
     path::PathBuf,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::Ordering,
     thread,
     time::{Duration, Instant},
 };
 
 use mainstay::{
-    api::SigningIdentitySpec,
-    failover::{Activation, Boot, Epoch, Event, HandOver, Height, Pod, Record, Timing, step},
+    failover::{Boot, Event, Height},
     gate::{
         Counts,
+        client::{end, lives, processes},
         keymanager::{
             api::{Deleted, Imported, Keymanager, Keystore, Trouble},
-            client::{end, lives, processes},
             post::{KeymanagerError, Options, Post},
         },
         member::Member,
-        registry::{self, Registry, Seen},
+        tenant::stand,
     },
 };
 use serde_json::{Value, json};
@@ -31,66 +27,11 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use crate::client::{Client, Container, PASSWORD, Shared, TOKEN, key, of, serve};
-
-const HAND_OVER: HandOver = HandOver::Launcher(Timing { hold: 3_000, drift: 0, margin: 0 });
-
-/// The API server.
-struct Records(Mutex<(u64, Record)>, AtomicBool);
-
-impl Records {
-    fn offered_to(uid: &str) -> Self {
-        let this =
-            Self(Mutex::new((1, Record::adopted(Epoch(0), Activation(0), Height(10)))), AtomicBool::new(false));
-        this.offer(uid);
-        this
-    }
-
-    fn offer(&self, uid: &str) {
-        let pod = Arc::new(Pod { member: "a".into(), uid: uid.into(), node: "n".into() });
-        self.step(Event::Offered { pod, activation: Activation(1), hand_over: HAND_OVER });
-    }
-
-    fn step(&self, event: Event) {
-        let mut kept = self.0.lock().unwrap();
-        *kept = (kept.0 + 1, step(&kept.1, event).0);
-    }
-
-    fn record(&self) -> Record {
-        self.0.lock().unwrap().1.clone()
-    }
-
-    fn revoke(&self) {
-        let epoch = self.record().tenure.epoch;
-        self.step(Event::Wanted { epoch });
-    }
-
-    fn seen(&self) -> Seen {
-        let (version, record) = self.0.lock().unwrap().clone();
-        let spec =
-            SigningIdentitySpec { network: "n".into(), namespace: "s".into(), group: "g".into(), window: 20 };
-        Seen { version: version.to_string(), spec, record: Some(record) }
-    }
-}
-
-impl Registry for Records {
-    async fn read(&self) -> Result<Seen, registry::Trouble> {
-        if self.1.load(Ordering::Relaxed) {
-            return Err(registry::Trouble::Failed("it is away".into()));
-        }
-        Ok(self.seen())
-    }
-
-    async fn write(&self, seen: &Seen, record: &Record) -> Result<Seen, registry::Trouble> {
-        let mut kept = self.0.lock().unwrap();
-        if kept.0.to_string() != seen.version {
-            return Err(registry::Trouble::Conflict);
-        }
-        *kept = (kept.0 + 1, record.clone());
-        drop(kept);
-        Ok(self.seen())
-    }
-}
+use crate::{
+    client::{Client, PASSWORD, Shared, TOKEN, begin, key, of, serve},
+    container::Container,
+    records::Records,
+};
 
 /// A pod: a client and the files of its gate.
 struct Site {
@@ -105,7 +46,7 @@ impl Site {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let client = Shared::default();
-        let container = Container::start(&folder, &client);
+        let container = begin(&folder, &client);
         let file = |name: &str, text: &str| {
             let path = folder.path().join(name);
             fs::write(&path, text).unwrap();
@@ -139,10 +80,10 @@ impl Site {
 
     /// Runs the gate beside what the test does with the rest of the world; whether it has ended by itself by then.
     async fn with(&self, records: &Records, test: impl AsyncFnOnce()) -> bool {
-        let mut post = Post::new(&self.options, records, Boot(7), Counts::default()).unwrap();
+        let mut post = Post::new(&self.options).unwrap();
         let stop = CancellationToken::new();
         tokio::select! {
-            () = post.stand(&stop) => true,
+            () = stand(&self.options.member, records, Boot(7), Counts::default(), &mut post, &stop) => true,
             () = test() => false,
         }
     }
@@ -371,14 +312,14 @@ async fn the_key_is_not_given_with_a_history_that_cannot_be_read() {
     site.with(&records, async || moments(10).await).await;
     assert!(!of(&site.client).calls.contains(&"import"));
     fs::write(&site.options.keystore, json!({"pubkey": "cd".repeat(48)}).to_string()).unwrap();
-    let other = Post::new(&site.options, &records, Boot(1), Counts::default()).err();
+    let other = Post::new(&site.options).err();
     assert!(matches!(other, Some(KeymanagerError::OtherKey { .. })));
 }
 
 #[test]
 fn processes_are_known_by_their_program_and_their_start() {
     let (folder, client) = (tempfile::tempdir().unwrap(), Shared::default());
-    let container = Container::start(&folder, &client);
+    let container = begin(&folder, &client);
     let begun = Instant::now();
     let first = loop {
         if let [one] = processes(&container.name).unwrap()[..] {

@@ -7,6 +7,7 @@
 mod arbiters;
 mod chain;
 mod client;
+mod container;
 mod desk;
 mod dialling;
 #[expect(dead_code, reason = "others throw the rest of it")]
@@ -22,10 +23,13 @@ mod node;
 mod peer;
 mod pieces;
 mod process;
+mod records;
 mod rig;
 mod server;
+mod solana;
 mod states;
 mod storm;
+mod validator;
 mod vectors;
 mod volume;
 mod whole;

@@ -95,6 +95,10 @@
 - apiGroups: [mainstay.dev]
   resources: [signingidentities/status]
   verbs: [update]
+# In a namespace that is being deleted nobody is made a holder.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 {{- end }}
 # A pod on a cordoned or lost node is left alone.
 - apiGroups: [""]

@@ -11,7 +11,7 @@ use ring::{
 use crate::{
     api::{FailoverGroup, FailoverMember},
     effect::{Failed, read_pod},
-    failover::{Activation, Pod, Share, split},
+    failover::{Activation, Pod, Record, Share, split},
     judge::VerdictKind,
     signal::{Reading, Signal},
     telemetry::cometbft::power,
@@ -147,6 +147,18 @@ fn rank(ctx: &Context, namespace: &str, group: &FailoverGroup, pod: &PodView) ->
     Ok(rank)
 }
 
+/// Where what a signer knows travels with its key and has not: only the member that has it can go on.
+pub fn keep_to_the_memory(record: &Record, candidates: &mut [Candidate]) {
+    let Some(last) = record.carried.as_deref().filter(|carried| carried.files.is_empty()) else { return };
+    for candidate in candidates.iter_mut().filter(|one| one.member != last.member && one.rank.is_ok()) {
+        candidate.rank = Err(format!(
+            "epoch {} has ended without a seal, so the tower of {} did not travel: bring that one back, or begin an epoch with \
+             `mainstay adopt` and put a tower there by hand",
+            last.epoch.0, last.member
+        ));
+    }
+}
+
 /// The policies of a namespace.
 fn policies(ctx: &Context, namespace: &str) -> impl Iterator<Item = Key> {
     let all = ctx.stores.policies.list().into_iter();
@@ -214,6 +226,7 @@ pub fn draw() -> Result<Activation, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failover::{Carried, Epoch, Height};
 
     fn candidate(member: &str, rank: Result<u8, &str>) -> Candidate {
         let pod = Pod { member: member.into(), uid: format!("uid-{member}"), node: "n".into() };
@@ -246,6 +259,23 @@ mod tests {
         assert_eq!(taken(&choice(&["a"], true, None), &all).unwrap(), "b");
         assert!(taken(&named, &all[1..]).unwrap_err().contains("no member a"));
         assert_eq!(taken(&choice(&[], true, None), &[]).unwrap_err(), "no other member has a pod");
+    }
+
+    #[test]
+    fn a_memory_that_did_not_travel_keeps_the_place_with_its_member() {
+        let mut record = Record::adopted(Epoch(3), Activation(0), Height(1));
+        let mut all = [candidate("a", Ok(0)), candidate("b", Ok(0))];
+        keep_to_the_memory(&record, &mut all);
+        assert!(all.iter().all(|one| one.rank.is_ok()), "a person has begun it");
+        let mut carried = Carried { epoch: Epoch(3), member: "b".into(), files: vec![("t".into(), vec![1])] };
+        record.carried = Some(Arc::new(carried.clone()));
+        keep_to_the_memory(&record, &mut all);
+        assert!(all.iter().all(|one| one.rank.is_ok()), "it travels");
+        carried.files.clear();
+        record.carried = Some(Arc::new(carried));
+        keep_to_the_memory(&record, &mut all);
+        assert_eq!(taken(&choice(&[], true, None), &all).unwrap(), "b");
+        assert!(all[0].rank.clone().unwrap_err().contains("the tower of b"));
     }
 
     #[test]

@@ -3,11 +3,13 @@
 use crate::{
     effect::{
         Outcome,
+        machine::read_machine,
         remains::{read_remains, read_renewed, unlatch},
     },
     failover::{
         HandOver, Holder, Proof, Record,
-        latch::{confirmed, may_go},
+        latch::{LATCH, Remains, confirmed, may_go},
+        off::{Watch, is_off},
     },
     world::PodView,
 };
@@ -20,7 +22,27 @@ pub fn has_ended(record: &Record, pod: &PodView) -> bool {
     matches!(record.hand_over, HandOver::Launcher(_)) && (record.sealed.is_some() || pod.terminating)
 }
 
+fn missing(why: &str) -> String {
+    format!(" (no proof yet that its pod has ended: {why})")
+}
+
 impl Round<'_> {
+    /// Looks at the holder's machine, also while nothing is wanted: of a taint it must be seen how it comes.
+    pub(super) async fn watch_machine(&mut self, record: &Record) -> Result<(), Trouble> {
+        let launched = matches!(record.hand_over, HandOver::Launcher(_));
+        let Some(holder) = record.holder().filter(|_| launched && self.ctx.node_off) else {
+            (self.machine, self.memory.machine) = (None, Default::default());
+            return Ok(());
+        };
+        let node = &holder.pod.node;
+        self.machine = read_machine(&self.ctx.clients.actuator, node).await?;
+        let (of, watch) = &self.memory.machine;
+        let before = if of == node { watch.clone() } else { Watch::default() };
+        let seen = before.saw(self.machine.as_ref(), self.ctx.clock.mono().0);
+        self.memory.machine = (node.clone(), seen);
+        Ok(())
+    }
+
     /// What proves that a launcher's pod has ended, and in words what is missing.
     pub(super) async fn proof(
         &self,
@@ -30,30 +52,51 @@ impl Round<'_> {
         if record.hand_over == HandOver::Gate || record.sealed.is_some() {
             return Ok((None, String::new()));
         }
-        let missing = |why: &str| Ok((None, format!(" (no proof yet that its pod has ended: {why})")));
         let Some(name) = self.pod_of(&holder.pod.member) else {
-            return missing(&format!("{} is no member of this group any more", holder.pod.member));
+            return Ok((None, missing(&format!("{} is no member of this group any more", holder.pod.member))));
         };
-        let actuator = &self.ctx.clients.actuator;
-        let remains = read_remains(actuator, self.namespace, &name).await?;
+        let remains = read_remains(&self.ctx.clients.actuator, self.namespace, &name).await?;
+        self.weigh(record, holder, remains.as_ref()).await
+    }
+
+    /// The same, by what is left of its pod.
+    pub(super) async fn weigh(
+        &self,
+        record: &Record,
+        holder: &Holder,
+        remains: Option<&Remains>,
+    ) -> Result<(Option<Proof>, String), Trouble> {
         // Afterwards: what it says is about what the pod said before.
-        let renewed = read_renewed(actuator, &holder.pod.node).await?;
-        match confirmed(&holder.pod, remains.as_ref(), renewed) {
+        let renewed = read_renewed(&self.ctx.clients.actuator, &holder.pod.node).await?;
+        let why = match confirmed(&holder.pod, remains, renewed) {
+            Ok(proof) => return Ok((Some(proof), String::new())),
+            Err(why) => why,
+        };
+        let HandOver::Launcher(timing) = record.hand_over else { return Ok((None, missing(&why))) };
+        if !self.ctx.node_off {
+            return Ok((None, missing(&why)));
+        }
+        let (watch, now) = (&self.memory.machine.1, self.ctx.clock.mono().0);
+        match is_off(&holder.pod, remains, self.machine.as_ref(), watch, now, timing.wait()) {
             Ok(proof) => Ok((Some(proof), String::new())),
-            Err(why) => missing(&why),
+            Err(off) => Ok((None, missing(&format!("{why}; nor that its machine is off: {off}")))),
         }
     }
 
     /// Lets the objects of pods go that are no evidence any more. The record is the one that was just read or written.
-    pub(super) async fn unlatch(&self, record: Option<&Record>) -> Result<(), Trouble> {
-        let ways = &self.group.spec.handover;
-        if ways.launcher.is_none() && ways.keymanager.is_none() {
+    pub(super) async fn unlatch(&mut self, record: Option<&Record>) -> Result<(), Trouble> {
+        self.memory.unlatched = false;
+        if !self.group.spec.handover.needs_latch() {
             return Ok(());
         }
         let actuator = &self.ctx.clients.actuator;
         for member in &self.group.spec.members {
             let Some(name) = self.pod_of(&member.name) else { continue };
             let Some(remains) = read_remains(actuator, self.namespace, &name).await? else { continue };
+            let launched = record.is_some_and(|record| matches!(record.hand_over, HandOver::Launcher(_)));
+            if launched && !may_go(record, &remains.uid) && !remains.finalizers.iter().any(|one| one == LATCH) {
+                self.memory.unlatched = true;
+            }
             if !remains.is_latched() || !may_go(record, &remains.uid) {
                 continue;
             }

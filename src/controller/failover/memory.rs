@@ -5,11 +5,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use kube::ResourceExt;
-
 use crate::{
     api::FailoverGroup,
-    failover::{Epoch, Phase, Record, Tenure},
+    failover::{Epoch, Phase, Record, Tenure, off},
     notify::Notice,
     signal::Mono,
 };
@@ -34,6 +32,12 @@ pub struct Watched {
     /// How many blocks may be missed, as a node told it, and when it was asked for.
     pub(super) misses: Option<u64>,
     pub(super) misses_asked: Option<Mono>,
+    /// Which node the holder's pod is on, and what was seen of it.
+    pub(super) machine: (String, off::Watch),
+    /// Whether somebody took the latch from the holder's pod.
+    pub(super) unlatched: bool,
+    /// The group as it was seen last: whom to call when it is gone and its signer is not.
+    pub(super) group: Option<Arc<FailoverGroup>>,
 }
 
 /// Of all.
@@ -80,10 +84,8 @@ pub fn forget(ctx: &Context, group: &Key) {
     all(ctx).remove(group);
 }
 
-/// Forgets the groups that are no more.
-pub fn retain(ctx: &Context, groups: &[Arc<FailoverGroup>]) {
-    let here = groups.iter().map(|group| (group.namespace().unwrap_or_default(), group.name_any()));
-    let here: BTreeSet<_> = here.map(|(namespace, name)| Key { namespace, name }).collect();
+/// Forgets the groups that are no more, and whose signers nobody looks after.
+pub fn retain(ctx: &Context, here: &BTreeSet<Key>) {
     all(ctx).retain(|group, _| here.contains(group));
 }
 

@@ -4,6 +4,7 @@
 mod choose;
 mod held;
 mod launch;
+mod left;
 mod memory;
 mod order;
 mod outside;
@@ -12,18 +13,24 @@ mod show;
 mod way;
 mod window;
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
 
+use kube::ResourceExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{FailoverGroup, SigningOrder},
     effect::{
         self, Failed, Outcome,
+        namespace::is_leaving,
         signing::{Identity, read_identity, write_record},
     },
     failover::{
-        Event, HandOver, Height, Holder, Missing, PATIENCE, Phase, Record, Share, Unreadable, mismatch, step,
+        Event, HandOver, Height, Holder, Missing, PATIENCE, Phase, Record, Share, Unreadable, mismatch,
+        off::Machine, step,
     },
     plan::Stop,
 };
@@ -51,6 +58,8 @@ enum Trouble {
     Api(#[from] Failed),
     #[error("{0}")]
     Invalid(String),
+    #[error("{0}")]
+    Unreadable(String),
     #[error(transparent)]
     Broken(#[from] Unreadable),
 }
@@ -62,6 +71,8 @@ struct Round<'a> {
     namespace: &'a str,
     orders: Vec<SigningOrder>,
     memory: Watched,
+    /// The holder's machine, as it was read last.
+    machine: Option<Machine>,
 }
 
 /// What comes of one look at the record.
@@ -92,13 +103,17 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
         memory::forget(&ctx, &key);
         return None;
     }
-    let group = ctx.stores.failover.as_ref()?.groups.get(&key.namespace, &key.name)?;
+    let Some(group) = ctx.stores.failover.as_ref()?.groups.get(&key.namespace, &key.name) else {
+        return left::reconcile(&ctx, &key).await;
+    };
     // Its owner tells of it, and answers its orders.
     if ctx.is_foreign(&group.spec.network) {
         return Some(TICK);
     }
-    let memory = memory::recall(&ctx, &key);
-    let mut round = Round { ctx: &ctx, group: &group, namespace: &key.namespace, orders: Vec::new(), memory };
+    let mut memory = memory::recall(&ctx, &key);
+    memory.group = Some(Arc::clone(&group));
+    let orders = Vec::new();
+    let mut round = Round { ctx: &ctx, group: &group, namespace: &key.namespace, orders, memory, machine: None };
     let (identity, ended) = round.look().await;
     let pause = match &ended {
         Ok(rest) => rest.pause,
@@ -149,13 +164,15 @@ fn is_member(ctx: &Context, pod: &Key) -> bool {
 pub fn wake_all(ctx: &Context) {
     let Some(stores) = ctx.stores.failover.as_ref() else { return };
     let now = ctx.clock.mono();
-    let groups = stores.groups.list();
-    memory::retain(ctx, &groups);
-    for group in groups {
-        let metadata = &group.metadata;
-        if let (Some(namespace), Some(name)) = (metadata.namespace.clone(), metadata.name.clone()) {
-            ctx.queues.groups.push(Key { namespace, name }, now);
-        }
+    let key = |namespace: &str, name: &str| Key { namespace: namespace.to_owned(), name: name.to_owned() };
+    let groups = stores.groups.list().into_iter();
+    let groups = groups.map(|group| key(&group.namespace().unwrap_or_default(), &group.name_any()));
+    // A group that is gone may have left a signer.
+    let named = stores.identities.list().into_iter().map(|of| key(&of.spec.namespace, &of.spec.group));
+    let all: BTreeSet<Key> = groups.chain(named).collect();
+    memory::retain(ctx, &all);
+    for group in all {
+        ctx.queues.groups.push(group, now);
     }
 }
 
@@ -169,6 +186,9 @@ impl Round<'_> {
         for _ in 0..STEPS {
             if let Some(record) = identity.readable() {
                 self.memory.note(record, self.ctx.clock.mono());
+                if let Err(trouble) = self.watch_machine(record).await {
+                    return (Some(identity), Err(trouble));
+                }
             }
             if let Ok(record) = &identity.record
                 && let Err(trouble) = self.unlatch(record.as_ref()).await
@@ -202,7 +222,10 @@ impl Round<'_> {
         let network = self.ctx.stores.networks.get("", &self.group.spec.network);
         let chain = network.as_ref().map(|network| network.spec.chain_id.as_str());
         let own = (self.namespace, self.group.metadata.name.as_deref().unwrap_or_default());
-        if let Some(why) = mismatch(own, &self.group.spec, &identity.spec, chain) {
+        let spec = identity.spec.as_ref().map_err(|why| {
+            Trouble::Unreadable(format!("SigningIdentity {name} cannot be read: {why}: an administrator mends it"))
+        })?;
+        if let Some(why) = mismatch(own, &self.group.spec, spec, chain) {
             return Err(Trouble::Invalid(why));
         }
         way::way(&self.group.spec)?;
@@ -319,7 +342,14 @@ impl Round<'_> {
     }
 
     async fn choose(&self, record: &Record) -> Result<Next, Trouble> {
+        if is_leaving(&self.ctx.clients.actuator, self.namespace).await? {
+            let why = "the namespace is being deleted: nobody goes on there";
+            return Ok(Next::Rest(Rest::new(RETRY, "Leaving", why)));
+        }
         let mut candidates = choose::candidates(self.ctx, self.namespace, self.group).await?;
+        if self.group.spec.handover.solana_identity.is_some() {
+            choose::keep_to_the_memory(record, &mut candidates);
+        }
         let ordered = order::wanted(&self.orders, record.tenure.epoch);
         let former = self.memory.former.clone().or_else(|| self.group.status.as_ref()?.holder.clone());
         let choice = match (ordered, former) {

@@ -172,6 +172,9 @@ impl Round<'_> {
             JobState::Complete => return Ok(Run::Succeeded),
             JobState::Failed(why) => return Ok(Run::Failed(why)),
             JobState::Running => return Ok(Run::Lasts(format!("Job {} is running", order.name))),
+            JobState::Absent if effect::namespace::is_leaving(actuator, self.namespace).await? => {
+                return Ok(Run::Failed("the namespace is being deleted, and nothing is made there".into()));
+            }
             JobState::Absent if may_begin => {}
             JobState::Absent => {
                 return Ok(Run::Failed(format!("Job {} was not made, or is not there any more", order.name)));

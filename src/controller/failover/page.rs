@@ -43,8 +43,12 @@ struct Matter {
     text: String,
 }
 
+/// What it means that somebody took the latch from the holder's pod.
+pub const UNLATCHED: &str = "somebody took the finalizer mainstay.dev/signer from the holder's pod: when that pod is deleted, nothing \
+     will prove that its signer has stopped. Put it back while the pod is not being deleted";
+
 /// What a person has to know now, if anything. `silent`: for how long nobody could be seen to sign.
-fn matter(record: Option<&Record>, ended: &Result<Rest, Trouble>, silent: u64) -> Option<Matter> {
+fn matter(record: Option<&Record>, ended: &Result<Rest, Trouble>, silent: u64, unlatched: bool) -> Option<Matter> {
     if let Some(Record { phase: Phase::Revoking { blocked: Some(why), .. }, .. }) = record {
         return Some(Matter { kind: reason(*why), title: "the failover is blocked", text: missing(*why).into() });
     }
@@ -52,12 +56,16 @@ fn matter(record: Option<&Record>, ended: &Result<Rest, Trouble>, silent: u64) -
         Ok(rest) => ("nobody signs", format!("{}: {}", rest.reason, rest.message)),
         Err(trouble) => ("nobody can fail it over", trouble.to_string()),
     };
-    (silent >= SILENT).then_some(Matter { kind: "Silent", title, text })
+    if silent >= SILENT {
+        return Some(Matter { kind: "Silent", title, text });
+    }
+    let title = "its pod is not held any more";
+    unlatched.then(|| Matter { kind: "Unlatched", title, text: UNLATCHED.into() })
 }
 
 /// Whether nobody is missed: somebody holds the place, or it is not in use yet.
 fn is_calm(ended: &Result<Rest, Trouble>) -> bool {
-    ended.as_ref().is_ok_and(|rest| matches!(rest.reason, "Held" | "NotBegun"))
+    ended.as_ref().is_ok_and(|rest| matches!(rest.reason, "Held" | "NotBegun" | "Left"))
 }
 
 /// Calls a person, once for an epoch and a reason, and once more when it is over.
@@ -88,7 +96,8 @@ fn due(
     }
     let silent = memory.silent_since.map_or(0, |since| now.mono.since(since));
     let epoch = memory.epoch().map(|epoch| epoch.0);
-    let next = matter(record, ended, silent).map(|matter| notice(group, epoch, &matter, timestamp(now.wall)));
+    let next = matter(record, ended, silent, memory.unlatched)
+        .map(|matter| notice(group, epoch, &matter, timestamp(now.wall)));
     let key = |notice: &Option<Notice>| notice.as_ref().map(|notice| notice.dedupe_key.clone());
     if key(&next) == key(&memory.told) {
         return Vec::new();
@@ -135,11 +144,21 @@ mod tests {
     fn a_person_is_called_for_what_lasts() {
         let record = Record::adopted(Epoch(1), Activation(2), Height(3));
         let rest = Ok(Rest::new(0, "NobodyFit", "b: its pod is Pending"));
-        assert!(matter(Some(&record), &rest, SILENT - 1).is_none());
-        let told = matter(Some(&record), &rest, SILENT).unwrap();
+        assert!(matter(Some(&record), &rest, SILENT - 1, false).is_none());
+        let told = matter(Some(&record), &rest, SILENT, true).unwrap();
         assert_eq!((told.kind, told.text.as_str()), ("Silent", "NobodyFit: b: its pod is Pending"));
         let unreadable = Err(Trouble::Invalid("it is no record".into()));
-        assert_eq!(matter(None, &unreadable, SILENT).unwrap().text, "it is no record");
+        assert_eq!(matter(None, &unreadable, SILENT, false).unwrap().text, "it is no record");
+    }
+
+    // W06.
+    #[test]
+    fn a_person_is_called_at_once_when_a_latch_is_taken() {
+        let record = Record::adopted(Epoch(1), Activation(2), Height(3));
+        let rest = || Ok(Rest::new(0, "Held", ""));
+        assert!(matter(Some(&record), &rest(), 0, false).is_none());
+        let told = matter(Some(&record), &rest(), 0, true).unwrap();
+        assert!(told.kind == "Unlatched" && told.text.contains("mainstay.dev/signer"));
     }
 
     /// A look that came to nothing in between is neither the end nor another beginning.

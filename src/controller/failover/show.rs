@@ -32,8 +32,17 @@ pub async fn group(
     let known = group.status.clone().unwrap_or_default();
     let now = ctx.now();
     let namespace = group.metadata.namespace.clone().unwrap_or_default();
-    let wide = window::told(identity.map(|identity| identity.spec.window), memory.misses);
-    let told = told(record, ended).into_iter().chain([wide]);
+    let wide =
+        window::told(identity.and_then(|identity| Some(identity.spec.as_ref().ok()?.window)), memory.misses);
+    let latch = Told {
+        kind: "Unlatched",
+        holds: Some(memory.unlatched),
+        reason: if memory.unlatched { "FinalizerGone" } else { "Latched" },
+        message: if memory.unlatched { page::UNLATCHED.to_owned() } else { String::new() },
+    };
+    // Gates need no latch.
+    let latch = group.spec.handover.needs_latch().then_some(latch);
+    let told = told(record, ended).into_iter().chain([wide]).chain(latch);
     let conditions =
         told.map(|told| condition(&known.conditions, told, group.metadata.generation, now.wall)).collect();
     let members = match choose::candidates(ctx, &namespace, group).await {
@@ -56,7 +65,7 @@ pub async fn group(
 fn told(record: Option<&Record>, ended: &Result<Rest, Trouble>) -> [Told; 4] {
     let (ready, reason, message) = match ended {
         Ok(rest) => (Some(rest.reason == "Held"), rest.reason, rest.message.clone()),
-        Err(Trouble::Invalid(why)) => (Some(false), "Invalid", why.clone()),
+        Err(Trouble::Invalid(why) | Trouble::Unreadable(why)) => (Some(false), "Invalid", why.clone()),
         Err(Trouble::Broken(why)) => (Some(false), "BrokenRecord", why.to_string()),
         Err(trouble @ Trouble::Api(_)) => (None, "Unreadable", trouble.to_string()),
     };
@@ -71,6 +80,7 @@ fn told(record: Option<&Record>, ended: &Result<Rest, Trouble>) -> [Told; 4] {
     });
     let (invalid, wrong) = match ended {
         Err(Trouble::Invalid(why)) => ("Mismatch", Some(why.clone())),
+        Err(Trouble::Unreadable(why)) => ("Unreadable", Some(why.clone())),
         Err(Trouble::Broken(why)) => ("BrokenRecord", Some(why.to_string())),
         Ok(_) | Err(Trouble::Api(_)) => ("Valid", None),
     };
@@ -196,7 +206,7 @@ mod tests {
             shows(None, &wrong),
             "Ready=false Invalid; Signing=None Unreadable; Blocked=false Nothing; Invalid=true Mismatch"
         );
-        let broken = Err(Trouble::Broken(Unreadable { field: "holder", why: "is missing" }));
+        let broken = Err(Trouble::Broken(Unreadable { field: "holder".into(), why: "is missing".into() }));
         assert!(shows(None, &broken).ends_with("Invalid=true BrokenRecord"));
         let silent = Err(Trouble::Api(Failed { doing: "read", outcome: Outcome::Unknown(String::new()) }));
         assert!(shows(Some(&active().0), &silent).starts_with("Ready=None Unreadable; Signing=None"));

@@ -18,8 +18,9 @@ pub fn way(group: &FailoverGroupSpec) -> Result<HandOver, Trouble> {
             launcher.hold,
             ", which is two questions of a launcher that come to nothing and the time that its command has to stop",
         ),
-        // The key's stay in a client is held and sealed as a launcher's command is.
+        // The stay of a key or an identity in a client is held and sealed as a launcher's command is.
         Some(api::Way::Keymanager(keys)) => held("keymanager", keys.hold, ""),
+        Some(api::Way::SolanaIdentity(identity)) => held("solanaIdentity", identity.hold, ""),
         None => Err(Trouble::Invalid("handover: write exactly one way".into())),
     }
 }
@@ -77,6 +78,8 @@ mod tests {
             json!({"gate": {}, "label": {"service": "s"}}),
             json!({"gate": {}, "keymanager": {}}),
             json!({"keymanager": {"hold": "5s"}}),
+            json!({"keymanager": {}, "solanaIdentity": {}}),
+            json!({"solanaIdentity": {"hold": "5s"}}),
         ] {
             assert!(hand_over(&begun, &group(&odd)).is_err(), "{odd}");
         }

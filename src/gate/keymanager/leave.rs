@@ -4,10 +4,12 @@ use tracing::info;
 
 use super::{
     api::{Deleted, Trouble},
-    client::{Process, end, lives, processes},
     post::{Post, Stage},
 };
-use crate::gate::registry::Registry;
+use crate::gate::{
+    client::{Process, end, lives, processes},
+    tenant::Held,
+};
 
 /// A key on its way out.
 #[derive(Debug, Default)]
@@ -31,7 +33,7 @@ impl Leaving {
     }
 }
 
-impl<R: Registry> Post<'_, R> {
+impl Post<'_> {
     /// Deletes the key, and keeps what the client knows of its signatures before anything else.
     pub(super) async fn take_out(&self) -> Result<(), String> {
         match self.manager.take_out(&self.key).await.map_err(|trouble| trouble.to_string())? {
@@ -44,13 +46,13 @@ impl<R: Registry> Post<'_, R> {
     }
 
     /// Takes the key from the client, ends the client, and looks at the one that comes next.
-    pub(super) async fn take(&mut self, now: u64) -> Result<(), String> {
+    pub(super) async fn take(&mut self, held: &mut Held, now: u64) -> Result<(), String> {
         let Stage::Leaving(mut leaving) = std::mem::replace(&mut self.stage, Stage::Out) else { return Ok(()) };
         let taken = self.leave(&mut leaving, now).await;
         if matches!(taken, Ok(true)) {
             info!("a new process of the client has no key: this epoch signs no more");
-            self.launcher.runs = false;
-            self.launcher = self.launcher.retired();
+            held.launcher.runs = false;
+            held.launcher = held.launcher.retired();
             return Ok(());
         }
         self.stage = Stage::Leaving(leaving);

@@ -2,7 +2,7 @@
 //! this member holds the place. The protocol is that of a launcher (`failover::gate::launch`): what is started and ended is not
 //! a command but the key's stay in the client.
 //!
-//! [`api`] is the Eth2 Keymanager API, [`client`] the processes of the client, [`export`] what it knows of its signatures, kept
+//! [`api`] is the Eth2 Keymanager API, [`export`] what it knows of its signatures, kept
 //! on a disk, [`leave`] how the key is taken away, and [`post`] all of it together.
 //!
 //! A key that was deleted comes back when the client finds it in its own folders at the next start, which has cost others a
@@ -10,7 +10,6 @@
 //! taken for proof. Without that the pod itself has to end.
 
 pub mod api;
-pub mod client;
 pub mod export;
 mod leave;
 mod options;

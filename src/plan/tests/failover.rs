@@ -229,3 +229,25 @@ fn it_can_be_decided_once_more() {
     let record: Record = serde_json::from_str(&proposal.record).unwrap();
     assert_eq!(record.replay(), Replay::Same);
 }
+
+/// The seats are others', and may be theirs one after another; a validator must not wait for them without anybody's knowledge.
+#[test]
+fn a_person_is_called_when_others_keep_the_seats_for_too_long() {
+    // A restart is first, and may take ten minutes.
+    let waits = |seconds| {
+        let given = facts().failover().found(ready()).unhealthy_for(seconds);
+        given.seat("cosmos", "policy-1", "gaia-1")
+    };
+    waits(599).is_held_by(Guard::MaxConcurrent);
+    let late = waits(601);
+    let Decision::Proposed(page) = late.decide() else { panic!("{:?}", late.decide()) };
+    assert_eq!(page.step, Step::Page);
+    assert!(page.evidence.contains("restart is held back by MaxConcurrent"), "{}", page.evidence);
+    late.restarted(1, 10 * HOUR).record(|record| record.paged = true).is_held_by(Guard::MaxConcurrent);
+
+    // Where a failover is next, the same; and elsewhere it is a queue like any other.
+    let next = signs().unhealthy_for(601).seat("cosmos", "policy-1", "gaia-1");
+    let Decision::Proposed(page) = next.decide() else { panic!("{:?}", next.decide()) };
+    assert!(page.evidence.contains("failover is held back by MaxConcurrent"), "{}", page.evidence);
+    facts().unhealthy_for(601).seat("cosmos", "policy-1", "gaia-1").is_held_by(Guard::MaxConcurrent);
+}

@@ -1,5 +1,6 @@
 //! Launchers, which keep signers apart by time and proof.
 
+mod machine;
 mod system;
 
 use stateright::{Checker, HasDiscoveries, Model};
@@ -26,7 +27,8 @@ fn alone(system: Launchers, checker: &impl Checker<Launchers>) -> bool {
     alone
 }
 
-const TWO: Launchers = Launchers { mistake: Mistake::None, drift: 0, pace: EXACT, processes: 2, operators: 1 };
+const TWO: Launchers =
+    Launchers { mistake: Mistake::None, drift: 0, pace: EXACT, processes: 2, operators: 1, taints: None };
 
 // C01, C03, C04: whoever starts anew begins its wait anew, and there may be two of them.
 #[test]
@@ -97,4 +99,32 @@ fn mutation_a_launcher_that_comes_back_after_its_seal() {
 #[test]
 fn mutation_a_holder_that_is_a_member_instead_of_a_pod() {
     breaks(Launchers { processes: 3, ..TWO }, Mistake::HolderByMember);
+}
+
+/// Two, of which the first's machine may go off; said to be off already, or not.
+const fn of_a_machine(tainted: bool) -> Launchers {
+    Launchers { taints: Some(tainted), ..TWO }
+}
+
+#[test]
+fn a_machine_that_is_off_is_no_reason_to_run_two() {
+    for tainted in [false, true] {
+        assert!(check(of_a_machine(tainted)));
+    }
+}
+
+#[test]
+fn mutation_a_taint_that_a_renewed_lease_does_not_spoil() {
+    breaks(of_a_machine(false), Mistake::IgnoresTheLease);
+}
+
+#[test]
+fn mutation_a_taint_that_was_there_before_anybody_looked() {
+    breaks(of_a_machine(true), Mistake::TrustsAnOldTaint);
+}
+
+/// Nothing that the API server has could tell the two apart.
+#[test]
+fn not_survived_a_machine_that_stands_still_and_is_said_to_be_off() {
+    breaks(of_a_machine(false), Mistake::TaintedWhileItStands);
 }

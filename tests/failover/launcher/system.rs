@@ -5,10 +5,12 @@ use std::sync::Arc;
 use mainstay::failover::{
     Activation, Boot, Epoch, Event, HandOver, Height, Holder, Phase, Pod, Proof, Record, Share, Timing,
     gate::{Launcher, Me, lasts},
+    off::Watch,
     step,
 };
 use stateright::{Model, Property};
 
+use super::machine::Node;
 use crate::world::pod;
 
 pub const ALONE: &str = "never two commands run at once";
@@ -29,6 +31,12 @@ pub enum Mistake {
     HolderByMember,
     SealsBeforeTheEnd,
     ComesBackAfterItsSeal,
+    /// A renewal of its Lease does not spoil a taint.
+    IgnoresTheLease,
+    /// A taint that was there before anybody looked counts.
+    TrustsAnOldTaint,
+    /// No mistake of ours: whoever taints a machine that only stands still is believed.
+    TaintedWhileItStands,
 }
 
 /// Launchers of `a`, `b`, and of a twin of `a`'s pod.
@@ -43,6 +51,8 @@ pub struct Launchers {
     pub processes: usize,
     /// How many operators there are.
     pub operators: usize,
+    /// Whether the first machine may be said to be off, and is from the beginning.
+    pub taints: Option<bool>,
 }
 
 #[allow(clippy::struct_excessive_bools)]
@@ -52,7 +62,7 @@ pub struct Process {
     /// Until when the launcher has told its keeper to let the command run, while it runs.
     runs: Option<u64>,
     /// Whether the machine stands still.
-    paused: bool,
+    pub paused: bool,
     /// Whether the container runtime has forgotten it: the kubelet takes it for dead.
     orphan: bool,
     dead: bool,
@@ -65,7 +75,7 @@ pub struct Process {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
     record: Record,
-    processes: Vec<Process>,
+    pub processes: Vec<Process>,
     /// Which of three ticks this is, where clocks have a pace.
     third: u64,
     /// For how long each operator has known of `Revoking`.
@@ -74,6 +84,9 @@ pub struct World {
     confirmed: Vec<bool>,
     pauses: u8,
     twin: bool,
+    /// The first member's machine, and what each operator has seen of it.
+    pub node: Node,
+    pub watches: Vec<Watch>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -101,6 +114,12 @@ pub enum Happening {
     Restarts(usize),
     Finds(usize),
     Offers,
+    /// The first member's machine goes off for good.
+    Off,
+    /// Somebody says that it is off.
+    Tainted,
+    /// Its kubelet renews its Lease.
+    Renewed,
 }
 
 fn place(which: usize) -> Arc<Pod> {
@@ -152,7 +171,8 @@ impl Launchers {
     fn finds(self, world: &World, operator: usize) -> Option<Record> {
         let holder = world.record.holder()?.pod.clone();
         let which = (0..self.processes).find(|which| place(*which) == holder)?;
-        let proof = world.confirmed[which].then_some(Proof::KubeletConfirmed(holder));
+        let proof = world.confirmed[which].then_some(Proof::KubeletConfirmed(holder.clone()));
+        let proof = proof.or_else(|| self.off(world, operator, &holder).filter(|_| which == 0));
         let more = u64::from(self.mistake == Mistake::WaitsOneLess);
         let waited = world.waited[operator]? + more;
         Some(step(&world.record, Event::Found { proof, share: Share::Unknown, waited }).0)
@@ -212,6 +232,8 @@ impl Model for Launchers {
             confirmed: vec![false; self.processes],
             pauses: 0,
             twin: false,
+            node: Node { tainted: self.taints == Some(true), renewed: false, off: false, lively: false },
+            watches: vec![Watch::Unseen; self.operators],
         }]
     }
 
@@ -221,9 +243,12 @@ impl Model for Launchers {
             (0..self.operators)
                 .flat_map(|who| [Happening::Observes(who), Happening::Restarts(who), Happening::Finds(who)]),
         );
-        if !world.twin {
+        // What else can end a command is tried without this, and this without it: else there are too many states.
+        let machines = self.taints.is_some();
+        if !world.twin && !machines {
             actions.push(Happening::Forced);
         }
+        self.of_the_machine(world, actions);
         for (which, process) in world.processes.iter().enumerate() {
             if process.dead || which == 2 && !world.twin {
                 continue;
@@ -241,14 +266,22 @@ impl Model for Launchers {
                 Some((_, Some(_))) => Happening::Answered(which),
             });
             if process.runs.is_some() {
-                let told = !process.launcher.may_run(NOW);
-                actions.push(if told { Happening::Stops(which) } else { Happening::Ends(which) });
+                if !process.launcher.may_run(NOW) {
+                    actions.push(Happening::Stops(which));
+                } else if !machines {
+                    actions.push(Happening::Ends(which));
+                }
             }
             // Time does not cover a machine that stands still, nor the kubelet an orphan: never both, that is assumed.
             if !process.orphan && which == 0 {
-                actions.push(Happening::Killed(which));
-                if world.pauses == 0 {
-                    actions.extend([Happening::Orphaned(which), Happening::Pauses(which)]);
+                if !machines {
+                    actions.push(Happening::Killed(which));
+                }
+                if world.pauses == 0 && !machines {
+                    actions.push(Happening::Orphaned(which));
+                }
+                if world.pauses == 0 && self.is_seen_to_run(world) {
+                    actions.push(Happening::Pauses(which));
                 }
             }
         }
@@ -292,20 +325,37 @@ impl Model for Launchers {
             Happening::Observes(operator) => {
                 let revoking = matches!(world.record.phase, Phase::Revoking { .. });
                 world.waited[operator] = world.waited[operator].or(revoking.then_some(0));
+                self.looks(&mut world, operator);
             }
-            Happening::Restarts(operator) => world.waited[operator] = None,
-            Happening::Finds(operator) => world.record = self.finds(&world, operator)?,
+            Happening::Restarts(operator) => {
+                (world.waited[operator], world.watches[operator]) = (None, Watch::Unseen);
+            }
+            Happening::Finds(operator) => {
+                self.looks(&mut world, operator);
+                world.record = self.finds(&world, operator)?;
+            }
             Happening::Offers => {
                 let hand_over = HandOver::Launcher(self.timing());
                 let offer = Event::Offered { pod: place(1), activation: Activation(2), hand_over };
                 world.record = step(&world.record, offer).0;
             }
+            Happening::Off => {
+                world.node.off = true;
+                (world.processes[0].dead, world.processes[0].runs) = (true, None);
+            }
+            Happening::Tainted => world.node.tainted = true,
+            Happening::Renewed => {
+                world.node.renewed = true;
+                world.node.lively = world.watches.iter().any(|watch| matches!(watch, Watch::Tainted { .. }));
+            }
         }
         if !matches!(world.record.phase, Phase::Revoking { .. }) {
             world.waited.fill(None);
         }
-        // Operators are alike.
-        world.waited.sort_unstable();
+        // Operators are alike, where they know nothing else.
+        if self.taints.is_none() {
+            world.waited.sort_unstable();
+        }
         (world != *last).then_some(world)
     }
 

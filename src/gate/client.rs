@@ -1,4 +1,4 @@
-//! The processes of a validator client, as this pod sees them: its containers share their process numbers.
+//! The processes of a client, as this pod sees them: its containers share their process numbers.
 
 use std::{fs, io};
 

@@ -1,0 +1,504 @@
+//! The gate of a Solana validator against a fake of one.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use mainstay::{
+    failover::{Boot, Carried, Event, Proof, Share},
+    gate::{
+        Counts,
+        member::Member,
+        solana::{
+            admin::{Admin, Trouble},
+            post::{Options, Post, SolanaError},
+        },
+        tenant::stand,
+    },
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    container::Container,
+    records::Records,
+    validator::{Pair, Shared, Validator, at, begin, history_of, staked, tower_of, unstaked, votes},
+};
+
+/// A pod: a validator and the files of its gate.
+struct Site {
+    validator: Shared,
+    container: Container,
+    options: Options,
+    counts: Counts,
+    // Last: the validator's program is in it.
+    _folder: TempDir,
+}
+
+impl Site {
+    /// The pod of a member, whose validator has no tower.
+    fn new(member: &str) -> Self {
+        Self::as_started(member, false)
+    }
+
+    fn as_started(member: &str, starts_staked: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["ledger", "state"] {
+            fs::create_dir(path(name)).unwrap();
+        }
+        staked().write(&path("staked.json"));
+        unstaked().write(&path("unstaked.json"));
+        let (validator, container) = begin(&folder, &path("ledger"));
+        at(&validator).starts_staked = starts_staked;
+        let options = Options {
+            member: Member {
+                identity: identity(),
+                name: member.into(),
+                pod_uid: format!("u-{member}"),
+                node: "n".into(),
+                listen: "127.0.0.1:0".into(),
+                every: Duration::from_millis(50),
+            },
+            ledger: path("ledger"),
+            keypair: path("staked.json"),
+            unstaked: path("unstaked.json"),
+            state: path("state"),
+            program: container.name.clone(),
+            settle: 400,
+            grace: 1_000,
+        };
+        Self { validator, container, options, counts: Counts::default(), _folder: folder }
+    }
+
+    /// One that holds the place, with a tower of its own that a person vouches for.
+    fn at_work() -> (Self, Records) {
+        let (site, records) = (Self::new("a"), Records::offered_to("u-a"));
+        site.vouch(1, &[5]);
+        (site, records)
+    }
+
+    fn vouch(&self, epoch: u64, slots: &[u64]) {
+        let name = format!("tower-1_9-{}.bin.for-epoch-{epoch}", staked().name());
+        fs::write(self.options.ledger.join(name), staked().tower(slots)).unwrap();
+    }
+
+    fn tower(&self) -> PathBuf {
+        tower_of(&self.options.ledger)
+    }
+
+    /// Runs the gate beside what the test does with the rest of the world; whether it has ended by itself by then.
+    async fn with(&self, records: &Records, test: impl AsyncFnOnce()) -> bool {
+        let mut post = Post::new(&self.options).unwrap();
+        let stop = CancellationToken::new();
+        tokio::select! {
+            () = stand(&self.options.member, records, Boot(7), self.counts.clone(), &mut post, &stop) => true,
+            () = test() => false,
+        }
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Validator) -> bool) {
+        let begun = Instant::now();
+        while !holds(&at(&self.validator)) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not in time");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn gets_it(&self) {
+        self.until("the identity comes", |it| it.identity == staked().name()).await;
+        moments(2).await;
+    }
+
+    async fn loses_it(&self) {
+        self.until("the identity goes", |it| it.identity == unstaked().name()).await;
+    }
+
+    fn vote(&self, slots: &[u64]) {
+        for slot in slots {
+            assert!(at(&self.validator).vote(*slot), "it votes for {slot}");
+        }
+    }
+
+    fn was_given(&self) -> bool {
+        at(&self.validator).calls.contains(&"staked.json, true".to_owned())
+    }
+}
+
+fn identity() -> String {
+    let digits = mainstay::gate::encoding::to_hex(&staked().public()).to_ascii_lowercase();
+    format!("5eykt4usfv8p8njdtreypvzkozrkqckkc.{digits}")
+}
+
+async fn moments(count: u64) {
+    tokio::time::sleep(Duration::from_millis(count * 100)).await;
+}
+
+async fn for_ever() {
+    tokio::time::sleep(Duration::from_secs(60)).await;
+}
+
+fn carried(records: &Records) -> Arc<Carried> {
+    records.record().carried.expect("something travels")
+}
+
+/// Ends an epoch by its seal, and offers the next.
+fn go_on(records: &Records, to: &str) {
+    records.step(Event::Found { proof: None, share: Share::Small, waited: 0 });
+    records.offer_to(to, &format!("u-{to}"));
+}
+
+/// Ends an epoch by the end of its pod.
+fn vanish(records: &Records, to: &str) {
+    records.revoke();
+    let holder = records.record().holder().unwrap().pod.clone();
+    let proof = Some(Proof::KubeletConfirmed(holder));
+    records.step(Event::Found { proof, share: Share::Small, waited: u64::MAX });
+    records.offer_to(to, &format!("u-{to}"));
+}
+
+#[tokio::test]
+async fn each_answer_of_the_admin_rpc_is_read_as_its_source_means_it() {
+    let site = Site::new("a");
+    site.until("it starts", |it| it.born > 0).await;
+    let admin = Admin::new(&site.options.ledger);
+    let seen = admin.look().await.unwrap();
+    assert_eq!(seen.identity, unstaked().name());
+    for is_new in [false, true] {
+        at(&site.validator).is_new = is_new;
+        let _ = fs::remove_file(site.tower());
+        let refused = admin.set_identity(&site.options.keypair, true).await.unwrap_err();
+        assert!(refused.to_string().contains("Unable to load tower file"), "{refused}");
+        fs::write(site.tower(), Pair::of(9).tower(&[1])).unwrap();
+        let refused = admin.set_identity(&site.options.keypair, true).await.unwrap_err();
+        assert!(refused.to_string().contains("signature"), "{refused}");
+        fs::write(site.tower(), staked().tower(&[1])).unwrap();
+        let taken = admin.set_identity(&site.options.keypair, true).await.unwrap();
+        assert_eq!((&taken.identity, &taken.born), (&staked().name(), &seen.born));
+        let back = admin.set_identity(&site.options.unstaked, false).await.unwrap();
+        assert_eq!(back.identity, unstaked().name());
+    }
+    for odd in ["", "{", "[]", "{}", r#"{"id":7,"result":null}"#, r#"{"id":1,"result":{}}"#, r#"{"id":1}"#] {
+        at(&site.validator).instead = Some(odd.into());
+        assert!(matches!(admin.look().await, Err(Trouble::Odd(_))), "{odd}");
+    }
+    at(&site.validator).instead = Some("x".repeat(70_000));
+    assert!(matches!(admin.look().await, Err(Trouble::Odd(_))));
+    at(&site.validator).instead = Some(
+        json!({"id": 1, "error": {"code": -32602, "message": "Retry once validator start up is complete"}})
+            .to_string(),
+    );
+    assert!(matches!(admin.look().await, Err(Trouble::Refused { code: -32602, .. })));
+    at(&site.validator).hangs = Some(Duration::from_secs(4));
+    assert!(matches!(admin.look().await, Err(Trouble::Silent(_))));
+    assert!(matches!(Admin::new(&site.options.state).look().await, Err(Trouble::Silent(_))));
+}
+
+/// The whole way there and back. Whoever goes on knows every vote of whoever has gone, the last one too.
+#[tokio::test]
+async fn the_tower_travels_with_the_identity() {
+    let (a, records) = Site::at_work();
+    let b = Site::new("b");
+    at(&b.validator).is_new = true;
+    let ended = a
+        .with(&records, async || {
+            a.gets_it().await;
+            a.vote(&[6, 7]);
+            at(&a.validator).once_more = Some(8);
+            records.revoke();
+            for_ever().await;
+        })
+        .await;
+    assert!(ended, "it ends when its epoch is sealed");
+    let (was, kept) = (carried(&records), fs::read(a.tower()).unwrap());
+    assert_eq!((was.epoch.0, was.member.as_str(), &was.files[0].1), (1, "a", &kept));
+    assert_eq!(votes(&a.tower()).unwrap(), [5, 6, 7, 8], "the vote that was under way");
+    assert_eq!(fs::read(tower_of(&a.options.state)).unwrap(), kept, "it is on the state volume too");
+    assert_eq!(at(&a.validator).identity, unstaked().name());
+    assert_eq!(a.container.starts(), 1, "nobody has ended the validator");
+
+    go_on(&records, "b");
+    let ended = b
+        .with(&records, async || {
+            b.gets_it().await;
+            assert_eq!(fs::read(b.tower()).unwrap(), kept);
+            b.vote(&[9]);
+            fs::write(history_of(&b.options.ledger), staked().history("of b")).unwrap();
+            records.revoke();
+            for_ever().await;
+        })
+        .await;
+    assert!(ended);
+    assert_eq!(carried(&records).files.len(), 2, "the vote history travels where there is one");
+
+    // What a has is older now, and is replaced.
+    go_on(&records, "a");
+    a.with(&records, async || {
+        a.gets_it().await;
+        assert_eq!(votes(&a.tower()).unwrap(), [5, 6, 7, 8, 9]);
+        assert!(history_of(&a.options.ledger).exists());
+        a.vote(&[10]);
+    })
+    .await;
+    let all = [at(&a.validator).voted.clone(), at(&b.validator).voted.clone()];
+    assert_eq!(all, [vec![6, 7, 8, 10], vec![9]]);
+}
+
+#[tokio::test]
+async fn without_a_seal_only_the_last_member_goes_on_and_a_person_s_tower_is_good_for_one_epoch() {
+    let (a, records) = Site::at_work();
+    let b = Site::new("b");
+    a.with(&records, async || {
+        a.gets_it().await;
+        a.vote(&[6]);
+    })
+    .await;
+    // Its pod has ended, and its process with it.
+    at(&a.validator).identity = unstaked().name();
+    vanish(&records, "b");
+    assert!(carried(&records).files.is_empty());
+    b.vouch(1, &[9]);
+    b.with(&records, async || {
+        moments(8).await;
+        assert!(
+            !b.was_given() && b.counts.latched.get() == 1,
+            "not without a tower, nor with one of another epoch"
+        );
+        records.revoke();
+        moments(5).await;
+    })
+    .await;
+    let record = records.record();
+    assert!(record.sealed.is_some(), "it has signed nothing");
+    let was = carried(&records);
+    assert_eq!((was.epoch.0, was.member.as_str(), was.files.len()), (2, "a", 0), "and only a has the tower still");
+
+    go_on(&records, "a");
+    a.with(&records, async || {
+        a.gets_it().await;
+        a.vote(&[7]);
+    })
+    .await;
+    at(&a.validator).identity = unstaked().name();
+    vanish(&records, "b");
+    b.vouch(4, &[5, 6, 7]);
+    b.with(&records, async || {
+        b.gets_it().await;
+        b.vote(&[8]);
+    })
+    .await;
+    assert_eq!(votes(&b.tower()).unwrap(), [5, 6, 7, 8]);
+}
+
+/// Whatever has come, be it from a record that was restored from a backup.
+#[tokio::test]
+async fn an_older_tower_is_never_used_in_the_place_of_a_newer_one() {
+    let (site, records) = Site::at_work();
+    fs::write(site.tower(), staked().tower(&[5, 6])).unwrap();
+    site.with(&records, async || moments(8).await).await;
+    assert!(!site.was_given(), "a person's");
+    assert_eq!(votes(&site.tower()).unwrap(), [5, 6]);
+
+    // Its own has been put back to an earlier day, while it holds the place.
+    let (site, records) = Site::at_work();
+    site.with(&records, async || {
+        site.gets_it().await;
+        site.vote(&[6, 7]);
+        moments(2).await;
+        fs::write(site.tower(), staked().tower(&[5])).unwrap();
+        at(&site.validator).identity = unstaked().name();
+        let calls = at(&site.validator).calls.len();
+        moments(8).await;
+        assert_eq!(at(&site.validator).calls.len(), calls);
+        records.revoke();
+        moments(20).await;
+    })
+    .await;
+    assert!(records.record().sealed.is_none(), "nor is it sealed with one");
+}
+
+#[tokio::test]
+async fn a_validator_that_hangs_is_ended_and_seals_with_its_next_process() {
+    let (site, records) = Site::at_work();
+    let ended = site
+        .with(&records, async || {
+            site.gets_it().await;
+            site.vote(&[6]);
+            at(&site.validator).hangs = Some(Duration::from_secs(1_000));
+            records.revoke();
+            moments(5).await;
+            assert!(records.record().sealed.is_none() && site.container.starts() == 1);
+            for_ever().await;
+        })
+        .await;
+    assert!(ended && site.container.starts() >= 2, "its process was ended");
+    assert!(records.record().sealed.is_some());
+    assert_eq!(fs::read(site.tower()).unwrap(), carried(&records).files[0].1);
+
+    // Nobody can end it: nothing is sealed.
+    let (mut site, records) = Site::at_work();
+    site.options.program = "nobody-of-this-name".into();
+    let ended = site
+        .with(&records, async || {
+            site.gets_it().await;
+            at(&site.validator).instead = Some("what?".into());
+            records.revoke();
+            moments(25).await;
+        })
+        .await;
+    assert!(!ended && records.record().sealed.is_none());
+}
+
+/// It was asked to take the identity, has not answered, and does it when nobody expects it any more.
+#[tokio::test]
+async fn what_was_asked_for_and_not_answered_may_come_later() {
+    let (site, records) = Site::at_work();
+    site.until("it starts", |it| it.born > 0).await;
+    at(&site.validator).slow = Some(Duration::from_secs(5));
+    let begun = Instant::now();
+    let ended = site
+        .with(&records, async || {
+            while !site.tower().exists() {
+                moments(1).await;
+            }
+            records.revoke();
+            for_ever().await;
+        })
+        .await;
+    assert!(ended && records.record().sealed.is_some());
+    assert!(site.container.starts() >= 2, "only its end shows that it never will");
+    tokio::time::sleep(Duration::from_secs(6).saturating_sub(begun.elapsed())).await;
+    assert_eq!(at(&site.validator).identity, unstaked().name());
+}
+
+#[tokio::test]
+async fn a_process_that_starts_anew_gets_the_identity_with_its_own_tower() {
+    let (site, records) = Site::at_work();
+    site.with(&records, async || {
+        site.gets_it().await;
+        site.vote(&[6]);
+        moments(2).await;
+        let born = at(&site.validator).born;
+        for one in mainstay::gate::client::processes(&site.container.name).unwrap() {
+            mainstay::gate::client::end(one, true).unwrap();
+        }
+        site.until("it starts anew", |it| it.born > born).await;
+        site.gets_it().await;
+        site.vote(&[7]);
+    })
+    .await;
+    assert_eq!(votes(&site.tower()).unwrap(), [5, 6, 7]);
+    assert!(records.record().sealed.is_none());
+}
+
+#[tokio::test]
+async fn a_validator_that_starts_with_the_identity_loses_it_and_seals_nothing() {
+    for holds in [true, false] {
+        let site = Site::as_started("a", true);
+        site.until("it starts", |it| it.born > 0).await;
+        // The first process may have started before it was told so.
+        for one in mainstay::gate::client::processes(&site.container.name).unwrap() {
+            mainstay::gate::client::end(one, true).unwrap();
+        }
+        site.until("it starts staked", |it| it.identity == staked().name()).await;
+        let records = Records::offered_to(if holds { "u-a" } else { "another" });
+        site.vouch(1, &[5]);
+        site.with(&records, async || {
+            site.loses_it().await;
+            moments(5).await;
+            records.revoke();
+            moments(15).await;
+        })
+        .await;
+        assert!(!site.was_given() && records.record().sealed.is_none(), "{holds}");
+        assert_eq!(at(&site.validator).identity, unstaked().name());
+    }
+}
+
+#[tokio::test]
+async fn a_process_that_finds_the_identity_again_is_no_end() {
+    let (site, records) = Site::at_work();
+    let ended = site
+        .with(&records, async || {
+            site.gets_it().await;
+            {
+                let mut it = at(&site.validator);
+                (it.starts_staked, it.hangs) = (true, Some(Duration::from_secs(1_000)));
+            }
+            records.revoke();
+            while site.container.starts() < 2 {
+                moments(1).await;
+            }
+            site.loses_it().await;
+            moments(20).await;
+        })
+        .await;
+    assert!(!ended && records.record().sealed.is_none(), "whatever it says afterwards");
+}
+
+#[tokio::test]
+async fn a_hold_that_ends_takes_the_identity_along_and_comes_back_with_the_api_server() {
+    let (site, records) = Site::at_work();
+    site.with(&records, async || {
+        site.gets_it().await;
+        records.1.store(true, Ordering::Relaxed);
+        let away = Instant::now();
+        site.loses_it().await;
+        assert!(away.elapsed() < Duration::from_secs(3), "{:?}", away.elapsed());
+        records.1.store(false, Ordering::Relaxed);
+        moments(20).await;
+    })
+    .await;
+    // Either it was shown to be gone, and sealed, or it came back: never both.
+    assert_ne!(records.record().sealed.is_some(), at(&site.validator).identity == staked().name());
+}
+
+#[tokio::test]
+async fn what_is_no_memory_is_not_carried() {
+    type Spoil = fn(&Site);
+    let table: [(&str, Spoil); 4] = [
+        ("gone", |site| fs::remove_file(site.tower()).unwrap()),
+        ("of another key", |site| fs::write(site.tower(), Pair::of(9).tower(&[7])).unwrap()),
+        ("cut off", |site| fs::write(site.tower(), &staked().tower(&[7])[..300]).unwrap()),
+        ("too large", |site| {
+            let large = staked().history(&"x".repeat(70_000));
+            fs::write(history_of(&site.options.ledger), large).unwrap();
+        }),
+    ];
+    for (what, spoil) in table {
+        let (site, records) = Site::at_work();
+        let ended = site
+            .with(&records, async || {
+                site.gets_it().await;
+                spoil(&site);
+                records.revoke();
+                moments(15).await;
+            })
+            .await;
+        assert!(!ended && records.record().sealed.is_none(), "{what}");
+    }
+}
+
+#[test]
+fn a_key_pair_is_its_owner_s_alone_and_the_identity_s() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _inside = runtime.enter();
+    let mut site = Site::new("a");
+    assert!(Post::new(&site.options).is_ok());
+    fs::set_permissions(&site.options.keypair, fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(
+        matches!(Post::new(&site.options), Err(SolanaError::Key(error)) if error.to_string().contains("chmod 600"))
+    );
+    unstaked().write(&site.options.keypair);
+    assert!(matches!(Post::new(&site.options), Err(SolanaError::OtherKey { .. })));
+    staked().write(&site.options.keypair);
+    site.options.unstaked = site.options.keypair.clone();
+    assert!(matches!(Post::new(&site.options), Err(SolanaError::SameKey { .. })));
+    fs::write(&site.options.keypair, "[]").unwrap();
+    assert!(matches!(Post::new(&site.options), Err(SolanaError::NoPair { .. })));
+}
