@@ -26,4 +26,5 @@ mod render;
 mod signers;
 mod signing;
 mod stage;
+mod strangers;
 mod validator;

@@ -29,6 +29,10 @@ pub struct Watched {
     pub(super) before: Option<String>,
     /// Since when nobody can be seen to sign.
     pub(super) silent_since: Option<Mono>,
+    /// When the chain's punishment was told first, while it is told.
+    punished: Option<Mono>,
+    /// The group as it could be read last: whom to call when it cannot be read any more.
+    pub(super) group: Option<Arc<FailoverGroup>>,
     /// What people were told of and was not over yet.
     pub(super) told: Option<Notice>,
     /// How many blocks may be missed, as a node told it, and when it was asked for.
@@ -61,6 +65,12 @@ impl Watched {
         self.revoking_since.map_or(0, |since| now.since(since))
     }
 
+    /// Whether a punishment was told twice: one answer may be a mistake, and what it leads to has no way back by itself.
+    pub(super) fn is_punished(&mut self, told: Option<Mono>) -> bool {
+        self.punished = told.map(|told| self.punished.unwrap_or(told));
+        self.punished < told
+    }
+
     /// The epoch that was seen last.
     pub(super) fn epoch(&self) -> Option<Epoch> {
         self.tenure.map(|tenure| tenure.epoch)
@@ -83,7 +93,10 @@ pub fn forget(ctx: &Context, group: &Key) {
 /// Forgets the groups that are no more.
 pub fn retain(ctx: &Context, groups: &[Arc<FailoverGroup>]) {
     let here = groups.iter().map(|group| (group.namespace().unwrap_or_default(), group.name_any()));
-    let here: BTreeSet<_> = here.map(|(namespace, name)| Key { namespace, name }).collect();
+    let mut here: BTreeSet<_> = here.map(|(namespace, name)| Key { namespace, name }).collect();
+    // What cannot be read is there all the same.
+    let invalid = ctx.stores.failover.iter().flat_map(|stores| stores.groups.invalid());
+    here.extend(invalid.map(|invalid| invalid.key.clone()));
     all(ctx).retain(|group, _| here.contains(group));
 }
 
@@ -96,6 +109,13 @@ fn all(ctx: &Context) -> MutexGuard<'_, BTreeMap<Key, Watched>> {
 mod tests {
     use super::*;
     use crate::failover::{Activation, Epoch, Event, HandOver, Height, Pod, step};
+
+    #[test]
+    fn a_punishment_is_believed_when_it_is_told_twice() {
+        let mut memory = Watched::default();
+        let mut told = |at: Option<u64>| memory.is_punished(at.map(Mono));
+        assert!(!told(Some(5)) && !told(Some(5)) && !told(None) && !told(Some(9)) && told(Some(11)));
+    }
 
     #[test]
     fn the_wait_begins_anew_with_every_tenure() {
