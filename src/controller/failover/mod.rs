@@ -103,7 +103,13 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
         memory::forget(&ctx, &key);
         return None;
     }
-    let Some(group) = ctx.stores.failover.as_ref()?.groups.get(&key.namespace, &key.name) else {
+    let groups = &ctx.stores.failover.as_ref()?.groups;
+    let Some(group) = groups.get(&key.namespace, &key.name) else {
+        if let Some(invalid) = groups.unreadable(&key.namespace, &key.name) {
+            report::unreadable_group(&ctx, &invalid, ctx.now()).await;
+            page::tell_unreadable(&ctx, &key, &invalid.why);
+            return Some(TICK);
+        }
         return left::reconcile(&ctx, &key).await;
     };
     // Its owner tells of it, and answers its orders.
@@ -169,7 +175,9 @@ pub fn wake_all(ctx: &Context) {
     let groups = groups.map(|group| key(&group.namespace().unwrap_or_default(), &group.name_any()));
     // A group that is gone may have left a signer.
     let named = stores.identities.list().into_iter().map(|of| key(&of.spec.namespace, &of.spec.group));
-    let all: BTreeSet<Key> = groups.chain(named).collect();
+    // What cannot be read is there all the same.
+    let invalid = stores.groups.invalid().into_iter().map(|invalid| invalid.key.clone());
+    let all: BTreeSet<Key> = groups.chain(named).chain(invalid).collect();
     memory::retain(ctx, &all);
     for group in all {
         ctx.queues.groups.push(group, now);
@@ -220,6 +228,14 @@ impl Round<'_> {
             Trouble::Invalid(format!("there is no SigningIdentity {name}: an administrator creates it"))
         })?;
         let network = self.ctx.stores.networks.get("", &self.group.spec.network);
+        if let Some(network) = &network
+            && !network.spec.allowed_namespaces.iter().any(|admitted| admitted == self.namespace)
+        {
+            let (network, namespace) = (&self.group.spec.network, self.namespace);
+            return Err(Trouble::Invalid(format!(
+                "the network {network} does not admit the namespace {namespace}"
+            )));
+        }
         let chain = network.as_ref().map(|network| network.spec.chain_id.as_str());
         let own = (self.namespace, self.group.metadata.name.as_deref().unwrap_or_default());
         let spec = identity.spec.as_ref().map_err(|why| {
@@ -248,7 +264,8 @@ impl Round<'_> {
             let why = "nobody has begun its record: `mainstay init` for a new key, `mainstay adopt` for one that has signed";
             return Ok(Next::Rest(Rest::new(TICK, "NotBegun", why)));
         };
-        if !record.slashed && choose::is_tombstoned(self.ctx, self.namespace, self.group) {
+        let punished = choose::punished(self.ctx, self.namespace, self.group);
+        if self.memory.is_punished(punished) && !record.slashed {
             return Ok(Next::Write(step(record, Event::Slashed).0));
         }
         match &record.phase {
@@ -274,7 +291,7 @@ impl Round<'_> {
                 if let Some(next) = self.set_to_work(record, holder, &pod).await? {
                     return Ok(next);
                 }
-                return Ok(Next::Rest(held(record, holder, self.head())));
+                return Ok(Next::Rest(held(record, holder, self.head(record).await)));
             }
             // The same member goes on by itself, which takes nothing from anybody.
             Some(_) => true,
@@ -294,10 +311,15 @@ impl Round<'_> {
         Ok(Next::Write(next))
     }
 
-    /// How far the chain is, as far as anybody here knows.
-    fn head(&self) -> Option<Height> {
+    /// How far the chain is, as far as anybody here knows. Where the network has no head, the members' nodes are asked: a gate
+    /// that is away leaves no other trace.
+    async fn head(&self, record: &Record) -> Option<Height> {
         let network = self.ctx.world().network(&self.group.spec.network, self.ctx.clock.mono());
-        network?.head.map(|head| Height(head.height))
+        let known = network.and_then(|network| network.head).map(|head| head.height);
+        if known.is_some() || record.hand_over != HandOver::Gate {
+            return known.map(Height);
+        }
+        choose::head(self.ctx, self.namespace, self.group).await.map(Height)
     }
 
     /// Whether another member goes on without a person. Not while the emergency stop is pulled.
