@@ -16,10 +16,12 @@ TARGET    := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 CLUSTER   := $(TARGET)/debug/examples/cluster
 # A cluster of two nodes of its own: what fails there are machines.
 TWO       := MAINSTAY_CLUSTER_DIR=$(CACHE)/cluster-of-two
-TWO_NODES := failover::everyday failover::naive failover::machines failover::records failover::story
+TWO_NODES := failover::everyday failover::naive failover::machines failover::records failover::handovers failover::story
 MEASURES  := failover::times
 # Runs a command whose words are kept for the report.
 SAYING     = bash -o pipefail -c '$(2) 2>&1 | tee $(CACHE)/failover-$(1).log'
+# Loads the image of a kind of chain with our program beside its node, as owners build it whose nodes a launcher starts.
+BESIDE     = $(TWO) $(CLUSTER) load-image $$($(CLUSTER) image chain $(1) --beside $(TARGET)/release/mainstay | tail -n 1)
 # Scenarios at once: each waits most of its time, and runs a chain of seven nodes.
 THREADS   ?= 3
 PROGRAMS  := $(CACHE)/programs/node_modules
@@ -89,12 +91,13 @@ e2e-failover: ready-two ## A signer that fails over between two nodes, as CI run
 	$(TWO) $(CARGO) test --test e2e -- --include-ignored --test-threads 1 failover::everyday failover::naive
 
 e2e-failover-full: ready-two ## The same with every fault there is, on both kinds of chain, and docs/failover/report.md: forty minutes.
+	$(call BESIDE,cometbft)
 	$(call SAYING,cometbft,$(TWO) $(CARGO) test --test e2e -- --include-ignored --nocapture --test-threads 1 $(TWO_NODES))
 	$(MAKE) e2e-failover-wasmd
 	tests/e2e/failover/report.sh CometBFT $(CACHE)/failover-cometbft.log wasmd $(CACHE)/failover-wasmd.log > docs/failover/report.md
 
 e2e-failover-wasmd: ready-two ## Every failover on a Cosmos SDK chain, which punishes; builds wasmd first, six minutes.
-	$(CLUSTER) image chain wasmd
+	$(call BESIDE,wasmd)
 	$(call SAYING,wasmd,$(TWO) MAINSTAY_CHAIN=wasmd $(CARGO) test --test e2e -- --include-ignored --nocapture --test-threads 1 $(TWO_NODES))
 
 bench: ready ## From a hung node to its removal, twenty times, with the distribution.

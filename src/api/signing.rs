@@ -101,7 +101,8 @@ pub struct SigningIdentityStatus {
 
 /// What the signer of an epoch knew of its own signatures when the epoch had ended. It is public: the chain has seen it all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = open)]
 pub struct SigningCarried {
     /// At the end of which epoch. It counts for the one right after it.
     pub epoch: i64,

@@ -23,8 +23,9 @@ use crate::{
     plan::GroupFacts,
 };
 
-/// More orders in one namespace are not looked through: nothing is known then.
-const MOST: u32 = 500;
+/// Orders that are asked for at once, and how often: more in one namespace are not looked through, and nothing is known then.
+const PAGE: u32 = 500;
+const PAGES: usize = 20;
 
 /// Which group, and as whose.
 #[derive(Clone, Copy, Debug)]
@@ -96,22 +97,39 @@ pub(super) async fn read_group(
         return Ok(found);
     }
     // Last: an order that comes later is about an epoch that was still the target's now.
-    let orders: Api<SigningOrder> = Api::namespaced(actuator.clone(), namespace);
-    let orders = match deadline(DEADLINE, orders.list(&ListParams::default().limit(MOST))).await {
-        Ok(orders) if orders.metadata.continue_.as_deref().is_none_or(str::is_empty) => orders.items,
-        Ok(_) => return Ok(GroupFacts::Moving(format!("more than {MOST} orders are not looked through"))),
-        Err(error) if is_forbidden(&error) => return Ok(GroupFacts::Forbidden),
-        Err(error) => return unreadable("a SigningOrder of this namespace", "SigningOrders", &error),
-    };
+    match other_order(actuator, namespace, of, name).await {
+        Ok(None) => Ok(found),
+        Ok(Some(other)) => Ok(GroupFacts::Moving(other)),
+        Err(error) if is_forbidden(&error) => Ok(GroupFacts::Forbidden),
+        Err(error) => unreadable("a SigningOrder of this namespace", "SigningOrders", &error),
+    }
+}
+
+/// Another order about an identity that is not over, in words; people keep those that are over, however many they are.
+async fn other_order(
+    actuator: &Client,
+    namespace: &str,
+    of: GroupRef<'_>,
+    identity: &str,
+) -> Result<Option<String>, CallError> {
+    let api: Api<SigningOrder> = Api::namespaced(actuator.clone(), namespace);
     let is_open = |order: &&SigningOrder| {
         let outcome = order.status.as_ref().and_then(|status| status.outcome);
-        order.spec.identity == *name && matches!(outcome, None | Some(OrderOutcome::Accepted))
+        order.spec.identity == *identity && matches!(outcome, None | Some(OrderOutcome::Accepted))
     };
-    let other = orders.iter().filter(is_open).find_map(|order| {
-        let name = order.metadata.name.as_deref().filter(|name| *name != of.order)?;
-        Some(GroupFacts::Moving(format!("SigningOrder {name} of {} is not over", order.spec.by)))
-    });
-    Ok(other.unwrap_or(found))
+    let mut page = ListParams::default().limit(PAGE);
+    for _ in 0..PAGES {
+        let orders = deadline(DEADLINE, api.list(&page)).await?;
+        let other = orders.items.iter().filter(is_open).find_map(|order| {
+            let name = order.metadata.name.as_deref().filter(|name| *name != of.order)?;
+            Some(format!("SigningOrder {name} of {} is not over", order.spec.by))
+        });
+        let Some(next) = orders.metadata.continue_.filter(|next| !next.is_empty() && other.is_none()) else {
+            return Ok(other);
+        };
+        page = page.continue_token(&next);
+    }
+    Ok(Some(format!("more than {} orders are not looked through", PAGES * PAGE as usize)))
 }
 
 /// What the record says, before anybody's orders.

@@ -192,6 +192,16 @@ impl Observatory {
         }
     }
 
+    /// The newest value that the source of this rank told of a signal, whatever the others say.
+    #[must_use]
+    pub fn told_by(&self, signal: Signal, rank: u8, now: Mono) -> Option<Sample> {
+        let place =
+            self.records.binary_search_by_key(&(signal, rank), |record| (record.signal, record.rank)).ok()?;
+        let Record { value, asked_at, observed_at, stale_after, .. } = &self.records[place];
+        let value = value.as_ref().ok().filter(|_| now.since(*observed_at) <= *stale_after)?;
+        Some(Sample { value: value.clone(), asked_at: *asked_at, observed_at: *observed_at })
+    }
+
     /// When the signal last reached a new maximum, and that maximum. Kept while nothing is known.
     #[must_use]
     pub fn peak(&self, signal: Signal) -> Option<(u64, Mono)> {
@@ -221,6 +231,17 @@ mod tests {
         let observatory = heads(&[(99, 0, Ok(7))]);
         assert_eq!(observatory.read(Signal::Head, Mono(200)).whole(), Some(7));
         assert_eq!(observatory.read(Signal::Head, Mono(201)), Reading::Unknown(Unknown::Stale(101)));
+    }
+
+    #[test]
+    fn each_source_can_be_heard_alone() {
+        let observatory = heads(&[(0, 1, Err(Unknown::Unsupported)), (10, 2, Ok(7)), (10, 3, Ok(9_000))]);
+        let told = |rank, now| observatory.told_by(Signal::Head, rank, Mono(now)).map(|sample| sample.value);
+        assert_eq!(
+            (told(1, 20), told(2, 20), told(3, 20)),
+            (None, Some(Value::Whole(7)), Some(Value::Whole(9_000)))
+        );
+        assert_eq!((told(2, 112), told(4, 20)), (None, None));
     }
 
     #[test]

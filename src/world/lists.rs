@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Key, PodView, TargetKey, World, view};
 use crate::{
+    api::policy::Role,
     judge::VerdictKind,
-    policy::{NetworkPlan, Policy},
+    policy::{NetworkPlan, Policy, SourceKind},
     signal::{Mono, Reading, Signal, Testimony, Unknown},
 };
 
@@ -40,6 +41,24 @@ impl World {
         target.map_or(Reading::Unknown(Unknown::NotYet), |(entry, target)| {
             target.state.read(signal, &view(&self.networks, &entry.policy, &key.uid, now), now)
         })
+    }
+
+    /// When a node of this network last told that the chain will never let its key sign again. Whoever may write a policy may
+    /// point most sources anywhere; only the chain's own answer through the node of a validator is believed.
+    #[must_use]
+    pub fn punished(&self, network: &str, key: &TargetKey, now: Mono) -> Option<Mono> {
+        let entry = self.policies.get(&key.policy)?;
+        let (policy, target) = (&entry.policy, entry.targets.get(&key.uid)?);
+        if policy.role != Role::Validator || policy.network != network {
+            return None;
+        }
+        let chains = policy
+            .sources
+            .iter()
+            .filter(|source| matches!(source.kind, SourceKind::CometBft { rest: Some(_), .. }));
+        let ranks = chains.filter_map(|source| policy.rank(&source.name));
+        let told = ranks.filter_map(|rank| target.state.observatory.told_by(Signal::Tombstoned, rank, now));
+        told.filter(|told| told.value.micros() > Some(0)).map(|told| told.observed_at).max()
     }
 
     /// What this process says of a pod (uid) under a policy (uid) to whoever sees the same from elsewhere.

@@ -24,6 +24,9 @@ const SYSTEM: [&str; 3] = ["/lib", "/lib64", "/usr"];
 /// What commands of pods are written with: a node behind a gate removes its socket before it starts.
 const SHELL: [&str; 4] = ["/bin/sh", "/bin/rm", "/bin/cp", "/bin/chmod"];
 
+/// What an owner's scripts need more: they put files in place, and wait.
+const OWNERS: [&str; 2] = ["/bin/mv", "/bin/sleep"];
+
 /// The content of an image: files by absolute path.
 #[derive(Debug, Default)]
 pub struct Image {
@@ -52,28 +55,33 @@ pub fn chain(kind: Kind) -> Result<PathBuf> {
     cached(Family::of(kind), &SHELL, &chain_name(kind)?, &format!("{USER}:{USER}"))
 }
 
+/// Writes the same with one program more beside the node, as owners build it whose nodes a launcher starts. It is made each
+/// time: nobody knows whether that program is still the same.
+pub fn chain_beside(kind: Kind, other: &Path) -> Result<PathBuf> {
+    let family = Family::of(kind);
+    let folder = family.ensure()?;
+    let tools = [&SHELL[..], &OWNERS[..]].concat();
+    let mut image = Image::of(family, &folder, &tools, &format!("{USER}:{USER}"))?;
+    let program = other.file_name().unwrap_or_default().to_string_lossy();
+    image.add_linked(format!("/usr/bin/{program}"), other)?;
+    let tar = archive(&folder, &format!("-{program}"))?;
+    image.write(&format!("{}-{program}", chain_name(kind)?), &tar)?;
+    Ok(tar)
+}
+
 fn cached(family: Family, tools: &[&str], name: &str, user: &str) -> Result<PathBuf> {
-    let (folder, program) = (family.ensure()?, family.name);
-    let mut stem = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if !tools.is_empty() {
-        stem.push_str("-shell");
-    }
-    let tar = place::cache()?.join("images").join(format!("{stem}.tar"));
+    let folder = family.ensure()?;
+    let tar = archive(&folder, if tools.is_empty() { "" } else { "-shell" })?;
     if !tar.is_file() {
-        let mut image = Image { entrypoint: format!("/bin/{program}"), user: user.into(), ..Image::default() };
-        let (path, from) = (format!("/bin/{program}"), folder.join(program));
-        if family.is_linked() {
-            image.add_linked(path, &from)?;
-        } else {
-            image.add(path, &from)?;
-        }
-        for tool in tools {
-            image.add_linked(tool, Path::new(tool))?;
-        }
-        image.accounts();
-        image.write(name, &tar)?;
+        Image::of(family, &folder, tools, user)?.write(name, &tar)?;
     }
     Ok(tar)
+}
+
+/// Where the archive with a family's program is kept.
+fn archive(folder: &Path, what: &str) -> Result<PathBuf> {
+    let stem = folder.file_name().unwrap_or_default().to_string_lossy();
+    Ok(place::cache()?.join("images").join(format!("{stem}{what}.tar")))
 }
 
 /// Packs a dynamically linked program with every library it loads, and folders that it reads.
@@ -135,6 +143,23 @@ impl FromStr for Folder {
 }
 
 impl Image {
+    /// A family's program, with tools beside it.
+    fn of(family: Family, folder: &Path, tools: &[&str], user: &str) -> Result<Self> {
+        let program = family.name;
+        let (path, from) = (format!("/bin/{program}"), folder.join(program));
+        let mut image = Self { entrypoint: path.clone(), user: user.into(), ..Self::default() };
+        if family.is_linked() {
+            image.add_linked(path, &from)?;
+        } else {
+            image.add(path, &from)?;
+        }
+        for tool in tools {
+            image.add_linked(tool, Path::new(tool))?;
+        }
+        image.accounts();
+        Ok(image)
+    }
+
     fn add(&mut self, path: impl Into<PathBuf>, from: &Path) -> Result<()> {
         let content = fs::read(from).context(format_args!("reading {}", from.display()))?;
         self.files.insert(path.into(), content);

@@ -120,6 +120,9 @@ enum Image {
         /// The kind.
         #[arg(value_enum)]
         kind: Kind,
+        /// A program that is to be in it as well: the image's name then ends with that program's.
+        #[arg(long, value_name = "PROGRAM")]
+        beside: Option<PathBuf>,
     },
     /// A dynamically linked program with its libraries.
     Program {
@@ -238,7 +241,8 @@ fn status(place: &Place) -> Result<ExitCode> {
 fn image(wanted: &Image) -> Result<()> {
     match wanted {
         Image::Pause => say!("{}", image::pause()?.display()),
-        Image::Chain { kind } => say!("{}", image::chain(*kind)?.display()),
+        Image::Chain { kind, beside: None } => say!("{}", image::chain(*kind)?.display()),
+        Image::Chain { kind, beside: Some(other) } => say!("{}", image::chain_beside(*kind, other)?.display()),
         Image::Program { bin, with, name, out } => {
             make_dir(out.parent().unwrap_or(out))?;
             image::program(bin, with, name, out)?;

@@ -40,7 +40,9 @@ impl Group {
         stage.grant().await;
         // Nobody can be asked how the nodes are: what no policy knows does not matter.
         send(&stage.server.client, "DELETE", POLICY, JSON, &json!({})).await.unwrap();
-        let mut this = Self { stage, chain: Chain::begin(), node: Node::start().await, gates: BTreeMap::new() };
+        let chain = Chain::begin();
+        let node = Node::start(&chain).await;
+        let mut this = Self { stage, chain, node, gates: BTreeMap::new() };
         for member in ["a", "b"] {
             this.start(member).await;
         }

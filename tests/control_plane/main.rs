@@ -9,7 +9,6 @@
 
 mod apiserver;
 mod crds;
-mod enemy;
 mod failover;
 mod gate;
 mod group;
@@ -28,6 +27,7 @@ mod render;
 mod signers;
 mod signing;
 mod stage;
+mod strangers;
 mod unreadable;
 mod validator;
 mod versions;

@@ -13,8 +13,8 @@ use crate::{
     effect::{Failed, read_pod},
     failover::{Activation, Pod, Record, Share, split},
     judge::VerdictKind,
-    signal::{Reading, Signal},
-    telemetry::cometbft::power,
+    signal::{Mono, Reading, Signal},
+    telemetry::cometbft::{height, power},
     world::{PodView, TargetKey},
 };
 
@@ -168,17 +168,16 @@ fn policies(ctx: &Context, namespace: &str) -> impl Iterator<Item = Key> {
     })
 }
 
-/// Whether the chain will never let the key sign again, as any of the members' nodes tells it.
-pub fn is_tombstoned(ctx: &Context, namespace: &str, group: &FailoverGroup) -> bool {
+/// When a member's node last told that the chain will never let its key sign again.
+pub fn punished(ctx: &Context, namespace: &str, group: &FailoverGroup) -> Option<Mono> {
     let now = ctx.clock.mono();
     let pod = |member| Some(ctx.stores.pods.get(namespace, &pod_of(member))?.uid.clone());
     let uids: Vec<String> = group.spec.members.iter().filter_map(pod).collect();
-    policies(ctx, namespace).any(|policy| {
-        uids.iter().any(|uid| {
-            let of = TargetKey { policy: policy.clone(), uid: uid.clone() };
-            matches!(ctx.world().read(&of, Signal::Tombstoned, now), Reading::Known(told) if told.value.micros() > Some(0))
-        })
-    })
+    let told = policies(ctx, namespace).flat_map(|policy| {
+        let of = |uid: &String| TargetKey { policy: policy.clone(), uid: uid.clone() };
+        uids.iter().filter_map(|uid| ctx.world().punished(&group.spec.network, &of(uid), now)).collect::<Vec<_>>()
+    });
+    told.max()
 }
 
 /// How much of the voting power the key of an identity has, as the members' nodes tell it: the largest that any of them
@@ -197,11 +196,19 @@ pub async fn share(ctx: &Context, namespace: &str, group: &FailoverGroup, identi
     }
 }
 
+/// How far the chain is, as the members' nodes tell it: whoever is furthest. Without a member that answers, nobody knows.
+pub async fn head(ctx: &Context, namespace: &str, group: &FailoverGroup) -> Option<u64> {
+    let nodes = nodes(ctx, namespace, group).await.ok()?;
+    let told = join_all(nodes.into_iter().map(|(ip, port)| height(&ctx.probes, ip, port))).await;
+    told.into_iter().flatten().max()
+}
+
 /// Where the RPC of every member's node answers.
 pub async fn nodes(ctx: &Context, namespace: &str, group: &FailoverGroup) -> Result<Vec<(IpAddr, u16)>, Failed> {
     let mut nodes = Vec::new();
     for member in &group.spec.members {
-        let Some(pod) = pod(ctx, namespace, member).await? else { continue };
+        // What answers at a machine's address need not be the pod.
+        let Some(pod) = pod(ctx, namespace, member).await?.filter(|pod| !pod.host_network) else { continue };
         let Some(ip) = pod.ip.as_deref().and_then(|ip| ip.parse().ok()) else { continue };
         let named = pod.ports.iter().find(|(name, _)| name.as_deref() == Some("rpc"));
         nodes.push((ip, named.map_or(RPC, |(_, port)| *port)));

@@ -8,7 +8,12 @@ use super::{RETRY, Rest, TICK};
 pub fn held(record: &Record, holder: &Holder, head: Option<Height>) -> Rest {
     let member = &holder.pod.member;
     if holder.boot.is_none() {
-        Rest::new(RETRY, "NotClaimed", format!("waiting for the gate of {member} to claim the place"))
+        let whose = match record.hand_over {
+            HandOver::Gate => "the gate of ",
+            HandOver::Launcher(_) => "the launcher of ",
+            HandOver::Label | HandOver::Job => "",
+        };
+        Rest::new(RETRY, "NotClaimed", format!("waiting for {whose}{member} to take the place"))
     } else if record.hand_over != HandOver::Gate {
         // It has no window that a chain could pass, and whatever ends it ends its epoch.
         Rest::new(TICK, "Held", "")
@@ -24,6 +29,12 @@ pub fn held(record: &Record, holder: &Holder, head: Option<Height>) -> Rest {
             "Stopped",
             format!("the gate of {member} has stopped, and no other process has claimed its place"),
         )
+    } else if head.is_none() {
+        let why = format!(
+            "neither the network nor a member's node says how far the chain is, so nobody knows whether the gate of {member} \
+             lives: give the network references, or the pods a port `rpc`"
+        );
+        Rest::new(TICK, "HeadUnknown", why)
     } else if head.is_some_and(|head| head > record.ceiling) {
         let why = format!(
             "the chain has passed all that the gate of {member} may sign: the gate is away or cannot reach the API server, or \

@@ -5,6 +5,7 @@ use crate::{
         Outcome,
         machine::read_machine,
         remains::{read_remains, read_renewed, unlatch},
+        signing::read_identity,
     },
     failover::{
         HandOver, Holder, Proof, Record,
@@ -97,7 +98,7 @@ impl Round<'_> {
             if launched && !may_go(record, &remains.uid) && !remains.finalizers.iter().any(|one| one == LATCH) {
                 self.memory.unlatched = true;
             }
-            if !remains.is_latched() || !may_go(record, &remains.uid) {
+            if !remains.is_latched() || !may_go(record, &remains.uid) || self.is_anothers(&remains.uid).await? {
                 continue;
             }
             let outcome = unlatch(actuator, self.namespace, &name, &remains).await;
@@ -107,6 +108,24 @@ impl Round<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a pod is evidence about another identity of this namespace. Two groups that name one `StatefulSet` are a mistake
+    /// of whoever wrote the second.
+    async fn is_anothers(&self, uid: &str) -> Result<bool, Trouble> {
+        let identities = self.ctx.stores.failover.iter().flat_map(|stores| stores.identities.list());
+        let others = identities.filter(|one| one.spec.namespace == self.namespace);
+        for name in others.filter_map(|one| one.metadata.name.clone()) {
+            if name == self.group.spec.identity {
+                continue;
+            }
+            let Some(other) = read_identity(&self.ctx.clients.actuator, &name).await? else { continue };
+            // What cannot be read may say that it is.
+            if other.record.is_err() || other.readable().is_some_and(|record| !may_go(Some(record), uid)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn pod_of(&self, member: &str) -> Option<String> {

@@ -136,7 +136,7 @@ impl Round<'_> {
         let mut latched: Vec<(String, Remains)> = Vec::new();
         for pod in pods {
             let key = Key { namespace: self.namespace.to_owned(), name: pod.name.clone() };
-            if super::is_member(self.ctx, &key) {
+            if super::wake::is_member(self.ctx, &key) {
                 continue;
             }
             if let Some(remains) = read_remains(actuator, self.namespace, &pod.name).await?

@@ -27,6 +27,8 @@ pub struct Watched {
     pub(super) before: Option<String>,
     /// Since when nobody can be seen to sign.
     pub(super) silent_since: Option<Mono>,
+    /// When the chain's punishment was told first, while it is told.
+    punished: Option<Mono>,
     /// What people were told of and was not over yet.
     pub(super) told: Option<Notice>,
     /// How many blocks may be missed, as a node told it, and when it was asked for.
@@ -36,7 +38,7 @@ pub struct Watched {
     pub(super) machine: (String, off::Watch),
     /// Whether somebody took the latch from the holder's pod.
     pub(super) unlatched: bool,
-    /// The group as it was seen last: whom to call when it is gone and its signer is not.
+    /// The group as it was read last: whom to call when it cannot be read any more, or is gone and its signer is not.
     pub(super) group: Option<Arc<FailoverGroup>>,
 }
 
@@ -63,6 +65,12 @@ impl Watched {
     /// For how long this process has known of `Revoking` (milliseconds).
     pub(super) fn revoking_for(&self, now: Mono) -> u64 {
         self.revoking_since.map_or(0, |since| now.since(since))
+    }
+
+    /// Whether a punishment was told twice: one answer may be a mistake, and what it leads to has no way back by itself.
+    pub(super) fn is_punished(&mut self, told: Option<Mono>) -> bool {
+        self.punished = told.map(|told| self.punished.unwrap_or(told));
+        self.punished < told
     }
 
     /// The epoch that was seen last.
@@ -98,6 +106,13 @@ fn all(ctx: &Context) -> MutexGuard<'_, BTreeMap<Key, Watched>> {
 mod tests {
     use super::*;
     use crate::failover::{Activation, Epoch, Event, HandOver, Height, Pod, step};
+
+    #[test]
+    fn a_punishment_is_believed_when_it_is_told_twice() {
+        let mut memory = Watched::default();
+        let mut told = |at: Option<u64>| memory.is_punished(at.map(Mono));
+        assert!(!told(Some(5)) && !told(Some(5)) && !told(None) && !told(Some(9)) && told(Some(11)));
+    }
 
     #[test]
     fn the_wait_begins_anew_with_every_tenure() {

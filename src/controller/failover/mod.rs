@@ -10,16 +10,11 @@ mod order;
 mod outside;
 mod page;
 mod show;
+mod wake;
 mod way;
 mod window;
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, atomic::Ordering},
-};
-
-use kube::ResourceExt;
-use tokio_util::sync::CancellationToken;
+use std::sync::{Arc, atomic::Ordering};
 
 use crate::{
     api::{FailoverGroup, SigningOrder},
@@ -41,6 +36,7 @@ use held::held;
 use memory::Watched;
 
 pub use memory::Memory;
+pub use wake::{follow, wake_all};
 
 /// Steps that are taken at one look. A whole failover takes four.
 const STEPS: usize = 8;
@@ -103,7 +99,13 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
         memory::forget(&ctx, &key);
         return None;
     }
-    let Some(group) = ctx.stores.failover.as_ref()?.groups.get(&key.namespace, &key.name) else {
+    let groups = &ctx.stores.failover.as_ref()?.groups;
+    let Some(group) = groups.get(&key.namespace, &key.name) else {
+        if let Some(invalid) = groups.unreadable(&key.namespace, &key.name) {
+            report::unreadable_group(&ctx, &invalid, ctx.now()).await;
+            page::tell_unreadable(&ctx, &key, &invalid.why);
+            return Some(TICK);
+        }
         return left::reconcile(&ctx, &key).await;
     };
     // Its owner tells of it, and answers its orders.
@@ -133,47 +135,6 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
     memory::remember(&ctx, &key, memory.clone());
     show::group(&ctx, &group, identity.as_ref(), &memory, &ended).await;
     Some(pause)
-}
-
-/// Looks at every group when any group, identity, order or pod of a member changes: there are few of them.
-pub async fn follow(ctx: Arc<Context>, stop: CancellationToken) {
-    let Some(stores) = ctx.stores.failover.as_ref() else { return };
-    let (mut groups, mut identities) = (stores.groups.subscribe(), stores.identities.subscribe());
-    let (mut orders, mut pods) = (stores.orders.subscribe(), ctx.stores.pods.subscribe());
-    while !stop.is_cancelled() {
-        let concerns = tokio::select! {
-            () = stop.cancelled() => false,
-            _ = groups.changed() => true,
-            _ = identities.changed() => true,
-            _ = orders.changed() => true,
-            changed = pods.changed() => changed.iter().any(|pod| is_member(&ctx, pod)),
-        };
-        if concerns {
-            wake_all(&ctx);
-        }
-    }
-}
-
-fn is_member(ctx: &Context, pod: &Key) -> bool {
-    let groups = ctx.stores.failover.iter().flat_map(|stores| stores.groups.list());
-    let mut here = groups.filter(|group| group.metadata.namespace.as_deref() == Some(&pod.namespace));
-    here.any(|group| group.spec.members.iter().any(|member| choose::pod_of(member) == pod.name))
-}
-
-/// Puts every group on the queue.
-pub fn wake_all(ctx: &Context) {
-    let Some(stores) = ctx.stores.failover.as_ref() else { return };
-    let now = ctx.clock.mono();
-    let key = |namespace: &str, name: &str| Key { namespace: namespace.to_owned(), name: name.to_owned() };
-    let groups = stores.groups.list().into_iter();
-    let groups = groups.map(|group| key(&group.namespace().unwrap_or_default(), &group.name_any()));
-    // A group that is gone may have left a signer.
-    let named = stores.identities.list().into_iter().map(|of| key(&of.spec.namespace, &of.spec.group));
-    let all: BTreeSet<Key> = groups.chain(named).collect();
-    memory::retain(ctx, &all);
-    for group in all {
-        ctx.queues.groups.push(group, now);
-    }
 }
 
 impl Round<'_> {
@@ -220,6 +181,14 @@ impl Round<'_> {
             Trouble::Invalid(format!("there is no SigningIdentity {name}: an administrator creates it"))
         })?;
         let network = self.ctx.stores.networks.get("", &self.group.spec.network);
+        if let Some(network) = &network
+            && !network.spec.allowed_namespaces.iter().any(|admitted| admitted == self.namespace)
+        {
+            let (network, namespace) = (&self.group.spec.network, self.namespace);
+            return Err(Trouble::Invalid(format!(
+                "the network {network} does not admit the namespace {namespace}"
+            )));
+        }
         let chain = network.as_ref().map(|network| network.spec.chain_id.as_str());
         let own = (self.namespace, self.group.metadata.name.as_deref().unwrap_or_default());
         let spec = identity.spec.as_ref().map_err(|why| {
@@ -248,7 +217,8 @@ impl Round<'_> {
             let why = "nobody has begun its record: `mainstay init` for a new key, `mainstay adopt` for one that has signed";
             return Ok(Next::Rest(Rest::new(TICK, "NotBegun", why)));
         };
-        if !record.slashed && choose::is_tombstoned(self.ctx, self.namespace, self.group) {
+        let punished = choose::punished(self.ctx, self.namespace, self.group);
+        if self.memory.is_punished(punished) && !record.slashed {
             return Ok(Next::Write(step(record, Event::Slashed).0));
         }
         match &record.phase {
@@ -274,7 +244,7 @@ impl Round<'_> {
                 if let Some(next) = self.set_to_work(record, holder, &pod).await? {
                     return Ok(next);
                 }
-                return Ok(Next::Rest(held(record, holder, self.head())));
+                return Ok(Next::Rest(held(record, holder, self.head(record).await)));
             }
             // The same member goes on by itself, which takes nothing from anybody.
             Some(_) => true,
@@ -294,10 +264,15 @@ impl Round<'_> {
         Ok(Next::Write(next))
     }
 
-    /// How far the chain is, as far as anybody here knows.
-    fn head(&self) -> Option<Height> {
+    /// How far the chain is, as far as anybody here knows. Where the network has no head, the members' nodes are asked: a gate
+    /// that is away leaves no other trace.
+    async fn head(&self, record: &Record) -> Option<Height> {
         let network = self.ctx.world().network(&self.group.spec.network, self.ctx.clock.mono());
-        network?.head.map(|head| Height(head.height))
+        let known = network.and_then(|network| network.head).map(|head| head.height);
+        if known.is_some() || record.hand_over != HandOver::Gate {
+            return known.map(Height);
+        }
+        choose::head(self.ctx, self.namespace, self.group).await.map(Height)
     }
 
     /// Whether another member goes on without a person. Not while the emergency stop is pulled.

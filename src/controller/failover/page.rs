@@ -9,7 +9,11 @@ use crate::{
     signal::Now,
 };
 
-use super::{super::report::timestamp, Context, Rest, Trouble, memory::Watched};
+use super::{
+    super::report::timestamp,
+    Context, Key, Rest, Trouble,
+    memory::{self, Watched},
+};
 
 /// For so long nobody may be seen to sign before a person is called (milliseconds): a whole failover takes less.
 const SILENT: u64 = 60_000;
@@ -99,6 +103,15 @@ pub fn tell(
     for notice in due(group, record, ended, memory, ctx.now()) {
         drop(ctx.notifier.send(&group.spec.notify, notice));
     }
+}
+
+/// Calls a person for a group that cannot be read, in the name of what it was when it could. A process that never read it knows
+/// nobody to call: the group's status says it.
+pub fn tell_unreadable(ctx: &Context, key: &Key, why: &str) {
+    let mut memory = memory::recall(ctx, key);
+    let Some(group) = memory.group.clone() else { return };
+    tell(ctx, &group, None, &Err(Trouble::Invalid(why.to_owned())), &mut memory);
+    memory::remember(ctx, key, memory);
 }
 
 /// What is to be sent now: what is over, then what has begun.

@@ -64,6 +64,7 @@ pub async fn group(
 
 fn told(group: &FailoverGroup, record: Option<&Record>, ended: &Result<Rest, Trouble>) -> [Told; 4] {
     let (ready, reason, message) = match ended {
+        Ok(rest) if rest.reason == "HeadUnknown" => (None, rest.reason, rest.message.clone()),
         Ok(rest) => (Some(rest.reason == "Held"), rest.reason, rest.message.clone()),
         Err(Trouble::Invalid(why) | Trouble::Unreadable(why)) => (Some(false), "Invalid", why.clone()),
         Err(Trouble::Broken(why)) => (Some(false), "BrokenRecord", why.to_string()),
@@ -106,7 +107,7 @@ fn told(group: &FailoverGroup, record: Option<&Record>, ended: &Result<Rest, Tro
 fn signing(record: &Record, reason: &'static str) -> (Option<bool>, &'static str) {
     match &record.phase {
         _ if record.slashed => (Some(false), reason),
-        Phase::Active(_) if reason == "HolderGone" => (None, reason),
+        Phase::Active(_) if matches!(reason, "HolderGone" | "HeadUnknown") => (None, reason),
         Phase::Active(_) if reason != "Held" => (Some(false), reason),
         // A launcher sees no signatures.
         Phase::Active(_) if record.hand_over != HandOver::Gate => (None, reason),
@@ -183,7 +184,7 @@ mod tests {
         assert_eq!(look(&record), format!("Ready=true Held; Signing=false NotAsked; {valid}"));
         record.ceiling = Height(120);
         assert_eq!(look(&record), format!("Ready=true Held; Signing=true Held; {valid}"));
-        assert_eq!(at(None, &record), look(&record));
+        assert_eq!(at(None, &record), format!("Ready=None HeadUnknown; Signing=None HeadUnknown; {valid}"));
         assert_eq!(at(Some(120), &record), look(&record));
         assert_eq!(at(Some(121), &record), format!("Ready=false Passed; Signing=false Passed; {valid}"));
         let lowered = Record { lowered: true, ..record.clone() };

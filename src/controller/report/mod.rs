@@ -18,7 +18,7 @@ pub use network::{invalid_network, network};
 pub use policy::{invalid, policy, policy_status};
 pub use remediation::{ask, journal_status, labels, proposed, reference, transition};
 
-pub use unreadable::{unreadable_network, unreadable_policy};
+pub use unreadable::{unreadable_group, unreadable_network, unreadable_policy};
 
 /// A wall time for notices.
 #[must_use]

@@ -3,7 +3,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 
 use crate::{
-    api::{Network, NetworkStatus, NodeHealthPolicy, policy::NodeHealthPolicyStatus},
+    api::{
+        FailoverGroup, FailoverGroupStatus, Network, NetworkStatus, NodeHealthPolicy,
+        policy::NodeHealthPolicyStatus,
+    },
     controller::{context::Context, watch::Invalid},
     signal::Now,
 };
@@ -37,6 +40,19 @@ pub async fn unreadable_network(ctx: &Context, invalid: &Invalid, now: Now) {
     let next = status(conditions(invalid, now));
     let known = status(invalid.conditions.clone());
     show::<Network, _>(ctx, "network", &metadata(invalid), Some(&known), &next).await;
+}
+
+/// Says of a stored group that it cannot be read, and why. Under a name of its own: who held the place stays as it was written,
+/// for whoever can read the group again goes on from there.
+pub async fn unreadable_group(ctx: &Context, invalid: &Invalid, now: Now) {
+    let status = |conditions| FailoverGroupStatus {
+        observed_generation: Some(invalid.generation),
+        conditions,
+        ..FailoverGroupStatus::default()
+    };
+    let next = status(conditions(invalid, now));
+    let known = status(invalid.conditions.clone());
+    show::<FailoverGroup, _>(ctx, "unreadable", &metadata(invalid), Some(&known), &next).await;
 }
 
 fn conditions(invalid: &Invalid, now: Now) -> Vec<Condition> {

@@ -2,11 +2,13 @@
 //! are read by a `scrape` source.
 
 pub mod decode;
+mod height;
 mod power;
 mod rest;
 mod rpc;
 mod slashing;
 
+pub use height::height;
 pub use power::{Power, power};
 pub use rest::Rest;
 pub(super) use rest::chain as rest_chain;

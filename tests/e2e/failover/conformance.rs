@@ -7,7 +7,7 @@ use mainstay::{
     api::SigningIdentityStatus,
     failover::{
         Epoch, Event, HandOver, Height, PATIENCE, Phase, Proof, Record, Share,
-        gate::{self, Act, Content, Disk, Entry, Gate, Hold, Hrs, Limits, Me, Part, Step},
+        gate::{self, Act, Content, Disk, Entry, Gate, Hold, Hrs, Launcher, Limits, Me, Part, Step},
         step,
     },
 };
@@ -75,12 +75,19 @@ pub fn strangers(writes: &[Write], operator: &str, window: u64) -> Vec<String> {
             None => write.user == operator && is_first(&write.record),
             Some(old) if write.user == operator => moved(old, &write.record),
             Some(old) => {
-                write.pod.is_some() && write.pod.as_deref() == holder(old) && gates(old, &write.record, window)
+                write.pod.is_some() && write.pod.as_deref() == holder(old) && members(old, &write.record, window)
             }
         };
-        // The chance to seal is given in full.
-        let early = write.record.phase == Phase::Fenced(Proof::WindowFrozen)
-            && revoking.is_none_or(|since| write.at - since < i64::try_from(PATIENCE).unwrap_or(i64::MAX) - SLACK);
+        // The chance to seal is given in full, and so is the end of a hold.
+        let least = match write.record.phase {
+            Phase::Fenced(Proof::WindowFrozen) => Some(PATIENCE),
+            Phase::Fenced(Proof::KubeletConfirmed(_)) => Some(hold(&write.record)),
+            _ => None,
+        };
+        let early = least.is_some_and(|least| {
+            let least = i64::try_from(least).unwrap_or(i64::MAX) - SLACK;
+            revoking.is_none_or(|since| write.at - since < least)
+        });
         if !legal || early {
             strangers.push(format!("{} wrote {:?} over {before:?}", write.user, write.record));
         }
@@ -97,6 +104,14 @@ fn holder(record: &Record) -> Option<&str> {
     record.holder().map(|holder| holder.pod.uid.as_str())
 }
 
+/// For how long an operator waits beside a proof.
+fn hold(record: &Record) -> u64 {
+    match record.hand_over {
+        HandOver::Launcher(timing) => timing.wait(),
+        HandOver::Gate | HandOver::Label | HandOver::Job => 0,
+    }
+}
+
 /// From a person's hand: `init` begins epoch 0 at the bottom, `adopt` a later one.
 fn is_first(record: &Record) -> bool {
     let (tenure, floor) = (record.tenure, record.floor);
@@ -107,21 +122,42 @@ fn is_first(record: &Record) -> bool {
 /// Whether an operator's step leads from one record to the other.
 fn moved(old: &Record, new: &Record) -> bool {
     let epoch = old.tenure.epoch;
-    let mut events = vec![Event::Wanted { epoch }, Event::Slashed];
+    let mut events =
+        vec![Event::Wanted { epoch }, Event::Slashed, Event::Begun { epoch }, Event::Unproven { epoch }];
     for share in [Share::Small, Share::Third, Share::Unknown] {
         events.extend([0, PATIENCE].map(|waited| Event::Found { proof: None, share, waited }));
     }
-    if let Some(uid) = holder(old) {
-        events.push(Event::Released { epoch, uid: uid.to_owned() });
+    if let Some(holder) = old.holder() {
+        events.push(Event::Released { epoch, uid: holder.pod.uid.clone() });
+        let proofs = [None, Some(Proof::KubeletConfirmed(Arc::clone(&holder.pod)))];
+        let proofs = proofs.into_iter().chain([Some(Proof::SignerRefuses), Some(Proof::JobSucceeded)]);
+        events.extend(proofs.map(|proof| Event::Found { proof, share: Share::Unknown, waited: hold(old) }));
     }
     let activation = new.tenure.activation;
     if let Some(holder) = new.holder() {
-        events.push(Event::Offered { pod: Arc::clone(&holder.pod), activation, hand_over: HandOver::Gate });
+        events.push(Event::Offered { pod: Arc::clone(&holder.pod), activation, hand_over: new.hand_over });
     }
     if let Some(above) = new.tenure.epoch.0.checked_sub(1).map(Epoch) {
         events.push(Event::Adopted { above, floor: new.floor, activation });
     }
     events.into_iter().any(|event| step(old, event).0 == *new)
+}
+
+/// Whether some process of the holder's makes this of that record, where one of ours writes it at all.
+fn members(old: &Record, new: &Record, window: u64) -> bool {
+    match old.hand_over {
+        HandOver::Gate => gates(old, new, window),
+        HandOver::Launcher(_) => launches(old, new),
+        HandOver::Label | HandOver::Job => false,
+    }
+}
+
+/// Whether some process of the holder's launcher makes this of that record: it claims, or has seen its command end.
+fn launches(old: &Record, new: &Record) -> bool {
+    let (Some(was), Some(boot)) = (old.holder(), new.holder().and_then(|will| will.boot)) else { return false };
+    let fresh = Launcher::new(Me { pod: Arc::clone(&was.pod), boot });
+    let candidates = [fresh.clone(), fresh.retired()];
+    candidates.into_iter().any(|launcher| launcher.seen(old, 0).1.as_ref() == Some(new))
 }
 
 /// Whether some process of the holder's gate makes this of that record.
@@ -157,7 +193,7 @@ fn gates(old: &Record, new: &Record, window: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use mainstay::failover::{Activation, Boot, Holder, Pod};
+    use mainstay::failover::{Activation, Boot, Holder, Pod, Timing};
     use serde_json::json;
 
     use super::*;
@@ -165,12 +201,45 @@ mod tests {
     const OPERATOR: &str = "system:serviceaccount:s:mainstay";
     const WINDOW: u64 = 12;
 
+    /// What is changed in a life that was legal.
+    type Spoil = fn(&mut Vec<(&'static str, i64, &'static str, Record)>);
+
     fn pod(uid: &str) -> Arc<Pod> {
         Arc::new(Pod { member: "a".into(), uid: uid.into(), node: "n".into() })
     }
 
     fn offered(uid: &str, activation: u128) -> Event {
         Event::Offered { pod: pod(uid), activation: Activation(activation), hand_over: HandOver::Gate }
+    }
+
+    const HELD: HandOver = HandOver::Launcher(Timing { hold: 20_000, drift: 10, margin: 5_000 });
+
+    /// A whole epoch of a launcher that vanishes, and the claim of the next one.
+    fn launched() -> Vec<(&'static str, i64, &'static str, Record)> {
+        let offer = |uid, activation| Event::Offered {
+            pod: pod(uid),
+            activation: Activation(activation),
+            hand_over: HELD,
+        };
+        let first = Record::adopted(Epoch(0), Activation(1), Height(0));
+        let active = step(&first, offer("u1", 2)).0;
+        let mut claimed = active.clone();
+        claimed.phase = Phase::Active(Holder { pod: pod("u1"), boot: Some(Boot(5)) });
+        claimed.claims = 1;
+        let revoking = step(&claimed, Event::Wanted { epoch: Epoch(1) }).0;
+        let look = |proof, waited| Event::Found { proof, share: Share::Unknown, waited };
+        let blocked = step(&revoking, look(None, 60_000)).0;
+        let fenced = step(&blocked, look(Some(Proof::KubeletConfirmed(pod("u1"))), 60_000)).0;
+        let next = step(&fenced, offer("u2", 3)).0;
+        vec![
+            (OPERATOR, 1, "o", first),
+            (OPERATOR, 2, "o", active),
+            ("launcher", 3, "u1", claimed),
+            (OPERATOR, 5, "o", revoking),
+            (OPERATOR, 31, "o", blocked),
+            (OPERATOR, 40, "o", fenced),
+            (OPERATOR, 41, "o", next),
+        ]
     }
 
     fn found(waited: u64) -> Event {
@@ -245,8 +314,49 @@ mod tests {
     }
 
     #[test]
+    fn a_launcher_claims_and_seals_and_nothing_else() {
+        assert_eq!(judged(&launched()), 0);
+        let mut sealed = launched();
+        let mut seal = sealed[3].3.clone();
+        seal.sealed = Some(seal.bound());
+        let fenced = step(&seal, found(0)).0;
+        sealed.truncate(4);
+        sealed.extend([("launcher", 6, "u1", seal), (OPERATOR, 6, "o", fenced)]);
+        assert_eq!(judged(&sealed), 0);
+        let spoils: [(&str, Spoil); 4] = [
+            ("a launcher that raises", |life| life[2].3.ceiling = Height(9)),
+            ("a launcher that is not the holder's", |life| life[2].2 = "u2"),
+            ("a hold that is not waited for", |life| life[5].1 = 20),
+            ("the proof of another pod", |life| {
+                life[5].3.phase = Phase::Fenced(Proof::KubeletConfirmed(pod("u2")));
+            }),
+        ];
+        for (what, spoil) in spoils {
+            let mut life = launched();
+            spoil(&mut life);
+            assert!(judged(&life) > 0, "{what}");
+        }
+    }
+
+    #[test]
+    fn where_no_process_of_ours_signs_none_writes() {
+        for (hand_over, proof) in [(HandOver::Label, Proof::SignerRefuses), (HandOver::Job, Proof::JobSucceeded)] {
+            let first = Record::adopted(Epoch(0), Activation(1), Height(0));
+            let offer = Event::Offered { pod: pod("u1"), activation: Activation(2), hand_over };
+            let active = step(&first, offer).0;
+            let begun = step(&active, Event::Begun { epoch: Epoch(1) }).0;
+            let revoking = step(&begun, Event::Wanted { epoch: Epoch(1) }).0;
+            let fenced = step(&revoking, Event::Found { proof: Some(proof), share: Share::Unknown, waited: 0 }).0;
+            let records = [first, active, begun, revoking, fenced];
+            let mut life = records.map(|record| (OPERATOR, 1, "o", record));
+            assert_eq!(judged(&life), 0);
+            (life[2].0, life[2].2) = ("pod", "u1");
+            assert_eq!(judged(&life), 1);
+        }
+    }
+
+    #[test]
     fn everything_else_is_not() {
-        type Spoil = fn(&mut Vec<(&'static str, i64, &'static str, Record)>);
         let spoils: [(&str, Spoil); 9] = [
             ("a gate that raises too far", |life| life[3].3.ceiling = Height(5_000)),
             ("a gate that is not the holder's", |life| life[3].2 = "u2"),

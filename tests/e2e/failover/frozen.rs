@@ -1,6 +1,6 @@
 //! Processes that are stopped as a machine stops: they notice nothing, and go on where they were.
 
-use std::{thread, time::Duration};
+use std::{fs, thread, time::Duration};
 
 use super::group::Group;
 use crate::rig::{now, pid_component, signal};
@@ -30,6 +30,19 @@ impl Frozen {
         Self(pids)
     }
 
+    /// Everything in a container of a member. Whoever was started last wakes first, and is ended by nobody until the others do.
+    pub fn container(group: &Group, member: &str, container: &str) -> Self {
+        let cgroup = |pid: u32| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        let own = cgroup(group.pid(member, container));
+        let mut pids: Vec<_> = processes().filter(|pid| cgroup(*pid) == own).collect();
+        assert!(pids.len() > 1, "{pids:?} in {own}");
+        pids.sort_unstable_by(|one, other| other.cmp(one));
+        for pid in &pids {
+            signal(*pid, "STOP").expect("a signal");
+        }
+        Self(pids)
+    }
+
     /// Lets them go on, and says when.
     pub fn thaw(mut self) -> i64 {
         self.signal("CONT");
@@ -52,6 +65,12 @@ impl Drop for Frozen {
     fn drop(&mut self) {
         self.signal("CONT");
     }
+}
+
+/// Every process of the machine.
+pub fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Lets time pass, in which something must not happen. Returns the end of it (milliseconds since the epoch).

@@ -14,7 +14,9 @@ use mainstay::{
 
 use super::{
     conformance::{Write, strangers, writes},
+    keys,
     oracle::{Crime, Line, crimes, read},
+    shape::Shape,
 };
 use crate::{
     kind::Kind,
@@ -27,15 +29,6 @@ pub const WINDOW: u64 = 12;
 /// Between two blocks (milliseconds), when nobody is missing.
 pub const BLOCK: u64 = 500;
 
-/// How the members are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// A gate beside each node.
-    Gated,
-    /// No gate: whoever will may dial the socket of each node, from outside.
-    Plain,
-}
-
 /// A chain of four validators and a guarded fifth.
 pub struct Group {
     pub stage: Stage,
@@ -43,7 +36,8 @@ pub struct Group {
     pub homes: PathBuf,
     window: u64,
     pub kind: Kind,
-    said: &'static str,
+    pub shape: Shape,
+    pub said: &'static str,
 }
 
 /// A place that has changed hands.
@@ -96,7 +90,7 @@ impl Group {
         let key = homes.join("signer/priv_validator_key.json").display().to_string();
         let identity =
             mainstay(&["identity", &key, "--chain", &stage.namespace]).expect("a name").trim().to_owned();
-        let group = Self { stage, identity, homes, window: WINDOW, kind, said };
+        let group = Self { stage, identity, homes, window: WINDOW, kind, shape, said };
         group.stage.kubectl(&["create", "secret", "generic", "signer", "--from-file", &key]);
         for member in ["a", "b"] {
             let folder = group.state(member);
@@ -106,10 +100,10 @@ impl Group {
         apply(&group.objects()).expect("a group");
         prepare(&group.homes, &group.stage.namespace);
         for (member, node) in [("a", "node1"), ("b", "node2")] {
-            apply(&group.member(member, node, shape)).expect("a member");
+            apply(&group.member(member, node)).expect("a member");
         }
-        wait("both members to follow the chain", SOON, || {
-            ["a", "b"].iter().all(|member| group.height(member) > Some(2)).then_some(())
+        wait("both members to stand by", SOON, || {
+            ["a", "b"].iter().all(|member| group.stands_by(member)).then_some(())
         })
         .expect("two members");
         group
@@ -125,8 +119,13 @@ impl Group {
 
     /// A person begins the record; the first member signs.
     pub fn begin(&self) {
-        self.order(&["init", "val", "--assert", "made a minute ago for this test"]).expect("a first record");
+        self.init();
         self.signs("a", 0);
+    }
+
+    /// A person begins the record.
+    pub fn init(&self) {
+        self.order(&["init", "val", "--assert", "made a minute ago for this test"]).expect("a first record");
     }
 
     /// Where the gate of a member keeps what must survive, outside of its pod.
@@ -156,8 +155,16 @@ impl Group {
         pid_of(&self.stage.namespace, &format!("{member}-0"), container).expect("a process")
     }
 
-    /// What all gates have signed, in the order of time.
+    /// What all members share, where their nodes have the key.
+    pub fn shared(&self) -> PathBuf {
+        self.homes.join("shared")
+    }
+
+    /// What all members have signed, in the order of time.
     pub fn signatures(&self) -> Vec<Line> {
+        if self.shape.has_key() {
+            return keys::signatures(&self.shared());
+        }
         // Those of lost volumes were put aside.
         let folders = fs::read_dir(self.homes.join("gate")).expect("a folder").flatten();
         let mut lines: Vec<Line> = folders.flat_map(|folder| read(&folder.path())).collect();
@@ -201,7 +208,8 @@ impl Group {
             self.signatures().into_iter().filter(|line| line.epoch == epoch).map(|line| line.height).max();
         let head = former.unwrap_or_default();
         let after = first.at - decided;
-        let missed = first.height.saturating_sub(head + 1);
+        let next_block = if self.shape.has_key() { self.signed_block(head) } else { first.height };
+        let missed = next_block.saturating_sub(head + 1);
         let floor = next.record.floor.0;
         println!(
             "{}: {member} signs {after} ms after the decision, at height {}, the last of the former epoch was {head}: \
@@ -248,6 +256,17 @@ impl Group {
         crimes(&self.signatures(), &records)
     }
 
+    /// Nothing was written that nobody may write, asked for that nobody may have, or found by the chain. Returns how often
+    /// the record was written.
+    pub fn is_lawful(&self, strange: usize) -> usize {
+        let writes = self.writes().len();
+        let strangers = self.strangers();
+        assert_eq!(strangers.len(), strange, "{strangers:#?}");
+        assert_eq!(self.stage.forbidden(), Vec::<String>::new());
+        assert_eq!(self.evidence(), 0, "the chain has evidence");
+        writes
+    }
+
     /// Nothing happened that must never happen: the end of every scenario.
     pub fn is_innocent(&self) {
         self.is_innocent_but(0);
@@ -257,67 +276,13 @@ impl Group {
     pub fn is_innocent_but(&self, strange: usize) {
         // What is under way is seen, too.
         self.blocks(3);
-        let (signatures, writes) = (self.signatures().len(), self.writes().len());
+        let signatures = self.signatures().len();
         assert_eq!(self.crimes(), []);
-        let strangers = self.strangers();
-        assert_eq!(strangers.len(), strange, "{strangers:#?}");
-        assert_eq!(self.stage.forbidden(), Vec::<String>::new());
-        assert_eq!(self.evidence(), 0, "the chain has evidence");
+        let writes = self.is_lawful(strange);
         println!(
             "{}: {signatures} signatures, {writes} writes of the record, {strange} of them strange",
             self.said
         );
-    }
-
-    fn objects(&self) -> String {
-        let Self { identity, stage, .. } = self;
-        let (namespace, name) = (&stage.namespace, format!("{}-gate", stage.namespace));
-        format!(
-            "apiVersion: mainstay.dev/v1alpha1
-kind: SigningIdentity
-metadata: {{name: {identity}}}
-spec: {{network: {namespace}, namespace: {namespace}, group: val, window: {WINDOW}}}
----
-apiVersion: mainstay.dev/v1alpha1
-kind: FailoverGroup
-metadata: {{name: val, namespace: {namespace}}}
-spec:
-  network: {namespace}
-  identity: {identity}
-  members: [{{name: a, statefulSet: a}}, {{name: b, statefulSet: b}}]
-  handover: {{gate: {{}}}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {{name: {name}}}
-rules:
-- {{apiGroups: [mainstay.dev], resources: [signingidentities], resourceNames: [{identity}], verbs: [get]}}
-- {{apiGroups: [mainstay.dev], resources: [signingidentities/status], resourceNames: [{identity}], verbs: [update]}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {{name: {name}}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {name}}}
-subjects:
-- {{kind: ServiceAccount, name: signer-a, namespace: {namespace}}}
-- {{kind: ServiceAccount, name: signer-b, namespace: {namespace}}}"
-        )
-    }
-
-    fn member(&self, member: &str, node: &str, shape: Shape) -> String {
-        let Self { identity, stage, homes, kind, .. } = self;
-        let text = match shape {
-            Shape::Gated => include_str!("member.yaml"),
-            Shape::Plain => include_str!("plain.yaml"),
-        };
-        text.replace("@member", member)
-            .replace("@node", node)
-            .replace("@namespace", &stage.namespace)
-            .replace("@identity", identity)
-            .replace("@start", &[&[kind.program()], kind.start()].concat().join(" "))
-            .replace("@image", &image(&stage.namespace))
-            .replace("@home", &homes.join(format!("{member}-0")).display().to_string())
-            .replace("@state", &self.state(member).display().to_string())
     }
 }
 
@@ -325,14 +290,20 @@ impl Drop for Group {
     fn drop(&mut self) {
         if std::thread::panicking() {
             for member in ["a-0", "b-0"] {
-                let log = kubectl(&["-n", &self.stage.namespace, "logs", member, "-c", "gate", "--tail=30"]);
+                let container = self.shape.container();
+                let log = kubectl(&["-n", &self.stage.namespace, "logs", member, "-c", container, "--tail=30"]);
                 eprintln!("{member}: {}", log.unwrap_or_else(|why| why));
             }
+            let journal = fs::read_to_string(self.shared().join("journal"));
+            drop(journal.map(|text| eprintln!("{text}")));
             drop(kubectl(&["get", "sid", &self.identity, "-o", "yaml"]).map(|text| eprintln!("{text}")));
             drop(
                 kubectl(&["-n", &self.stage.namespace, "get", "sord,fog", "-o", "yaml"])
                     .map(|text| eprintln!("{text}")),
             );
+        }
+        if self.shape == Shape::Launched {
+            self.unlatch();
         }
         let name = format!("{}-gate", self.stage.namespace);
         drop(kubectl(&["delete", "clusterrole,clusterrolebinding", &name, "--wait=false"]));
@@ -344,12 +315,6 @@ impl Drop for Group {
 fn mainstay(args: &[&str]) -> Result<String, String> {
     let kubeconfig = cluster(&["kubeconfig"])?;
     run(Command::new(env!("CARGO_BIN_EXE_mainstay")).args(args).env("KUBECONFIG", kubeconfig.trim()), None)
-}
-
-/// The image of the chain's own nodes.
-fn image(namespace: &str) -> String {
-    let path = "jsonpath={.spec.template.spec.containers[0].image}";
-    kubectl(&["-n", namespace, "get", "statefulset", "val", "-o", path]).expect("a chain")
 }
 
 /// What a wait may take beside the blocks that have to pass.

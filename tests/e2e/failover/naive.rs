@@ -22,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     frozen::Frozen,
-    group::{Group, Shape},
+    group::Group,
     oracle::{Crime, Line, conflicts},
+    shape::Shape,
 };
 use crate::{
     rig::{apply, now, pid_component, wait},

@@ -24,7 +24,7 @@ pub struct Node {
 }
 
 impl Launchers {
-    /// What the node says to an operator. Time is in what was waited for: both waits are as long.
+    /// What the node says to an operator.
     pub fn off(self, world: &World, operator: usize, holder: &Arc<Pod>) -> Option<Proof> {
         self.taints?;
         let remains = Remains {
@@ -38,7 +38,15 @@ impl Launchers {
             containers: Vec::new(),
         };
         let machine = self.machine(world);
-        is_off(holder, Some(&remains), Some(&machine), &world.watches[operator], 0, 0).ok()
+        is_off(
+            holder,
+            Some(&remains),
+            Some(&machine),
+            &world.watches[operator],
+            world.silent[operator],
+            self.timing().wait(),
+        )
+        .ok()
     }
 
     fn machine(self, world: &World) -> Machine {
@@ -62,6 +70,9 @@ impl Launchers {
             before = Watch::Untainted(machine.uid.clone());
         }
         world.watches[operator] = before.saw(Some(&machine), 0);
+        if !matches!(world.watches[operator], Watch::Tainted { .. }) {
+            world.silent[operator] = 0;
+        }
     }
 
     /// What can become of the first machine. Nobody taints one that only stands still, and one that runs is seen to run: that is

@@ -107,14 +107,19 @@ const fn of_a_machine(tainted: bool) -> Launchers {
 }
 
 #[test]
-fn a_machine_that_is_off_is_no_reason_to_run_two() {
-    for tainted in [false, true] {
-        assert!(check(of_a_machine(tainted)));
-    }
+fn a_machine_that_was_said_to_be_off_before_is_no_reason_to_run_two() {
+    assert!(check(of_a_machine(true)));
 }
 
 #[test]
-fn mutation_a_taint_that_a_renewed_lease_does_not_spoil() {
+#[ignore = "wide: make model-failover"]
+fn wide_a_machine_that_is_off_is_no_reason_to_run_two() {
+    assert!(check(of_a_machine(false)));
+}
+
+#[test]
+#[ignore = "wide: make model-failover"]
+fn wide_mutation_a_taint_that_a_renewed_lease_does_not_spoil() {
     breaks(of_a_machine(false), Mistake::IgnoresTheLease);
 }
 
@@ -125,6 +130,7 @@ fn mutation_a_taint_that_was_there_before_anybody_looked() {
 
 /// Nothing that the API server has could tell the two apart.
 #[test]
-fn not_survived_a_machine_that_stands_still_and_is_said_to_be_off() {
+#[ignore = "wide: make model-failover"]
+fn wide_not_survived_a_machine_that_stands_still_and_is_said_to_be_off() {
     breaks(of_a_machine(false), Mistake::TaintedWhileItStands);
 }

@@ -87,6 +87,8 @@ pub struct World {
     /// The first member's machine, and what each operator has seen of it.
     pub node: Node,
     pub watches: Vec<Watch>,
+    /// For how long each operator has seen it tainted.
+    pub silent: Vec<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -132,7 +134,7 @@ fn moves(pace: u64, third: u64) -> u64 {
 }
 
 impl Launchers {
-    fn timing(self) -> Timing {
+    pub fn timing(self) -> Timing {
         let drift = if self.pace == EXACT { 0 } else { 333 };
         Timing { hold: HOLD, drift, margin: self.drift }
     }
@@ -204,6 +206,11 @@ impl Launchers {
         for waited in world.waited.iter_mut().flatten() {
             *waited = (*waited + operators).min(self.timing().wait());
         }
+        for (silent, watch) in world.silent.iter_mut().zip(&world.watches) {
+            if matches!(watch, Watch::Tainted { .. }) {
+                *silent = (*silent + operators).min(self.timing().wait());
+            }
+        }
     }
 }
 
@@ -234,6 +241,7 @@ impl Model for Launchers {
             twin: false,
             node: Node { tainted: self.taints == Some(true), renewed: false, off: false, lively: false },
             watches: vec![Watch::Unseen; self.operators],
+            silent: vec![0; self.operators],
         }]
     }
 
@@ -328,7 +336,8 @@ impl Model for Launchers {
                 self.looks(&mut world, operator);
             }
             Happening::Restarts(operator) => {
-                (world.waited[operator], world.watches[operator]) = (None, Watch::Unseen);
+                (world.waited[operator], world.watches[operator], world.silent[operator]) =
+                    (None, Watch::Unseen, 0);
             }
             Happening::Finds(operator) => {
                 self.looks(&mut world, operator);
