@@ -50,7 +50,10 @@ fn the_owner_s_job_moves_a_validator_and_what_it_cannot_show_blocks() {
     machine.thaw();
     let runs = group.shared().join("runs-b");
     wait("the node to end", SOON, || (!runs.exists()).then_some(())).expect("its end");
-    group.order(&["release", "val", "--assert", "its node has ended, and may not start"]).expect("a release");
+    let pod = group.pod("b")["metadata"]["uid"].as_str().expect("a uid").to_owned();
+    let word =
+        ["release", "val", "--pod", &pod, "--epoch", "2", "--assert", "its node has ended, and may not start"];
+    group.order(&word).expect("a release");
     group.handed("a", 2);
     assert_eq!(group.proof(2), Some(Proof::Asserted));
     let jobs = fs::read_to_string(group.shared().join("jobs")).expect("what the jobs were told");
