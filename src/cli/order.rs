@@ -53,7 +53,7 @@ pub struct InitArgs {
 pub struct AdoptArgs {
     #[command(flatten)]
     whose: Whose,
-    /// What signed before: the folder of a gate's state, its signatures.log, or a priv_validator_state.json; of each, if
+    /// What signed before: the folder of a gate's state, its `signatures.log`, or a `priv_validator_state.json`; of each, if
     /// there were several
     #[arg(long, value_name = "PATH")]
     pub(super) state: Vec<PathBuf>,

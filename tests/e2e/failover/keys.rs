@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     rig::{apply, wait},
-    stage::{SOON, ask},
+    stage::{LATER, ask},
 };
 
 /// The user of every pod.
@@ -240,7 +240,7 @@ impl Group {
     /// Waits until a block above this height has a signature of the key: a node that was not there signs heights that are past
     /// before. Returns which.
     pub fn signed_block(&self, above: u64) -> u64 {
-        wait("a block with a signature", SOON, || self.committed(above).pop_first()).expect("a block")
+        wait("a block with a signature", LATER, || self.committed(above).pop_first()).expect("a block")
     }
 
     /// Nothing happened that must never happen, where nodes have the key themselves.

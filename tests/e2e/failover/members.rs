@@ -11,7 +11,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::oracle::{self, Line};
+use super::{
+    oracle::{self, Line},
+    view,
+};
 use crate::{
     kind::Kind,
     rig::{apply, get, run, state, wait},
@@ -62,8 +65,9 @@ impl Members {
         })
         .expect("two members");
         let former = members.homes.join(FORMER).join("data/priv_validator_state.json");
-        let (state, head) = (former.to_str().expect("a path"), members.stage.blocks(0).to_string());
-        let adopted = members.order(&["adopt", "--state", state, "--head", &head, "--assert", "scaled to 3"]);
+        let head = wait("a head", SOON, || view::head((&view::validator(&members.stage.namespace), 26657)));
+        let (former, head) = (former.to_str().expect("a path"), head.expect("a head").to_string());
+        let adopted = members.order(&["adopt", "--state", former, "--head", &head, "--assert", "scaled to 3"]);
         println!("{adopted}");
         members.signing("a", 0);
         members

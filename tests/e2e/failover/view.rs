@@ -34,8 +34,7 @@ impl Group {
 
     /// Where a validator of the chain answers, that is no member.
     pub fn validator(&self) -> String {
-        let service = get(&["-n", &self.stage.namespace, "service", "val-0"]);
-        service["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned()
+        validator(&self.stage.namespace)
     }
 
     /// What the chain itself holds against anybody: evidence in its last hundred blocks, and who is tombstoned. It misses
@@ -68,8 +67,14 @@ impl Group {
     }
 }
 
+/// Where the first validator of a namespace's chain answers.
+pub fn validator(namespace: &str) -> String {
+    let service = get(&["-n", namespace, "service", "val-0"]);
+    service["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned()
+}
+
 /// Where a node's chain stands.
-fn head(address: (&str, u16)) -> Option<u64> {
+pub fn head(address: (&str, u16)) -> Option<u64> {
     let status: Value = serde_json::from_str(&ask(address, "/status").ok()?).ok()?;
     status["result"]["sync_info"]["latest_block_height"].as_str()?.parse().ok()
 }
