@@ -21,8 +21,8 @@ pub enum End {
     /// The chain needs this key at a height that its former holder had begun to sign when it sealed, and that nobody else
     /// may sign.
     HaltedInside,
-    /// The chain needs this key, and it was adopted above the head: because the data of the API server were restored, or every
-    /// gate was shut.
+    /// The chain needs this key at a height that is of an epoch before, though nobody has signed it: that was sealed by a process
+    /// that had lost its state, or a person adopted the identity above the head.
     HaltedBelow,
     /// Every gate is shut.
     Latched,
@@ -111,11 +111,36 @@ impl Cluster {
             if let Some(member) = self.members.iter().position(|member| member.pod.uid == holder.pod.uid) {
                 self.push(500, Event::Replaced(member));
             }
+        } else if let Some(uid) = self.waits_in_a_window() {
+            // A gate that ends without a word says nothing: what its state tells is asked for when the epoch is blocked.
+            for which in 0..self.processes.len() {
+                if self.processes[which].pod.uid == uid {
+                    self.ends(which);
+                }
+            }
+            self.helped += 1;
+            self.order(Wish::Switch(None), epoch, None);
+            self.postpone();
         } else if self.is_shut() {
-            self.oracle.shut = true;
             self.adopt();
             self.postpone();
         }
+    }
+
+    /// The holder's pod, if the chain needs a height that its former process may have signed, by its window, and has not.
+    fn waits_in_a_window(&self) -> Option<String> {
+        let Phase::Active(holder) = &self.api.record.phase else { return None };
+        let (head, tenure) = (self.chain.head, self.api.record.tenure);
+        let needed = self.setting.share != Share::Small && self.oracle.last_of(tenure).0 <= head;
+        let process = self.processes.iter().filter(|process| process.client.alive).filter_map(Process::hold);
+        let above = process.into_iter().any(|hold| hold.tenure == tenure && hold.start.0 > head);
+        (needed && above && self.is_within_its_epoch()).then(|| holder.pod.uid.clone())
+    }
+
+    /// Whether the next height is of the epoch of now. Else it is of one before, which was sealed above it by a process that could
+    /// not know what another had signed; nobody signs it any more.
+    pub fn is_within_its_epoch(&self) -> bool {
+        self.api.record.floor.0 <= self.chain.head
     }
 
     fn is_shut(&self) -> bool {

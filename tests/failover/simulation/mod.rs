@@ -74,9 +74,8 @@ fn run(seed: u64, play: Play, story: bool) -> (Cluster, Option<End>) {
         let shown = api::shown(&cluster.api.record);
         cluster.oracle.wrong.push(format!("nobody signs, and nothing says why: {shown}"));
     }
-    // Where nothing was restored, a person can always say what a pod has signed that is no more.
-    let adopted = cluster.restored || cluster.oracle.shut;
-    if end == Some(End::HaltedBelow) && !adopted && flaw == Flaw::NONE {
+    // A person can always say what a pod has signed that is no more.
+    if end == Some(End::HaltedBelow) && cluster.is_within_its_epoch() && flaw == Flaw::NONE {
         let shown = api::shown(&cluster.api.record);
         cluster.oracle.wrong.push(format!("the chain waits for a pod that is no more: {shown}"));
     }

@@ -69,8 +69,6 @@ pub struct Oracle {
     pub failovers: u64,
     /// Before the next holder signed, another one was wanted, or a person adopted the identity.
     pub overtaken: u64,
-    /// A person adopted the identity because every gate was shut.
-    pub shut: bool,
     pub blocked: BTreeMap<Missing, u64>,
     pub done: Vec<Failover>,
     /// The last signature of the newest epoch: when, of which tenure, at which height.
