@@ -35,6 +35,17 @@ pub trait Tenant {
     }
 }
 
+/// Where it is. `L` is how far it is on its way out.
+#[derive(Debug)]
+pub enum Stage<L> {
+    /// Not with the client, for all that is known.
+    Out,
+    /// With it, or on its way there.
+    In,
+    /// On its way out.
+    Leaving(L),
+}
+
 /// What is known of the place.
 #[derive(Debug)]
 pub struct Held {

@@ -22,12 +22,9 @@ use super::{Context, Key, RETRY, Rest, Round, TICK, Trouble, memory, page};
 /// Looks after what the group of this name has left. Returns when it wants to be looked at again (milliseconds).
 pub async fn reconcile(ctx: &Context, key: &Key) -> Option<u64> {
     let stores = ctx.stores.failover.as_ref()?;
-    // A group that was not listed yet is not gone, and neither is one that cannot be read.
+    // A group that was not listed yet is not gone.
     if !stores.groups.is_ready() {
         return Some(RETRY);
-    }
-    if stores.groups.unreadable(&key.namespace, &key.name).is_some() {
-        return None;
     }
     let memory = memory::recall(ctx, key);
     let of_group = |of: &Arc<SigningIdentity>| {

@@ -20,39 +20,48 @@ const MOST_TEXT: usize = 512;
 
 /// Says of a stored policy that it cannot be read, and why.
 pub async fn unreadable_policy(ctx: &Context, invalid: &Invalid, now: Now) {
-    let status = |conditions| NodeHealthPolicyStatus {
-        observed_generation: Some(invalid.generation),
+    let status = |observed_generation, conditions| NodeHealthPolicyStatus {
+        observed_generation,
         conditions,
         ..NodeHealthPolicyStatus::default()
     };
-    let next = status(conditions(invalid, now));
-    let known = status(invalid.conditions.clone());
-    show::<NodeHealthPolicy, _>(ctx, "policy", &metadata(invalid), Some(&known), &next).await;
+    unreadable::<NodeHealthPolicy, _>(ctx, "policy", invalid, now, status).await;
 }
 
 /// Says of a stored network that it cannot be read, and why.
 pub async fn unreadable_network(ctx: &Context, invalid: &Invalid, now: Now) {
-    let status = |conditions| NetworkStatus {
-        observed_generation: Some(invalid.generation),
+    let status = |observed_generation, conditions| NetworkStatus {
+        observed_generation,
         conditions,
         ..NetworkStatus::default()
     };
-    let next = status(conditions(invalid, now));
-    let known = status(invalid.conditions.clone());
-    show::<Network, _>(ctx, "network", &metadata(invalid), Some(&known), &next).await;
+    unreadable::<Network, _>(ctx, "network", invalid, now, status).await;
 }
 
 /// Says of a stored group that it cannot be read, and why. Under a name of its own: who held the place stays as it was written,
 /// for whoever can read the group again goes on from there.
 pub async fn unreadable_group(ctx: &Context, invalid: &Invalid, now: Now) {
-    let status = |conditions| FailoverGroupStatus {
-        observed_generation: Some(invalid.generation),
+    let status = |observed_generation, conditions| FailoverGroupStatus {
+        observed_generation,
         conditions,
         ..FailoverGroupStatus::default()
     };
-    let next = status(conditions(invalid, now));
-    let known = status(invalid.conditions.clone());
-    show::<FailoverGroup, _>(ctx, "unreadable", &metadata(invalid), Some(&known), &next).await;
+    unreadable::<FailoverGroup, _>(ctx, "unreadable", invalid, now, status).await;
+}
+
+async fn unreadable<K, S>(
+    ctx: &Context,
+    controller: &'static str,
+    invalid: &Invalid,
+    now: Now,
+    status: impl Fn(Option<i64>, Vec<Condition>) -> S,
+) where
+    K: kube::Resource<DynamicType = ()>,
+    S: serde::Serialize + PartialEq + Sync,
+{
+    let status = |conditions| status(Some(invalid.generation), conditions);
+    let (known, next) = (status(invalid.conditions.clone()), status(conditions(invalid, now)));
+    show::<K, S>(ctx, controller, &metadata(invalid), Some(&known), &next).await;
 }
 
 fn conditions(invalid: &Invalid, now: Now) -> Vec<Condition> {

@@ -4,11 +4,11 @@ use tracing::info;
 
 use super::{
     api::{Deleted, Trouble},
-    post::{Post, Stage},
+    post::Post,
 };
 use crate::gate::{
     client::{Process, end, lives, processes},
-    tenant::Held,
+    tenant::{Held, Stage},
 };
 
 /// A key on its way out.

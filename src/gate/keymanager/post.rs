@@ -11,24 +11,13 @@ use super::{
 };
 use crate::gate::{
     launcher::boot_time,
-    tenant::{self, Held, Tenant},
+    tenant::{self, Held, Stage, Tenant},
 };
 
 /// Looks after the key of a client until told to end, or until its epoch is over and sealed.
 pub async fn run(options: Options) -> Result<(), KeymanagerError> {
     let post = Post::new(&options)?;
     Ok(tenant::run(&options.member, post).await?)
-}
-
-/// Where the key is.
-#[derive(Debug)]
-pub(super) enum Stage {
-    /// Not in the client, for all that is known.
-    Out,
-    /// In the client, or on its way there.
-    In,
-    /// On its way out.
-    Leaving(Leaving),
 }
 
 /// The key of one client.
@@ -42,7 +31,7 @@ pub struct Post<'a> {
     held: Option<u64>,
     /// Since when the client is without a key that it was given (milliseconds).
     missing: Option<u64>,
-    pub(super) stage: Stage,
+    pub(super) stage: Stage<Leaving>,
 }
 
 impl Tenant for Post<'_> {

@@ -2,13 +2,10 @@
 
 use tracing::info;
 
-use super::{
-    memory::Files,
-    post::{Post, Stage},
-};
+use super::{memory::Files, post::Post};
 use crate::gate::{
     client::{end, processes},
-    tenant::Held,
+    tenant::{Held, Stage},
 };
 
 /// An identity on its way out.

@@ -15,7 +15,7 @@ use crate::{
     failover::{Carried, Record},
     gate::{
         launcher::boot_time,
-        tenant::{self, Held, Tenant},
+        tenant::{self, Held, Stage, Tenant},
     },
 };
 
@@ -25,17 +25,6 @@ pub async fn run(options: Options) -> Result<(), SolanaError> {
     Ok(tenant::run(&options.member, post).await?)
 }
 
-/// Where the identity is.
-#[derive(Debug)]
-pub(super) enum Stage {
-    /// Not with the validator, for all that is known.
-    Out,
-    /// With it, or on its way there.
-    In,
-    /// On its way out.
-    Leaving(Leaving),
-}
-
 /// The identity of one validator.
 pub struct Post<'a> {
     pub(super) options: &'a Options,
@@ -43,7 +32,7 @@ pub struct Post<'a> {
     pub(super) memory: Memory,
     /// The staked identity, as the validator calls it.
     key: String,
-    pub(super) stage: Stage,
+    pub(super) stage: Stage<Leaving>,
     /// The process that was asked last to take the identity, by its start.
     pub(super) asked: Option<Value>,
     /// Whether it has not answered that: it may do it later.

@@ -13,17 +13,23 @@ use crate::{
     stage::SOON,
 };
 
-#[test]
-#[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]
-fn a_frozen_gate_that_wakes_in_the_middle_seals() {
-    let group = Group::new("thawed", "gate thawed in the middle");
-    group.blocks(4);
-    let gate = Frozen::gate(&group, "a");
+/// The gate of `a` is frozen, and its epoch is ended meanwhile: it knows nothing of that.
+fn revoked_while_it_stands(group: &Group) -> Frozen {
+    let gate = Frozen::gate(group, "a");
     group.order(&["failover", "val", "--to", "b", "--no-wait"]).expect("a failover");
     wait("the former holder to be revoked", SOON, || {
         group.record().filter(|record| matches!(record.phase, Phase::Revoking { .. }))
     })
     .expect("the record");
+    gate
+}
+
+#[test]
+#[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]
+fn a_frozen_gate_that_wakes_in_the_middle_seals() {
+    let group = Group::new("thawed", "gate thawed in the middle");
+    group.blocks(4);
+    let gate = revoked_while_it_stands(&group);
     gate.thaw();
     let handed = group.handed("b", 1);
     assert!(handed.after < i64::try_from(PATIENCE).expect("a time"), "it was not waited for: {} ms", handed.after);
@@ -130,12 +136,7 @@ fn parent(pid: u32) -> u32 {
 fn while_the_api_server_is_away_in_the_middle_who_was_revoked_signs_only_what_it_owns() {
     let group = Group::new("middle", "API server away in the middle");
     group.blocks(4);
-    let gate = Frozen::gate(&group, "a");
-    group.order(&["failover", "val", "--to", "b", "--no-wait"]).expect("a failover");
-    wait("the former holder to be revoked", SOON, || {
-        group.record().filter(|record| matches!(record.phase, Phase::Revoking { .. }))
-    })
-    .expect("the record");
+    let gate = revoked_while_it_stands(&group);
     let server = Frozen::process(pid_component("kube-apiserver"));
     // It wakes, and nobody tells it that it was revoked.
     let thawed = gate.thaw();
