@@ -212,6 +212,7 @@ async fn a_key_that_the_chain_needs_goes_on_after_the_state_of_a_pod_that_is_gon
     // The last block that it signed is the chain's last, and much of its window is left.
     group.chain.needs_us.store(true, Ordering::SeqCst);
     group.kill("a");
+    group.delete_by_force("a").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     group.switch(1, Some("b")).await;
     let why = group.says("Blocked", "True ChainNeedsUs").await;
@@ -238,6 +239,8 @@ async fn a_key_that_the_chain_needs_goes_on_after_the_state_of_a_pod_that_is_gon
     group.refused(&adopt("u9"), "the pod u9 does not hold it").await;
     let said = group.ordered(&adopt(&uid)).await;
     assert!(said.contains(&format!("epoch 2 has begun, above {last}")), "{said}");
+    // A group that is not automatic gives the place to another member on a person's word alone.
+    group.ordered(&[&SWITCH[..], &["--to", "b"]].concat()).await;
     let (third, height) = group.signs("b", 3).await;
     assert_eq!((third.floor, third.adopted.0), (Height(last), 2));
     assert!(Height(height) > third.floor && Height(height) <= blocked.ceiling, "{height}");
