@@ -57,8 +57,10 @@ fn own_name(name: String) -> String {
 fn needed(line: &Value, granted: &BTreeSet<Grant>) -> Option<Grant> {
     let object = &line["objectRef"];
     let text = |field: &str| object[field].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    // A request for a namespace is written down as one in that namespace, and is granted above all of them.
+    let namespace = text("namespace").filter(|_| object["resource"] != "namespaces");
     let mut grant = in_general(Grant {
-        namespace: text("namespace"),
+        namespace,
         group: text("apiGroup").unwrap_or_default(),
         resource: text("resource")?,
         subresource: text("subresource"),

@@ -38,7 +38,7 @@ pub use remediation::{
 };
 pub use signing::{
     CarriedFile, ProofKind, SigningBlock, SigningCarried, SigningHandover, SigningHolder, SigningIdentity,
-    SigningIdentitySpec, SigningIdentityStatus, SigningPhase, SigningProof, SigningTiming,
+    SigningIdentitySpec, SigningIdentityStatus, SigningPhase, SigningProof, SigningShut, SigningTiming,
 };
 pub use threshold::{HealthyShare, Threshold, ThresholdError};
 
@@ -73,4 +73,4 @@ pub const ROTATED_AT: &str = "mainstay.dev/rotated-at";
 pub const SCHEMA_ANNOTATION: &str = "mainstay.dev/schema";
 
 /// The schema that this build writes. Raised with every change of a CRD.
-pub const SCHEMA: u32 = 7;
+pub const SCHEMA: u32 = 8;

@@ -92,8 +92,9 @@ pub struct SigningIdentityStatus {
     /// The highest height that the epoch can have signed, once its gate is silent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed: Option<i64>,
-    /// Whether the chain has punished the key. Nobody signs any more.
-    pub slashed: bool,
+    /// Why nobody signs with the key any more, until a person adopts the identity anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shut: Option<SigningShut>,
     /// What travels with the key: what its last signer knew of its own signatures (Solana's tower and vote history).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried: Option<SigningCarried>,
@@ -203,6 +204,15 @@ pub enum SigningBlock {
     Proof,
     /// No block passes the frozen ceiling without this key, or nobody knows whether one would.
     ChainNeedsUs,
+}
+
+/// Why nobody signs with a key any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum SigningShut {
+    /// The chain has a signature that its gate did not make: somebody else has the key.
+    Foreign,
+    /// The chain has punished the key.
+    Punished,
 }
 
 /// Why it is known that an epoch signs nothing above its bound.

@@ -153,8 +153,8 @@ fn of_record(namespace: &str, of: GroupRef<'_>, group: &FailoverGroup, identity:
         Ok(None) => return GroupFacts::NoRecord,
         Err(why) => return GroupFacts::Unreadable(why.to_string()),
     };
-    if record.slashed {
-        return GroupFacts::Slashed;
+    if let Some(why) = record.shut {
+        return GroupFacts::Shut(why.because().into());
     }
     let holder = match &record.phase {
         Phase::Active(holder) => &holder.pod,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure,
+    Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Shut, Tenure,
 };
 
 /// For how long a gate is given the chance to seal before its window is taken as proof (milliseconds). A seal makes the
@@ -56,10 +56,10 @@ pub enum Event {
         /// The epoch.
         epoch: Epoch,
     },
-    /// The chain has punished this key.
-    Slashed,
+    /// Nobody may sign with this key any more.
+    Shut(Shut),
     /// A person vouches that no process with this key runs anywhere, and that it never signed above the floor. The only
-    /// way on after the record itself was restored from a backup, or a punishment.
+    /// way on after the record itself was restored from a backup, or the key was shut.
     Adopted {
         /// The highest epoch that any gate, log or person remembers.
         above: Epoch,
@@ -147,13 +147,13 @@ pub fn step(record: &Record, event: Event) -> (Record, Vec<Effect>) {
             next.phase = Phase::Revoking { holder: holder.clone(), blocked: Some(Missing::Proof) };
         }
         (Phase::Fenced(_), Event::Offered { pod, activation, hand_over })
-            if !record.slashed && record.leads_to(hand_over) =>
+            if record.shut.is_none() && record.leads_to(hand_over) =>
         {
             if let Some(epoch) = after(record.tenure.epoch) {
                 next = activate(record, Tenure { epoch, activation }, pod, hand_over);
             }
         }
-        (_, Event::Slashed) => next.slashed = true,
+        (_, Event::Shut(why)) => next.shut = next.shut.max(Some(why)),
         // A person's word about an earlier epoch says nothing about what was signed since.
         (_, Event::Adopted { above, .. }) if above < record.tenure.epoch => {}
         (_, Event::Adopted { above, floor, activation }) => {
@@ -179,7 +179,7 @@ fn due(record: &Record) -> Vec<Effect> {
         Phase::Active(_) => vec![Effect::Follow],
         Phase::Revoking { holder, blocked: None } => vec![Effect::Prove(holder.clone())],
         Phase::Revoking { holder, blocked: Some(why) } => vec![Effect::Page(*why), Effect::Prove(holder.clone())],
-        Phase::Fenced(_) if record.slashed => Vec::new(),
+        Phase::Fenced(_) if record.shut.is_some() => Vec::new(),
         Phase::Fenced(_) => vec![Effect::Choose],
     }
 }
@@ -252,7 +252,7 @@ fn activate(record: &Record, tenure: Tenure, pod: Arc<Pod>, hand_over: HandOver)
         claims: 0,
         lowered: false,
         sealed: None,
-        slashed: record.slashed,
+        shut: record.shut,
         carried: record.carried.clone(),
     }
 }

@@ -29,7 +29,7 @@ pub use machine::{Effect, Event, PATIENCE, Share, step};
 pub use name::{identity_name, plain_name, split};
 pub use record::{
     Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Progress, Proof, Record,
-    Tenure,
+    Shut, Tenure,
 };
 pub use wire::Unreadable;
 

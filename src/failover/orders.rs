@@ -1,6 +1,6 @@
 //! What becomes of an order about an identity: of a person, or of a ladder.
 
-use super::{Activation, Epoch, Event, Height, Holder, Phase, Record, Unreadable};
+use super::{Activation, Epoch, Event, Height, Holder, Phase, Record, Shut, Unreadable};
 
 /// An order that was not answered yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,9 +67,12 @@ pub fn fate(record: Option<&Record>, order: &Order) -> Fate {
         }
         Wish::AdoptAfter { uid, floor } => adopt_after(record, order, uid, *floor),
         Wish::Switch(_) if order.epoch == epoch => match &record.phase {
-            Phase::Active(_) if record.slashed => Fate::Refused("the chain has punished this key".into()),
+            Phase::Revoking { .. } => Fate::Wait,
+            Phase::Active(_) | Phase::Fenced(_) if record.shut.is_some() => {
+                Fate::Refused(record.shut.map(Shut::because).unwrap_or_default().into())
+            }
             Phase::Active(_) => Fate::Take(Event::Wanted { epoch }),
-            Phase::Revoking { .. } | Phase::Fenced(_) => Fate::Wait,
+            Phase::Fenced(_) => Fate::Wait,
         },
         Wish::Switch(_) if !order.accepted => late(order.epoch, epoch),
         Wish::Switch(to) => match &record.phase {

@@ -123,6 +123,15 @@ pub enum Missing {
     ChainNeedsUs,
 }
 
+/// Why nobody signs with a key any more, in whatever epoch, until a person has adopted its identity anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Shut {
+    /// The chain has a signature that only a gate could have made, and it did not: somebody else has the key.
+    Foreign,
+    /// The chain has punished the key.
+    Punished,
+}
+
 /// What travels with a key: what the signer of an epoch knew of its own signatures when the epoch had ended. Only where the
 /// signer has such a memory in files, as Solana's validators have.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -156,8 +165,8 @@ pub struct Record {
     pub lowered: bool,
     /// The highest height that the epoch can have signed, once its gate is silent in it. Binds every process.
     pub sealed: Option<Height>,
-    /// Whether the chain has punished the key. Nobody signs any more.
-    pub slashed: bool,
+    /// Why nobody signs with the key any more, if so.
+    pub shut: Option<Shut>,
     /// What travels with the key.
     pub carried: Option<Arc<Carried>>,
 }
@@ -172,8 +181,22 @@ pub struct Progress {
     claims: u32,
     lowered: bool,
     ceiling: Height,
-    slashed: bool,
+    shut: Option<Shut>,
     blocked: Option<Missing>,
+}
+
+impl Shut {
+    /// What a person is told.
+    #[must_use]
+    pub const fn because(self) -> &'static str {
+        match self {
+            Self::Foreign => {
+                "somebody else has this key, for the chain has a signature of it that its gate did not make: nobody signs until \
+                 a person has found the other one and adopts the identity"
+            }
+            Self::Punished => "the chain has punished this key: nobody signs until a person adopts the identity",
+        }
+    }
 }
 
 impl Record {
@@ -190,7 +213,7 @@ impl Record {
             claims: 0,
             lowered: false,
             sealed: None,
-            slashed: false,
+            shut: None,
             carried: None,
         }
     }
@@ -267,7 +290,7 @@ impl Record {
             claims,
             lowered,
             sealed,
-            slashed,
+            shut,
             carried: _,
         } = self;
         let (rank, blocked) = match phase {
@@ -282,7 +305,7 @@ impl Record {
             claims: *claims,
             lowered: *lowered,
             ceiling: *ceiling,
-            slashed: *slashed,
+            shut: *shut,
             blocked,
         }
     }

@@ -111,7 +111,7 @@ fn an_order_for_another_epoch_ends_nothing() {
 #[test]
 fn a_punished_key_is_not_activated_until_a_person_adopts_it() {
     let (fenced, _) = step(&revoking(HandOver::Gate), found(None, Share::Small, 60_000));
-    let (slashed, effects) = step(&fenced, Event::Slashed);
+    let (slashed, effects) = step(&fenced, Event::Shut(Shut::Punished));
     assert!(effects.is_empty());
     assert_eq!(step(&slashed, offer("u2", HandOver::Gate)).0, slashed);
     let adopted = Event::Adopted { above: Epoch(9), floor: Height(500), activation: Activation(3) };

@@ -4,11 +4,11 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Tenure, Timing,
+    Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Shut, Tenure, Timing,
 };
 use crate::api::{
     CarriedFile, ProofKind, SigningBlock, SigningCarried, SigningHandover, SigningHolder, SigningIdentityStatus,
-    SigningPhase, SigningProof, SigningTiming,
+    SigningPhase, SigningProof, SigningShut, SigningTiming,
 };
 
 /// Why a status is no record.
@@ -60,7 +60,10 @@ impl From<&Record> for SigningIdentityStatus {
             claims: i64::from(record.claims),
             lowered: record.lowered,
             sealed: record.sealed.map(|height| written(height.0)),
-            slashed: record.slashed,
+            shut: record.shut.map(|why| match why {
+                Shut::Foreign => SigningShut::Foreign,
+                Shut::Punished => SigningShut::Punished,
+            }),
             carried: record.carried.as_deref().map(carried_out),
         }
     }
@@ -135,7 +138,10 @@ impl TryFrom<&SigningIdentityStatus> for Record {
             claims,
             lowered: status.lowered,
             sealed,
-            slashed: status.slashed,
+            shut: status.shut.map(|why| match why {
+                SigningShut::Foreign => Shut::Foreign,
+                SigningShut::Punished => Shut::Punished,
+            }),
             carried: status.carried.as_ref().map(carried_in).transpose()?,
         })
     }
@@ -252,7 +258,7 @@ mod tests {
             Proof::JobSucceeded,
         ];
         for proof in proofs {
-            all.push(Record { phase: Phase::Fenced(proof), slashed: true, lowered: true, ..fenced.clone() });
+            all.push(Record { phase: Phase::Fenced(proof), shut: Some(Shut::Punished), lowered: true, ..fenced.clone() });
         }
         all
     }

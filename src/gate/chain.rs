@@ -94,7 +94,7 @@ impl Chain {
         let hold = {
             let mut desk = lock(desk);
             desk.head(Height(head));
-            desk.gate().hold()
+            desk.own()
         };
         let Some(hold) = hold else { return Ok(()) };
         if self.next.0 != hold.start {

@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use crate::failover::{
     self, Height,
-    gate::{self, Act, Answer, Ask, Content, Event, Gate, Hrs, Latch, Limits, Me, Part, Refusal, Step, decide},
+    gate::{self, Act, Answer, Ask, Content, Event, Gate, Hold, Hrs, Latch, Limits, Me, Part, Refusal, Step, decide},
 };
 
 use super::{
@@ -37,6 +37,8 @@ pub struct Desk<M> {
     asked: Height,
     /// The head of the node's chain, as far as it was told.
     head: Height,
+    /// What only this process can have signed: of its hold, and of the one that it lost last.
+    own: Option<Hold>,
     /// What this process signed itself.
     made: VecDeque<Precommit>,
     counts: Counts,
@@ -75,7 +77,7 @@ impl<M: Medium> Desk<M> {
         let limits = Limits { window: 0, jump: 0 };
         let hurry = Arc::default();
         let (asked, head, made) = (Height(0), Height(0), VecDeque::new());
-        let desk = Self { gate, limits, store, diary, asked, head, made, counts, now, die, hurry };
+        let desk = Self { gate, limits, store, diary, asked, head, own: None, made, counts, now, die, hurry };
         desk.show();
         Ok(desk)
     }
@@ -134,10 +136,23 @@ impl<M: Medium> Desk<M> {
         self.gate.hold().is_none()
     }
 
+    /// What only this process can have signed, also after it has lost the place: a seal ends what it may sign, and a stranger may
+    /// have signed before.
+    #[must_use]
+    pub fn own(&self) -> Option<Hold> {
+        match self.gate.hold() {
+            Some(hold) if self.gate.is_silent(hold.tenure) => {
+                Some(Hold { ceiling: self.gate.signed_at_most(&hold), ..hold })
+            }
+            Some(hold) => Some(hold),
+            None => self.own,
+        }
+    }
+
     /// The chain has this signature of the key. Where only this process could have made it and did not, somebody else has the
     /// key.
     pub fn found(&mut self, precommit: &Precommit) {
-        let Some(hold) = self.gate.hold().filter(|hold| !self.gate.is_silent(hold.tenure)) else { return };
+        let Some(hold) = self.own() else { return };
         let owned = hold.start < Height(precommit.height) && Height(precommit.height) <= hold.ceiling;
         // What was forgotten was its own, for all that it knows.
         let forgotten = self.made.len() == REMEMBERED
@@ -154,6 +169,7 @@ impl<M: Medium> Desk<M> {
         if next.part != self.gate.part {
             tell(&next.part);
         }
+        self.own = self.own();
         self.gate = next;
         let mut put = None;
         for act in acts {
@@ -291,8 +307,8 @@ fn page(latch: Latch) {
              `mainstay adopt` has begun a new epoch with a verified floor"
         ),
         Latch::Foreign => error!(
-            "latched: the chain has a signature of this key that this gate did not make; find out who else has the \
-             key, then `mainstay adopt`"
+            "latched: the chain has a signature of this key that this gate did not make; no member signs any more; find out who \
+             else has the key, then `mainstay adopt`"
         ),
     }
 }

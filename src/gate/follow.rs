@@ -80,5 +80,6 @@ pub async fn look<M: Medium, R: Registry>(desk: &Arc<Mutex<Desk<M>>>, registry: 
             Err(trouble) => return Err(trouble),
         };
     }
-    Ok(())
+    // What is wanted is not written: whoever gives a place back has not done so.
+    Err(Trouble::Conflict)
 }

@@ -23,8 +23,8 @@ pub enum GroupFacts {
     NoRecord,
     /// What stands in the identity is no record; says why.
     Unreadable(String),
-    /// The chain has punished the key.
-    Slashed,
+    /// Nobody signs with the key any more; says why.
+    Shut(String),
     /// The place is changing hands, or somebody has asked for it; says what.
     Moving(String),
     /// Another pod holds the place; of this member.
@@ -95,7 +95,7 @@ pub(super) fn helps(facts: &Facts<'_>) -> Option<Held> {
             )
         }
         GroupFacts::Unreadable(why) => format!("the identity of FailoverGroup {group}: {why}"),
-        GroupFacts::Slashed => "the chain has punished the key: nobody signs with it any more".into(),
+        GroupFacts::Shut(why) => why.clone(),
         GroupFacts::Moving(what) => format!("the place changes hands already: {what}"),
         GroupFacts::NotHolder(member) => {
             format!(

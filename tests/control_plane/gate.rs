@@ -183,7 +183,7 @@ async fn a_gate_writes_what_a_gate_does_and_from_the_pod_that_holds_the_place() 
         ("the epoch", json!({"epoch": 2}), "nothing of a record"),
         ("the activation", json!({"activation": "0".repeat(32)}), "nothing of a record"),
         ("the phase", json!({"phase": "Revoking"}), "nothing of a record"),
-        ("a punishment", json!({"slashed": true}), "nothing of a record"),
+        ("a punishment", json!({"shut": "Punished"}), "nothing of a record"),
         ("another pod", holder("podUid", &other_uid), "nothing of a record"),
         ("another member", holder("member", "b"), "nothing of a record"),
         ("a jump", json!({"ceiling": 121 + 20 * 51 + 1}), "none of"),

@@ -95,12 +95,12 @@ async fn a_gate_writes_what_gates_write_and_nothing_else() {
     third.turn(101).await.unwrap();
     third.turn(101).await.unwrap();
     refused(&client, &stage, "the former holder", json!({"ceiling": 130}), NOT_YOURS).await;
-    stage.step(Event::Slashed).await;
+    stage.step(Event::Shut(Shut::Punished)).await;
     let theirs = stage.client_of(&b).await;
     refused(&theirs, &stage, "a raise of a punished key", json!({"ceiling": 130}), NONE_OF_THESE).await;
     let claim = json!({"holder": {"bootId": "0".repeat(32)}, "claims": 2});
     refused(&theirs, &stage, "a claim of a punished key", claim, NONE_OF_THESE).await;
-    refused(&theirs, &stage, "a pardon", json!({"slashed": false}), UNTOUCHED).await;
+    refused(&theirs, &stage, "a pardon", json!({"shut": null}), UNTOUCHED).await;
     assert_eq!(third.turn(110).await.unwrap().sealed, Some(Height(100)));
 
     // A person begins anew; and a gate that sees a foreign signature seals an epoch that nobody revokes.
@@ -138,7 +138,7 @@ async fn wrong_writes_of_the_holder_are_refused(client: &Client, stage: &Stage) 
         ("another activation", json!({"activation": boot})),
         ("another adoption", json!({"adopted": 1})),
         ("a lower floor", json!({"floor": 99})),
-        ("a punishment", json!({"slashed": true})),
+        ("a punishment", json!({"shut": "Punished"})),
         ("its own end", json!({"phase": "Revoking"})),
         ("another member", json!({"holder": {"member": "b"}})),
         ("another pod", json!({"holder": {"podUid": "0d2d9ab5-9b4e-4a5f-8a57-4a1f7f1f7f10"}})),

@@ -67,7 +67,7 @@ async fn an_identity_that_cannot_be_read_concerns_its_own_group() {
     another(&group, "wide", '1', |object| object["spec"]["window"] = json!("many")).await;
     let odd = another(&group, "odd", '2', |_| ()).await;
     let status = json!({"status": {"phase": "Sometimes", "epoch": 1, "activation": "0".repeat(32), "adopted": 0,
-        "handover": "Gate", "floor": 0, "ceiling": 0, "claims": 0, "lowered": false, "slashed": false}});
+        "handover": "Gate", "floor": 0, "ceiling": 0, "claims": 0, "lowered": false}});
     let path = format!("/apis/mainstay.dev/v1alpha1/signingidentities/{odd}/status");
     let own = group.stage.server.own_account();
     let spoilt = send(&own, "PATCH", &path, MERGE, &status).await.unwrap();

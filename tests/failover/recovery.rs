@@ -19,7 +19,7 @@ pub fn somebody_signs_again(system: &System, world: &World) -> bool {
     let mut world = world.clone();
     world.writes.clear();
     // Nobody opens a latch, or uses a key that was punished, but a person that adopts the identity.
-    if world.record.slashed || world.disks[1].latched.is_some() {
+    if world.record.shut.is_some() || world.disks[1].latched.is_some() {
         let (above, floor, activation) = (world.tenure().epoch, world.record.bound(), world.draw(0));
         (world.record, _) = step(&world.record, Event::Adopted { above, floor, activation });
     }

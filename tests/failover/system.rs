@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mainstay::failover::{
-    Boot, Epoch, Event, Height, Phase, Record, Share, above_head,
+    Boot, Epoch, Event, Height, Phase, Record, Share, Shut, above_head,
     gate::{self, Act, Ask, Content, Disk, Gate, Hrs, Me, Step},
     step,
 };
@@ -180,7 +180,7 @@ impl System {
             }));
         }
         if self.scope.slashes {
-            all.push(Event::Slashed);
+            all.push(Event::Shut(Shut::Punished));
         }
         all
     }

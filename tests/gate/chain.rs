@@ -6,9 +6,13 @@ use std::sync::{
 };
 
 use mainstay::{
-    failover::gate::{Latch, Refusal},
+    failover::{
+        Activation, Event, Phase, Share, Shut,
+        gate::{Latch, Refusal},
+        orders::{Fate, Order, Wish, fate},
+    },
     gate::{
-        Key,
+        Key, Ruling,
         chain::{Chain, Unseen},
         commit::{self, Nothing, Precommit},
         desk::lock,
@@ -223,8 +227,54 @@ fn a_signature_that_it_did_not_make_shuts_it_and_seals_the_epoch() {
         assert_eq!(signatures.hear(&prevote(112, 1).frame(), &mut desk).unwrap(), (0, 1));
         assert_eq!(gate.counts.refused_so_far(Refusal::Latched), 1);
         gate.look(&record).unwrap();
-        assert_eq!(record.record().sealed.map(|height| height.0), Some(110));
+        let shut = record.record();
+        assert_eq!((shut.sealed.map(|height| height.0), shut.shut), (Some(110), Some(Shut::Foreign)));
+        // Neither a person nor the operator has another member sign beside whoever has the key.
+        let (wish, epoch) = (Wish::Switch(None), shut.tenure.epoch);
+        let order = Order { wish, epoch, activation: Activation(9), accepted: false };
+        assert!(matches!(fate(Some(&shut), &order), Fate::Refused(why) if why.contains("somebody else has this key")));
+        record.step(Event::Wanted { epoch });
+        record.step(Event::Found { proof: None, share: Share::Unknown, waited: 0 });
+        record.offer("b");
+        assert!(matches!(record.record().phase, Phase::Fenced(_)), "no other epoch begins");
     }
+}
+
+/// What a stranger signed may be seen when the place has changed hands already.
+#[test]
+fn a_signature_that_shows_after_a_switch_shuts_the_next_holder_too() {
+    let (a, record, mut signatures) = holder();
+    let own = Ask { kind: PRECOMMIT, ..prevote(110, 9) };
+    assert_eq!(signatures.hear(&own.frame(), &mut Arc::clone(&a.desk)).unwrap(), (1, 0));
+    let rpc = Rpc::default();
+    let mut chain = rpc.chain();
+    rpc.look(&mut chain, &a, 105).unwrap();
+    record.step(Event::Wanted { epoch: record.record().tenure.epoch });
+    a.look(&record).unwrap();
+    record.step(Event::Found { proof: None, share: Share::Unknown, waited: 0 });
+    record.offer("b");
+    let b = Process::new("b", 2);
+    let _ = b.prevote(111, 1);
+    b.look(&record).unwrap();
+    a.look(&record).unwrap();
+    assert_eq!(b.prevote(111, 1), Ruling::Sign);
+    // Its own, then one above its seal, which is the next holder's, then a stranger's.
+    let ours = Precommit { height: 110, round: 0, block: Some([9; 32]) };
+    let theirs = Precommit { height: 111, ..BLOCK };
+    for one in [&ours, &theirs] {
+        rpc.commits.lock().unwrap().push(commit(&key(), one, one.block));
+    }
+    rpc.look(&mut chain, &a, 113).unwrap();
+    a.look(&record).unwrap();
+    assert_eq!(record.record().shut, None);
+    let mut chain = rpc.chain();
+    rpc.commits.lock().unwrap()[0] = commit(&key(), &BLOCK, BLOCK.block);
+    rpc.look(&mut chain, &a, 114).unwrap();
+    a.look(&record).unwrap();
+    assert_eq!(record.record().shut, Some(Shut::Foreign));
+    b.look(&record).unwrap();
+    assert_ne!(b.prevote(112, 1), Ruling::Sign);
+    assert_eq!(record.record().sealed.map(|height| height.0), Some(111));
 }
 
 /// A record of yesterday: the chain went on without anybody who signs. The node's own chain says that the height is true.

@@ -24,8 +24,8 @@ use crate::{
         signing::{Identity, read_identity, write_record},
     },
     failover::{
-        Event, HandOver, Height, Holder, Missing, PATIENCE, Phase, Record, Share, Unreadable, mismatch,
-        off::Machine, step,
+        Event, HandOver, Height, Holder, Missing, PATIENCE, Phase, Record, Share, Shut, Unreadable,
+        mismatch, off::Machine, step,
     },
     plan::Stop,
 };
@@ -218,15 +218,16 @@ impl Round<'_> {
             return Ok(Next::Rest(Rest::new(TICK, "NotBegun", why)));
         };
         let punished = choose::punished(self.ctx, self.namespace, self.group);
-        if self.memory.is_punished(punished) && !record.slashed {
-            return Ok(Next::Write(step(record, Event::Slashed).0));
+        if self.memory.is_punished(punished) && record.shut < Some(Shut::Punished) {
+            return Ok(Next::Write(step(record, Event::Shut(Shut::Punished)).0));
+        }
+        if let Some(why) = record.shut
+            && !matches!(record.phase, Phase::Revoking { .. })
+        {
+            return Ok(Next::Rest(Rest::new(TICK, page::shut(why), why.because())));
         }
         match &record.phase {
             Phase::Revoking { holder, blocked } => self.prove(identity, record, holder, *blocked).await,
-            Phase::Active(_) | Phase::Fenced(_) if record.slashed => {
-                let why = "the chain has punished this key: nobody signs until a person adopts it";
-                Ok(Next::Rest(Rest::new(TICK, "Punished", why)))
-            }
             Phase::Active(holder) => self.follow(record, holder).await,
             Phase::Fenced(_) => self.choose(record).await,
         }

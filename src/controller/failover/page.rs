@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::FailoverGroup,
-    failover::{Missing, Phase, Record},
+    failover::{Missing, Phase, Record, Shut},
     notify::{Notice, Severity, State},
     signal::Now,
 };
@@ -23,6 +23,14 @@ pub const fn reason(why: Missing) -> &'static str {
     match why {
         Missing::Proof => "Proof",
         Missing::ChainNeedsUs => "ChainNeedsUs",
+    }
+}
+
+/// The word for why a key is shut.
+pub const fn shut(why: Shut) -> &'static str {
+    match why {
+        Shut::Foreign => "Foreign",
+        Shut::Punished => "Punished",
     }
 }
 
@@ -75,6 +83,10 @@ fn matter(
         && let Some(text) = missing(group, record)
     {
         return Some(Matter { kind: reason(why), title: "the failover is blocked", text });
+    }
+    if let Some(why) = record.and_then(|record| record.shut) {
+        let (title, text) = ("nobody signs with its key any more", why.because().into());
+        return Some(Matter { kind: shut(why), title, text });
     }
     let (title, text) = match ended {
         Ok(rest) => ("nobody signs", format!("{}: {}", rest.reason, rest.message)),

@@ -106,7 +106,7 @@ fn told(group: &FailoverGroup, record: Option<&Record>, ended: &Result<Rest, Tro
 /// Whether somebody signs, as far as the record shows: a gate raises its ceiling only when its node asks for signatures.
 fn signing(record: &Record, reason: &'static str) -> (Option<bool>, &'static str) {
     match &record.phase {
-        _ if record.slashed => (Some(false), reason),
+        _ if record.shut.is_some() => (Some(false), reason),
         Phase::Active(_) if matches!(reason, "HolderGone" | "HeadUnknown") => (None, reason),
         Phase::Active(_) if reason != "Held" => (Some(false), reason),
         // A launcher sees no signatures.

@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     api::{Duration, SigningIdentityStatus},
     effect::fake::{Answer, Fake},
-    failover::{Activation, Boot, Epoch, Height, Holder, Pod},
-    plan::GroupFacts::{Absent, Forbidden, Foreign, Moving, NoRecord, NoStandby, NotHolder, Ready, Slashed},
+    failover::{Activation, Boot, Epoch, Height, Holder, Pod, Shut},
+    plan::GroupFacts::{Absent, Forbidden, Foreign, Moving, NoRecord, NoStandby, NotHolder, Ready},
 };
 
 const IDENTITY: &str = "hub-1.k";
@@ -122,7 +122,10 @@ async fn a_group_is_what_its_record_says() {
             Foreign("SigningIdentity hub-1.k is for cosmos/other".into()),
         ),
         (vec![both(), identity_of("hub", None)], NoRecord),
-        (vec![both(), identity(&Record { slashed: true, ..record() })], Slashed),
+        (
+            vec![both(), identity(&Record { shut: Some(Shut::Foreign), ..record() })],
+            GroupFacts::Shut(Shut::Foreign.because().into()),
+        ),
         (vec![both(), identity(&other)], NotHolder("b".into())),
         (vec![group(&["a"]), identity(&record())], NoStandby),
         (vec![both(), identity(&fenced)], Moving("epoch 4 is over, and nobody has begun the next".into())),

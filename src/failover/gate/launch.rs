@@ -56,7 +56,7 @@ impl Launcher {
         let (HandOver::Launcher(timing), Some(holder), None) = (record.hand_over, here, record.sealed) else {
             return (next, None);
         };
-        let may_hold = matches!(record.phase, Phase::Active(_)) && !record.slashed && !self.over;
+        let may_hold = matches!(record.phase, Phase::Active(_)) && record.shut.is_none() && !self.over;
         match holder.boot {
             Some(boot) if boot == self.me.boot && may_hold => {
                 let until = timing.ends(sent);
@@ -85,7 +85,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::failover::{Activation, Epoch, Event, Height, Pod, Timing, step};
+    use crate::failover::{Activation, Epoch, Event, Height, Pod, Shut, Timing, step};
 
     const TIMING: Timing = Timing { hold: 100, drift: 0, margin: 0 };
 
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_punished_key_runs_nowhere() {
         let (launcher, record) = running();
-        let (slashed, _) = step(&record, Event::Slashed);
-        assert!(!launcher.seen(&slashed, 50).0.may_run(50));
+        let (shut, _) = step(&record, Event::Shut(Shut::Punished));
+        assert!(!launcher.seen(&shut, 50).0.may_run(50));
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::failover::{self, Activation, Boot, Epoch, HandOver, Height, Phase, Pod, Record};
+use crate::failover::{self, Activation, Boot, Epoch, HandOver, Height, Holder, Phase, Pod, Record, Shut};
 
 const LIMITS: Limits = Limits { window: 20, jump: 1_000 };
 
@@ -155,5 +155,25 @@ fn a_foreign_signature_shuts_the_gate_and_seals_its_epoch() {
     let (gate, record) = holding();
     let (gate, acts) = step(&gate, &Event::ForeignSignature, &LIMITS);
     assert_eq!(acts, [Act::Persist, Act::Page(Latch::Foreign)]);
-    assert_eq!(sees(&gate, &record, 104).1.expect("a seal").sealed, Some(Height(100)));
+    let sealed = sees(&gate, &record, 104).1.expect("a seal");
+    assert_eq!((sealed.sealed, sealed.shut), (Some(Height(100)), Some(Shut::Foreign)));
+}
+
+/// It may show when another member holds the place already: whoever else has the key has it still.
+#[test]
+fn a_foreign_signature_shuts_the_record_whoever_holds_it() {
+    let (gate, record) = holding();
+    let pod = Arc::new(Pod { member: "val-1".into(), uid: "u2".into(), node: "n2".into() });
+    let holder = Holder { pod, boot: Some(Boot(77)) };
+    let mut next = Record { phase: Phase::Active(holder), ..record };
+    next.tenure.epoch = Epoch(next.tenure.epoch.0 + 1);
+    let (gate, put) = sees(&gate, &next, 104);
+    assert_eq!(put, None);
+    let (gate, _) = step(&gate, &Event::ForeignSignature, &LIMITS);
+    let (gate, put) = sees(&gate, &next, 104);
+    let shut = Record { shut: Some(Shut::Foreign), ..next.clone() };
+    assert_eq!(put, Some(shut.clone()), "and nothing else");
+    assert_eq!(sees(&gate, &shut, 104).1, None);
+    let punished = Record { shut: Some(Shut::Punished), ..next };
+    assert_eq!(sees(&gate, &punished, 104).1, None, "which is more");
 }

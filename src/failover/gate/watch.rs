@@ -1,6 +1,6 @@
 //! What a gate makes of the record, and what it writes into it.
 
-use crate::failover::{HandOver, Height, Phase, Record};
+use crate::failover::{HandOver, Height, Phase, Record, Shut};
 
 use super::{Gate, Hold, Known, Latch, Limits, Part};
 
@@ -114,22 +114,33 @@ fn may_own(record: &Record) -> bool {
 
 /// What it wants the record to say.
 fn wish(gate: &mut Gate, record: &Record, asked: Height, limits: &Limits) -> Option<Record> {
-    if gate.disk.latched == Some(Latch::Restored) || !may_own(record) {
-        return None;
-    }
     let mut next = record.clone();
+    match gate.disk.latched {
+        Some(Latch::Restored) => return None,
+        // Whoever else has the key has it whoever holds the place: this shuts all of them, with the seal or without one.
+        Some(Latch::Foreign) => next.shut = next.shut.max(Some(Shut::Foreign)),
+        None => {}
+    }
+    if may_own(record) {
+        own(gate, record, asked, limits, &mut next)?;
+    }
+    (next != *record).then_some(next)
+}
+
+/// What it wants its part to be. Nothing if no number of the record fits.
+fn own(gate: &mut Gate, record: &Record, asked: Height, limits: &Limits, next: &mut Record) -> Option<()> {
     match (&record.phase, gate.hold()) {
         // Silent first, and on disk: from here on the number is true, whenever the write arrives.
-        (Phase::Revoking { .. }, Some(hold)) => seal(gate, &hold, &mut next),
-        (Phase::Active(_), Some(hold)) if record.slashed || gate.disk.latched.is_some() => {
-            seal(gate, &hold, &mut next);
+        (Phase::Revoking { .. }, Some(hold)) => seal(gate, &hold, next),
+        (Phase::Active(_), Some(hold)) if next.shut.is_some() => {
+            seal(gate, &hold, next);
         }
         (Phase::Active(_), Some(hold)) if gate.stopping => {
             gate.disk.silent = Some(gate.key(hold.tenure));
             next.ceiling = gate.signed_at_most(&hold);
             next.lowered = true;
         }
-        (Phase::Active(_), Some(hold)) => next.ceiling = raised(&hold, asked, limits)?,
+        (Phase::Active(_), Some(hold)) => next.ceiling = raised(&hold, asked, limits).unwrap_or(record.ceiling),
         (Phase::Active(holder), None) if may_claim(gate, record) && holder.pod.uid == gate.me.pod.uid => {
             gate.part = Part::Bidding { tenure: record.tenure, claims: record.claims };
             let mut holder = holder.clone();
@@ -138,9 +149,9 @@ fn wish(gate: &mut Gate, record: &Record, asked: Height, limits: &Limits) -> Opt
             next.claims = record.claims.checked_add(1)?;
             next.lowered = false;
         }
-        (_, _) => return None,
+        (_, _) => {}
     }
-    (next != *record).then_some(next)
+    Some(())
 }
 
 fn seal(gate: &mut Gate, hold: &Hold, next: &mut Record) {
@@ -149,7 +160,7 @@ fn seal(gate: &mut Gate, hold: &Hold, next: &mut Record) {
 }
 
 fn may_claim(gate: &Gate, record: &Record) -> bool {
-    let shut = gate.stopping || record.slashed || gate.disk.latched.is_some();
+    let shut = gate.stopping || record.shut.is_some() || gate.disk.latched.is_some();
     !shut && !matches!(gate.part, Part::Done(_))
 }
 

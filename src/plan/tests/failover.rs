@@ -6,7 +6,7 @@ use crate::{
     plan::{
         Decision,
         GroupFacts::{
-            self, Absent, Forbidden, Foreign, Moving, NoRecord, NoStandby, NotHolder, Ready, Slashed, Unreadable,
+            self, Absent, Forbidden, Foreign, Moving, NoRecord, NoStandby, NotHolder, Ready, Shut, Unreadable,
         },
         Guard, NodeFacts, Step, WorkloadFacts,
         ledger::{self, Ask, Claim},
@@ -83,7 +83,7 @@ fn what_would_not_help_gives_way_to_a_person_who_is_called_once() {
         Foreign("SigningIdentity hub-1.k is for cosmos/other".into()),
         NoRecord,
         Unreadable("status.floor: is negative".into()),
-        Slashed,
+        Shut("the chain has punished this key".into()),
         Moving("SigningOrder x of ann is not over".into()),
         NotHolder("b".into()),
         NoStandby,
@@ -106,7 +106,7 @@ fn a_person_may_ask_where_it_is_not_automatic_and_for_nothing_else_that_is_refus
     let by_hand = |group| signs().found(group).by_hand().holding(Step::Failover);
     assert_eq!(by_hand(Ready { identity: "hub-1.k".into(), epoch: 4, automatic: false }), []);
     assert_eq!(by_hand(NotHolder("b".into())), [Guard::Failover]);
-    assert_eq!(by_hand(Slashed), [Guard::Failover]);
+    assert_eq!(by_hand(Shut(String::new())), [Guard::Failover]);
     assert_eq!(
         signs().by_hand().with(|given| given.chain.split = true).holding(Step::Failover),
         [Guard::Diverged],

@@ -123,7 +123,7 @@ fn is_first(record: &Record) -> bool {
 fn moved(old: &Record, new: &Record) -> bool {
     let epoch = old.tenure.epoch;
     let mut events =
-        vec![Event::Wanted { epoch }, Event::Slashed, Event::Begun { epoch }, Event::Unproven { epoch }];
+        vec![Event::Wanted { epoch }, Event::Shut(Shut::Punished), Event::Begun { epoch }, Event::Unproven { epoch }];
     for share in [Share::Small, Share::Third, Share::Unknown] {
         events.extend([0, PATIENCE].map(|waited| Event::Found { proof: None, share, waited }));
     }
