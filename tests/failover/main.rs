@@ -10,6 +10,7 @@
 
 #[path = "../dice.rs"]
 mod dice;
+mod happens;
 mod launcher;
 mod mistakes;
 mod recovery;
