@@ -10,6 +10,7 @@
 
 #[path = "../dice.rs"]
 mod dice;
+mod happens;
 mod launcher;
 mod mistakes;
 mod recovery;
@@ -276,6 +277,11 @@ fn mutation_a_seal_below_the_floor() {
 #[test]
 fn mutation_a_seal_ignored_after_lost_state() {
     breaks(FOREIGN, Mistake::IgnoresTheSeal, system::ONCE);
+}
+
+#[test]
+fn mutation_a_foreign_signature_that_shuts_one_gate() {
+    breaks(FOREIGN, Mistake::ShutsOneGate, system::SHUT);
 }
 
 #[test]

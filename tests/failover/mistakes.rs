@@ -37,8 +37,10 @@ pub enum Mistake {
     SealsBelowTheFloor,
     /// The same, but never below the floor: what an earlier process signed is forgotten.
     SealsBelowTheStart,
-    /// A process that finds nothing on its disk knows of no seal.
+    /// A process that finds nothing on its disk knows of no seal, and not of what it was for.
     IgnoresTheSeal,
+    /// Who else has the key is one gate's matter, and the next one goes on.
+    ShutsOneGate,
     /// The stored signature does not stand in the way of another.
     SignsAnotherContent,
     /// The ceiling is lowered before the gate is silent.
@@ -123,7 +125,9 @@ impl Mistake {
             (Self::NoBootId, Phase::Active(holder)) if holder.pod.uid == gate.me.pod.uid => {
                 shown.phase = Phase::Active(me());
             }
-            (Self::IgnoresTheSeal, Phase::Active(_)) if gate.disk.latched.is_none() => shown.sealed = None,
+            (Self::IgnoresTheSeal, Phase::Active(_)) if gate.disk.latched.is_none() => {
+                (shown.sealed, shown.shut) = (None, None);
+            }
             _ => {}
         }
         shown
@@ -138,7 +142,7 @@ impl Mistake {
             (put.phase, put.sealed) = (record.phase.clone(), record.sealed);
         }
         if self == Self::IgnoresTheSeal {
-            put.sealed = put.sealed.or(record.sealed);
+            (put.sealed, put.shut) = (put.sealed.or(record.sealed), put.shut.max(record.shut));
         }
         if self == Self::NoBootId {
             put.phase = record.phase.clone();
@@ -181,6 +185,11 @@ impl Mistake {
 
     /// An operator decides.
     pub fn steps(self, record: &Record, event: Event, head: Height) -> Record {
+        let mut record = record.clone();
+        if self == Self::ShutsOneGate {
+            record.shut = None;
+        }
+        let record = &record;
         let (mut next, _) = step(record, event);
         let began = next.tenure != record.tenure;
         match self {

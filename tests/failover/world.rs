@@ -128,6 +128,8 @@ pub struct Wrongs {
     pub shared: bool,
     /// A write made the record know less.
     pub backwards: bool,
+    /// An epoch began with a key that was shut, and no person adopted it.
+    pub reopened: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
