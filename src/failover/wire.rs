@@ -4,7 +4,8 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Shut, Tenure, Timing,
+    Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Shut, Tenure,
+    Timing,
 };
 use crate::api::{
     CarriedFile, ProofKind, SigningBlock, SigningCarried, SigningHandover, SigningHolder, SigningIdentityStatus,
@@ -258,7 +259,12 @@ mod tests {
             Proof::JobSucceeded,
         ];
         for proof in proofs {
-            all.push(Record { phase: Phase::Fenced(proof), shut: Some(Shut::Punished), lowered: true, ..fenced.clone() });
+            all.push(Record {
+                phase: Phase::Fenced(proof),
+                shut: Some(Shut::Punished),
+                lowered: true,
+                ..fenced.clone()
+            });
         }
         all
     }

@@ -7,7 +7,9 @@ use tracing::{error, info, warn};
 
 use crate::failover::{
     self, Height,
-    gate::{self, Act, Answer, Ask, Content, Event, Gate, Hold, Hrs, Latch, Limits, Me, Part, Refusal, Step, decide},
+    gate::{
+        self, Act, Answer, Ask, Content, Event, Gate, Hold, Hrs, Latch, Limits, Me, Part, Refusal, Step, decide,
+    },
 };
 
 use super::{

@@ -3,7 +3,7 @@
 
 use kube::Client;
 use mainstay::{
-    failover::{Activation, Epoch, Event, HandOver, Height, Phase, Pod, Record, Share},
+    failover::{Activation, Epoch, Event, HandOver, Height, Phase, Pod, Record, Share, Shut},
     gate::registry::Trouble,
 };
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::refusals::{self, merge};
 use crate::stage::{KEY, MERGE, NAMESPACE, Stage, create, get, send, try_to};
 
 const NOT_YOURS: &str = "does not hold this place";
-const UNTOUCHED: &str = "a gate changes nothing of a record but its own claim, ceiling and seal";
+const UNTOUCHED: &str = "a gate changes nothing of a record but its own claim, ceiling and seal, and says";
 const NONE_OF_THESE: &str = "this is none of these";
 
 /// Heights that the example's gate owns ahead of the chain.
@@ -108,8 +108,33 @@ async fn a_gate_writes_what_gates_write_and_nothing_else() {
     stage.step(offered(&a, 5)).await;
     let mut fourth = stage.gate(&a, 4).await;
     fourth.turn(501).await.unwrap();
+    others_shut_the_key_and_do_no_more(&stage, &a, &b).await;
     fourth.hears(&mainstay::failover::gate::Event::ForeignSignature);
-    assert_eq!(fourth.turn(501).await.unwrap().sealed, Some(Height(500)));
+    let shut = fourth.turn(501).await.unwrap();
+    assert_eq!((shut.sealed, shut.shut), (Some(Height(500)), Some(Shut::Foreign)));
+    let theirs = stage.client_of(&a).await;
+    refused(&theirs, &stage, "a pardon of a foreign signature", json!({"shut": null}), UNTOUCHED).await;
+}
+
+/// Active, epoch 1 of a after an adoption, from 500.
+async fn others_shut_the_key_and_do_no_more(stage: &Stage, a: &Pod, b: &Pod) {
+    let (holder, standby) = (stage.client_of(a).await, stage.client_of(b).await);
+    let shut = |object: &mut Value| object["status"]["shut"] = json!("Foreign");
+    change(&standby, stage, shut).await.expect("whoever sees that somebody else has the key");
+    change(&holder, stage, shut).await.expect("the holder too");
+    let unbound = stage.account("val-a", None).await;
+    let patch = json!({"shut": "Foreign"});
+    refused(&unbound, stage, "no pod", patch.clone(), NOT_YOURS).await;
+    refused(&stage.server.client, stage, "an administrator", patch, NOT_YOURS).await;
+    for (title, patch) in [
+        ("a punishment", json!({"shut": "Punished"})),
+        ("a seal of another's", json!({"shut": "Foreign", "sealed": 500})),
+        ("a ceiling of another's", json!({"shut": "Foreign", "ceiling": 520})),
+        ("a claim on the way", json!({"shut": "Foreign", "holder": {"bootId": "0".repeat(32)}, "claims": 2})),
+    ] {
+        refused(&standby, stage, title, patch, NOT_YOURS).await;
+    }
+    refused(&holder, stage, "a raise on the way", json!({"shut": "Foreign", "ceiling": 520}), UNTOUCHED).await;
 }
 
 /// Active, epoch 1 of a, boot 1, from 100 to 121.

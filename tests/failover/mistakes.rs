@@ -37,7 +37,7 @@ pub enum Mistake {
     SealsBelowTheFloor,
     /// The same, but never below the floor: what an earlier process signed is forgotten.
     SealsBelowTheStart,
-    /// A process that finds nothing on its disk knows of no seal, and not of what it was for.
+    /// A process that finds nothing on its disk knows of no seal.
     IgnoresTheSeal,
     /// Who else has the key is one gate's matter, and the next one goes on.
     ShutsOneGate,
@@ -100,8 +100,12 @@ impl Mistake {
                 _ => {}
             }
             self.sent(record, put);
+            let vain = put == record;
             if self == Self::SealsBeforeItIsDurable && (seals || lowers) {
                 acts.retain(|act| *act != Act::Persist);
+            }
+            if vain {
+                acts.pop();
             }
         }
         if let (None, Some(hold)) = (gate.hold(), next.hold()) {
@@ -125,9 +129,7 @@ impl Mistake {
             (Self::NoBootId, Phase::Active(holder)) if holder.pod.uid == gate.me.pod.uid => {
                 shown.phase = Phase::Active(me());
             }
-            (Self::IgnoresTheSeal, Phase::Active(_)) if gate.disk.latched.is_none() => {
-                (shown.sealed, shown.shut) = (None, None);
-            }
+            (Self::IgnoresTheSeal, Phase::Active(_)) if gate.disk.latched.is_none() => shown.sealed = None,
             _ => {}
         }
         shown
@@ -142,7 +144,8 @@ impl Mistake {
             (put.phase, put.sealed) = (record.phase.clone(), record.sealed);
         }
         if self == Self::IgnoresTheSeal {
-            (put.sealed, put.shut) = (put.sealed.or(record.sealed), put.shut.max(record.shut));
+            // What it was for is another guard, and not the one that is tried.
+            (put.sealed, put.shut) = (put.sealed.or(record.sealed), None);
         }
         if self == Self::NoBootId {
             put.phase = record.phase.clone();
@@ -186,11 +189,15 @@ impl Mistake {
     /// An operator decides.
     pub fn steps(self, record: &Record, event: Event, head: Height) -> Record {
         let mut record = record.clone();
+        let shut = record.shut;
         if self == Self::ShutsOneGate {
             record.shut = None;
         }
         let record = &record;
         let (mut next, _) = step(record, event);
+        if next.tenure == record.tenure {
+            next.shut = next.shut.max(shut);
+        }
         let began = next.tenure != record.tenure;
         match self {
             Self::FloorFromTheHead if began => (next.floor, next.ceiling) = (head, head),

@@ -232,7 +232,9 @@ fn a_signature_that_it_did_not_make_shuts_it_and_seals_the_epoch() {
         // Neither a person nor the operator has another member sign beside whoever has the key.
         let (wish, epoch) = (Wish::Switch(None), shut.tenure.epoch);
         let order = Order { wish, epoch, activation: Activation(9), accepted: false };
-        assert!(matches!(fate(Some(&shut), &order), Fate::Refused(why) if why.contains("somebody else has this key")));
+        assert!(
+            matches!(fate(Some(&shut), &order), Fate::Refused(why) if why.contains("somebody else has this key"))
+        );
         record.step(Event::Wanted { epoch });
         record.step(Event::Found { proof: None, share: Share::Unknown, waited: 0 });
         record.offer("b");
@@ -253,7 +255,7 @@ fn a_signature_that_shows_after_a_switch_shuts_the_next_holder_too() {
     a.look(&record).unwrap();
     record.step(Event::Found { proof: None, share: Share::Unknown, waited: 0 });
     record.offer("b");
-    let b = Process::new("b", 2);
+    let mut b = Process::new("b", 2);
     let _ = b.prevote(111, 1);
     b.look(&record).unwrap();
     a.look(&record).unwrap();

@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use mainstay::{
     failover::{
-        Activation, Epoch, Event, Height, Phase, Record, Share,
+        Activation, Epoch, Event, Height, Record, Share,
         gate::{Latch, Part},
         orders::{Fate, Order, Wish, fate},
     },

@@ -24,8 +24,8 @@ use crate::{
         signing::{Identity, read_identity, write_record},
     },
     failover::{
-        Event, HandOver, Height, Holder, Missing, PATIENCE, Phase, Record, Share, Shut, Unreadable,
-        mismatch, off::Machine, step,
+        Event, HandOver, Height, Holder, Missing, PATIENCE, Phase, Record, Share, Shut, Unreadable, mismatch,
+        off::Machine, step,
     },
     plan::Stop,
 };

@@ -122,8 +122,12 @@ fn is_first(record: &Record) -> bool {
 /// Whether an operator's step leads from one record to the other.
 fn moved(old: &Record, new: &Record) -> bool {
     let epoch = old.tenure.epoch;
-    let mut events =
-        vec![Event::Wanted { epoch }, Event::Shut(Shut::Punished), Event::Begun { epoch }, Event::Unproven { epoch }];
+    let mut events = vec![
+        Event::Wanted { epoch },
+        Event::Shut(mainstay::failover::Shut::Punished),
+        Event::Begun { epoch },
+        Event::Unproven { epoch },
+    ];
     for share in [Share::Small, Share::Third, Share::Unknown] {
         events.extend([0, PATIENCE].map(|waited| Event::Found { proof: None, share, waited }));
     }

@@ -189,8 +189,10 @@ spec:
   telemetry: [{{name: rpc, cometbft: {{port: rpc, rest: rest}}, every: 2s, timeout: 1s}}]"
         ))
         .expect("a policy");
-        wait("the record to be shut", LATER, || self.group.record().filter(|record| record.shut == Some(Shut::Punished)))
-            .expect("a seal");
+        wait("the record to be shut", LATER, || {
+            self.group.record().filter(|record| record.shut == Some(mainstay::failover::Shut::Punished))
+        })
+        .expect("a seal");
         println!("naive: the record says that the chain has punished the key");
     }
 }

@@ -24,7 +24,7 @@ pub enum End {
     /// The chain needs this key at a height that is of an epoch before, though nobody has signed it: that was sealed by a process
     /// that had lost its state, or a person adopted the identity above the head.
     HaltedBelow,
-    /// Every gate is shut.
+    /// The key is shut, or every gate.
     Latched,
     /// And nobody knows why. That is an error of the protocol.
     NobodySigns,
@@ -80,7 +80,7 @@ impl Cluster {
         }
     }
 
-    /// A person helps where one is called: ends what is left of the pod that is waited for, and says so; or, where every gate
+    /// A person helps where one is called: ends what is left of the pod that is waited for, and says so; or, where the key
     /// is shut for a signature that never was, adopts the identity.
     pub fn helps(&mut self) {
         let Some(Deadline { helps, .. }) = self.deadline.as_mut() else { return };
@@ -111,6 +111,9 @@ impl Cluster {
             if let Some(member) = self.members.iter().position(|member| member.pod.uid == holder.pod.uid) {
                 self.push(500, Event::Replaced(member));
             }
+        } else if self.is_shut() {
+            self.adopt();
+            self.postpone();
         } else if let Some(uid) = self.waits_in_a_window() {
             // A gate that ends without a word says nothing: what its state tells is asked for when the epoch is blocked.
             for which in 0..self.processes.len() {
@@ -120,9 +123,6 @@ impl Cluster {
             }
             self.helped += 1;
             self.order(Wish::Switch(None), epoch, None);
-            self.postpone();
-        } else if self.is_shut() {
-            self.adopt();
             self.postpone();
         }
     }
@@ -145,7 +145,7 @@ impl Cluster {
 
     fn is_shut(&self) -> bool {
         let newest = self.members.iter().filter_map(|member| member.newest);
-        newest.into_iter().all(|which| self.processes[which].is_latched())
+        self.api.record.shut.is_some() || newest.into_iter().all(|which| self.processes[which].is_latched())
     }
 
     /// Whether the holder could sign the very next height but one.
