@@ -1,6 +1,7 @@
 //! Lets the place of a signer change hands: reads the record, asks `failover`, writes what it says with the version that was
 //! read. No decision is made here, and nothing is held that another operator would need.
 
+mod call;
 mod choose;
 mod held;
 mod launch;

@@ -12,6 +12,7 @@ use crate::{
 use super::{
     super::report::timestamp,
     Context, Key, Rest, Trouble,
+    call::Call,
     memory::{self, Watched},
 };
 
@@ -92,7 +93,7 @@ fn is_calm(ended: &Result<Rest, Trouble>) -> bool {
     ended.as_ref().is_ok_and(|rest| matches!(rest.reason, "Held" | "NotBegun" | "Left"))
 }
 
-/// Calls a person, once for an epoch and a reason, and once more when it is over.
+/// Calls a person, once for an epoch and a reason, and once more when it is over. Whom nobody has told is called again.
 pub fn tell(
     ctx: &Context,
     group: &FailoverGroup,
@@ -100,8 +101,13 @@ pub fn tell(
     ended: &Result<Rest, Trouble>,
     memory: &mut Watched,
 ) {
-    for notice in due(group, record, ended, memory, ctx.now()) {
-        drop(ctx.notifier.send(&group.spec.notify, notice));
+    let now = ctx.now();
+    let send = |notice| ctx.notifier.send(&group.spec.notify, notice);
+    for over in due(group, record, ended, memory, now) {
+        drop(send(over));
+    }
+    for call in &mut memory.told {
+        call.push(now.mono, send);
     }
 }
 
@@ -114,7 +120,7 @@ pub fn tell_unreadable(ctx: &Context, key: &Key, why: &str) {
     memory::remember(ctx, key, memory);
 }
 
-/// What is to be sent now: what is over, then what has begun.
+/// What is over now. What has begun is among what people are told of.
 fn due(
     group: &FailoverGroup,
     record: Option<&Record>,
@@ -124,21 +130,24 @@ fn due(
 ) -> Vec<Notice> {
     memory.silent_since = if is_calm(ended) { None } else { memory.silent_since.or(Some(now.mono)) };
     // What cannot be looked at is not over.
-    if matches!(ended, Err(Trouble::Api(_))) && memory.told.is_some() {
+    if matches!(ended, Err(Trouble::Api(_))) && !memory.told.is_empty() {
         return Vec::new();
     }
     let silent = memory.silent_since.map_or(0, |since| now.mono.since(since));
-    let epoch = memory.epoch().map(|epoch| epoch.0);
-    let next = matter(group, record, ended, silent, memory.unlatched)
-        .map(|matter| notice(group, epoch, &matter, timestamp(now.wall)));
-    let key = |notice: &Option<Notice>| notice.as_ref().map(|notice| notice.dedupe_key.clone());
-    if key(&next) == key(&memory.told) {
-        return Vec::new();
+    let (epoch, at) = (memory.epoch().map(|epoch| epoch.0), timestamp(now.wall));
+    let matter = matter(group, record, ended, silent, memory.unlatched);
+    let next: Vec<_> = matter.into_iter().map(|matter| notice(group, epoch, &matter, at)).collect();
+    let told = std::mem::take(&mut memory.told).into_iter();
+    let (stays, over): (Vec<_>, Vec<_>) =
+        told.partition(|call| next.iter().any(|notice| notice.dedupe_key == call.key()));
+    memory.told = stays;
+    for notice in next {
+        match memory.told.iter_mut().find(|call| call.key() == notice.dedupe_key) {
+            Some(call) => call.goes_on(notice),
+            None => memory.told.push(Call::new(notice)),
+        }
     }
-    let over =
-        memory.told.take().map(|told| Notice { state: State::Resolved { at: timestamp(now.wall) }, ..told });
-    memory.told.clone_from(&next);
-    over.into_iter().chain(next).collect()
+    over.into_iter().map(|call| call.over(at)).collect()
 }
 
 fn notice(group: &FailoverGroup, epoch: Option<u64>, matter: &Matter, at: jiff::Timestamp) -> Notice {
@@ -164,12 +173,14 @@ mod tests {
     use std::sync::Arc;
 
     use serde_json::json;
+    use tokio::sync::oneshot;
 
     use super::*;
     use crate::{
         api::FailoverGroupSpec,
         effect::{Failed, Outcome},
         failover::{Activation, Epoch, Event, HandOver, Height, Pod, step},
+        notify::Delivery,
         signal::{Mono, Server, Wall},
     };
 
@@ -236,10 +247,17 @@ mod tests {
         let mut look = |record: Option<&Record>, ended: Result<Rest, Trouble>, at: u64| {
             let wall = i64::try_from(at).unwrap();
             let now = Now { mono: Mono(at), wall: Wall(wall), server: Server(wall) };
-            let notices = due(&group, record, &ended, &mut memory, now).into_iter();
-            notices
-                .map(|notice| (notice.dedupe_key, matches!(notice.state, State::Firing { .. })))
-                .collect::<Vec<_>>()
+            let mut sent = due(&group, record, &ended, &mut memory, now);
+            for call in &mut memory.told {
+                call.push(now.mono, |notice| {
+                    sent.push(notice);
+                    let (answer, delivery) = oneshot::channel();
+                    answer.send(Delivery::Delivered).unwrap();
+                    delivery
+                });
+            }
+            let firing = |notice: &Notice| matches!(notice.state, State::Firing { .. });
+            sent.into_iter().map(|notice| (notice.dedupe_key.clone(), firing(&notice))).collect::<Vec<_>>()
         };
         let rest = |reason| Ok(Rest::new(0, reason, ""));
         let key = "failover/hub-1.k/2/ChainNeedsUs".to_owned();
