@@ -155,6 +155,8 @@ pub struct Known {
     pub left_unready: Mutex<BTreeSet<Key>>,
     /// Questions that people were told of by this process (uids of remediations).
     pub asked: Mutex<BTreeSet<String>>,
+    /// Which key every signer has told.
+    pub keys: super::failover::Keys,
     /// Whether the cluster holds everybody who approves something to their own name.
     pub approvals_guarded: AtomicBool,
 }

@@ -9,6 +9,7 @@
 
 mod apiserver;
 mod crds;
+mod duplicates;
 mod failover;
 mod gate;
 mod group;

@@ -11,7 +11,7 @@ use crate::{
     signal::Mono,
 };
 
-use super::{Context, Key, call::Call};
+use super::{Context, Key, call::Call, keys::Whereabouts};
 
 /// Of one group.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,9 @@ pub struct Watched {
     punished: Option<Mono>,
     /// What people are told of and is not over yet.
     pub(super) told: Vec<Call>,
+    /// Where the key is in use, and when every signer was asked.
+    pub(super) key: Whereabouts,
+    pub(super) keys_asked: Option<Mono>,
     /// How many blocks may be missed, as a node told it, and when it was asked for.
     pub(super) misses: Option<u64>,
     pub(super) misses_asked: Option<Mono>,

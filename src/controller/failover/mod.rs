@@ -4,6 +4,7 @@
 mod call;
 mod choose;
 mod held;
+mod keys;
 mod launch;
 mod left;
 mod memory;
@@ -36,6 +37,7 @@ use choose::{Candidate, Choice};
 use held::held;
 use memory::Watched;
 
+pub use keys::Keys;
 pub use memory::Memory;
 pub use wake::{follow, wake_all};
 
@@ -115,6 +117,7 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
     }
     let mut memory = memory::recall(&ctx, &key);
     memory.group = Some(Arc::clone(&group));
+    keys::look(&ctx, &key.namespace, &group, &mut memory).await;
     let orders = Vec::new();
     let mut round = Round { ctx: &ctx, group: &group, namespace: &key.namespace, orders, memory, machine: None };
     let (identity, ended) = round.look().await;
@@ -255,10 +258,13 @@ impl Round<'_> {
         if !gone {
             // Whoever is no member any more may sign as long as it holds the place.
             let how = if member.is_some() { "has no pod any more" } else { "is no member of this group any more" };
-            let why = format!(
-                "{} {how}, and nobody goes on for it by itself: `mainstay failover` lets another member sign",
-                holder.pod.member
-            );
+            let member = &holder.pod.member;
+            let why = match self.memory.key.astray() {
+                Some(astray) => format!("{member} {how}, and nobody goes on for it: {astray}"),
+                None => format!(
+                    "{member} {how}, and nobody goes on for it by itself: `mainstay failover` lets another member sign"
+                ),
+            };
             return Ok(Next::Rest(Rest::new(TICK, "HolderGone", why)));
         }
         let (next, _) = step(record, Event::Wanted { epoch: record.tenure.epoch });
@@ -276,9 +282,10 @@ impl Round<'_> {
         choose::head(self.ctx, self.namespace, self.group).await.map(Height)
     }
 
-    /// Whether another member goes on without a person. Not while the emergency stop is pulled.
+    /// Whether another member goes on without a person. Not while the emergency stop is pulled, nor while somebody else may have
+    /// the key: which of them signs is for a person to find out.
     async fn is_automatic(&self) -> Result<bool, Trouble> {
-        if !self.group.spec.automatic {
+        if !self.group.spec.automatic || self.memory.key.astray().is_some() {
             return Ok(false);
         }
         let stop = effect::read_stop(&self.ctx.clients.actuator, &self.ctx.stop).await;

@@ -16,7 +16,7 @@ use crate::{
     signal::Server,
 };
 
-use super::{Context, Next, Round, Trouble, choose, choose::Choice};
+use super::{Context, Next, Round, Trouble, choose, choose::Choice, keys};
 
 /// An order of a ladder rests on what was seen when it was given. After so long (milliseconds) that is history, as for a
 /// remediation that could not begin: nobody was there to carry it out.
@@ -160,6 +160,10 @@ impl Round<'_> {
         if let Event::Wanted { .. } = event {
             if let Some(why) = outdated(&order, self.ctx.now().server) {
                 self.refuse(&order, why).await?;
+                return Ok(None);
+            }
+            if let Some(astray) = self.memory.key.astray() {
+                self.refuse(&order, format!("{}: {astray}", keys::KIND)).await?;
                 return Ok(None);
             }
             let wanted = order.spec.failover.as_ref().and_then(|switch| switch.to.clone());

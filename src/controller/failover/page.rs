@@ -13,6 +13,7 @@ use super::{
     super::report::timestamp,
     Context, Key, Rest, Trouble,
     call::Call,
+    keys,
     memory::{self, Watched},
 };
 
@@ -135,8 +136,12 @@ fn due(
     }
     let silent = memory.silent_since.map_or(0, |since| now.mono.since(since));
     let (epoch, at) = (memory.epoch().map(|epoch| epoch.0), timestamp(now.wall));
-    let matter = matter(group, record, ended, silent, memory.unlatched);
-    let next: Vec<_> = matter.into_iter().map(|matter| notice(group, epoch, &matter, at)).collect();
+    let astray = memory.key.astray().map(|why| {
+        let title = "its key is in use elsewhere, or a member has another one";
+        Matter { kind: keys::KIND, title, text: why.to_owned() }
+    });
+    let matters = matter(group, record, ended, silent, memory.unlatched).into_iter().chain(astray);
+    let next: Vec<_> = matters.map(|matter| notice(group, epoch, &matter, at)).collect();
     let told = std::mem::take(&mut memory.told).into_iter();
     let (stays, over): (Vec<_>, Vec<_>) =
         told.partition(|call| next.iter().any(|notice| notice.dedupe_key == call.key()));
@@ -175,7 +180,7 @@ mod tests {
     use serde_json::json;
     use tokio::sync::oneshot;
 
-    use super::*;
+    use super::{super::keys::Whereabouts, *};
     use crate::{
         api::FailoverGroupSpec,
         effect::{Failed, Outcome},
@@ -268,6 +273,26 @@ mod tests {
         assert_eq!(look(Some(&blocked), rest("ChainNeedsUs"), 4 * SILENT), []);
         assert_eq!(look(Some(&active), rest("Held"), 5 * SILENT), [(key, false)]);
         assert_eq!(look(Some(&active), rest("Held"), 6 * SILENT), []);
+    }
+
+    /// Also while something else is the matter: neither hides the other.
+    #[test]
+    fn a_person_is_called_for_a_key_that_is_in_use_elsewhere() {
+        let (group, (active, blocked)) = (group(), blocked(Missing::ChainNeedsUs));
+        let mut memory = Watched::default();
+        memory.note(&blocked, Mono(0));
+        memory.key = Whereabouts::Astray { reason: "Elsewhere", why: "the pod old-0 has it".into() };
+        let now = Now { mono: Mono(1), wall: Wall(1), server: Server(1) };
+        let rest = |reason| Ok(Rest::new(0, reason, ""));
+        assert!(due(&group, Some(&blocked), &rest("ChainNeedsUs"), &mut memory, now).is_empty());
+        let keys = |memory: &Watched| memory.told.iter().map(|call| call.key().to_owned()).collect::<Vec<_>>();
+        let (one, other) =
+            ("failover/hub-1.k/2/ChainNeedsUs".to_owned(), "failover/hub-1.k/2/DuplicateKey".to_owned());
+        assert_eq!(keys(&memory), [one.clone(), other.clone()]);
+        let over = due(&group, Some(&active), &rest("Held"), &mut memory, now);
+        assert_eq!((over.len(), &over[0].dedupe_key, keys(&memory)), (1, &one, vec![other.clone()]));
+        memory.key = Whereabouts::Here;
+        assert_eq!(due(&group, Some(&active), &rest("Held"), &mut memory, now)[0].dedupe_key, other);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::{
     super::report::{Told, condition, show},
     Context, Rest, Trouble,
     choose::{self, Candidate},
+    keys::{self, Whereabouts},
     memory::Watched,
     page, window,
 };
@@ -42,7 +43,7 @@ pub async fn group(
     };
     // Gates need no latch.
     let latch = group.spec.handover.needs_latch().then_some(latch);
-    let told = told(group, record, ended).into_iter().chain([wide]).chain(latch);
+    let told = told(group, record, ended, &memory.key).into_iter().chain([memory.key.told(), wide]).chain(latch);
     let conditions =
         told.map(|told| condition(&known.conditions, told, group.metadata.generation, now.wall)).collect();
     let members = match choose::candidates(ctx, &namespace, group).await {
@@ -62,13 +63,19 @@ pub async fn group(
     show::<FailoverGroup, _>(ctx, "failover", &group.metadata, group.status.as_ref(), &next).await;
 }
 
-fn told(group: &FailoverGroup, record: Option<&Record>, ended: &Result<Rest, Trouble>) -> [Told; 4] {
-    let (ready, reason, message) = match ended {
-        Ok(rest) if rest.reason == "HeadUnknown" => (None, rest.reason, rest.message.clone()),
-        Ok(rest) => (Some(rest.reason == "Held"), rest.reason, rest.message.clone()),
-        Err(Trouble::Invalid(why) | Trouble::Unreadable(why)) => (Some(false), "Invalid", why.clone()),
-        Err(Trouble::Broken(why)) => (Some(false), "BrokenRecord", why.to_string()),
-        Err(trouble @ Trouble::Api(_)) => (None, "Unreadable", trouble.to_string()),
+fn told(
+    group: &FailoverGroup,
+    record: Option<&Record>,
+    ended: &Result<Rest, Trouble>,
+    key: &Whereabouts,
+) -> [Told; 4] {
+    let (ready, reason, message) = match (ended, key.astray()) {
+        (Ok(rest), Some(why)) if rest.reason == "Held" => (Some(false), keys::KIND, why.to_owned()),
+        (Ok(rest), _) if rest.reason == "HeadUnknown" => (None, rest.reason, rest.message.clone()),
+        (Ok(rest), _) => (Some(rest.reason == "Held"), rest.reason, rest.message.clone()),
+        (Err(Trouble::Invalid(why) | Trouble::Unreadable(why)), _) => (Some(false), "Invalid", why.clone()),
+        (Err(Trouble::Broken(why)), _) => (Some(false), "BrokenRecord", why.to_string()),
+        (Err(trouble @ Trouble::Api(_)), _) => (None, "Unreadable", trouble.to_string()),
     };
     let (signs, how) = match (record, ended) {
         (Some(record), Ok(rest)) => signing(record, rest.reason),
@@ -157,10 +164,14 @@ mod tests {
 
     /// `Ready`, `Signing`, `Blocked` and `Invalid`, each with its reason.
     fn shows(record: Option<&Record>, ended: &Result<Rest, Trouble>) -> String {
+        shows_with(record, ended, &Whereabouts::Here)
+    }
+
+    fn shows_with(record: Option<&Record>, ended: &Result<Rest, Trouble>, key: &Whereabouts) -> String {
         let one = |told: Told| format!("{}={:?} {}", told.kind, told.holds, told.reason);
         let spec = json!({"network": "hub", "identity": "hub-1.k", "members": [], "handover": {"gate": {}}});
         let group = FailoverGroup::new("val", serde_json::from_value(spec).unwrap());
-        told(&group, record, ended).map(one).join("; ").replace("Some(", "").replace(')', "")
+        told(&group, record, ended, key).map(one).join("; ").replace("Some(", "").replace(')', "")
     }
 
     fn active() -> (Record, Holder) {
@@ -187,6 +198,9 @@ mod tests {
         assert_eq!(at(None, &record), format!("Ready=None HeadUnknown; Signing=None HeadUnknown; {valid}"));
         assert_eq!(at(Some(120), &record), look(&record));
         assert_eq!(at(Some(121), &record), format!("Ready=false Passed; Signing=false Passed; {valid}"));
+        let astray = Whereabouts::Astray { reason: "Elsewhere", why: "b has it".into() };
+        let told = shows_with(Some(&record), &Ok(held(&record, &holder, Some(Height(100)))), &astray);
+        assert_eq!(told, format!("Ready=false DuplicateKey; Signing=true Held; {valid}"));
         let lowered = Record { lowered: true, ..record.clone() };
         assert_eq!(look(&lowered), format!("Ready=false Stopped; Signing=false Stopped; {valid}"));
         let sealed = Record { sealed: Some(Height(110)), ..record.clone() };
