@@ -29,6 +29,7 @@ mod signers;
 mod signing;
 mod stage;
 mod strangers;
+mod strays;
 mod unreadable;
 mod validator;
 mod versions;

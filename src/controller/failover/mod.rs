@@ -12,6 +12,7 @@ mod order;
 mod outside;
 mod page;
 mod show;
+mod strays;
 mod wake;
 mod way;
 mod window;
@@ -102,6 +103,9 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
         memory::forget(&ctx, &key);
         return None;
     }
+    if key.name == strays::NOBODY {
+        return strays::reconcile(&ctx, &key.namespace).await;
+    }
     let groups = &ctx.stores.failover.as_ref()?.groups;
     let Some(group) = groups.get(&key.namespace, &key.name) else {
         if let Some(invalid) = groups.unreadable(&key.namespace, &key.name) {
@@ -146,7 +150,12 @@ impl Round<'_> {
     async fn look(&mut self) -> (Option<Identity>, Result<Rest, Trouble>) {
         let mut identity = match self.read().await {
             Ok(identity) => identity,
-            Err(trouble) => return (None, Err(trouble)),
+            Err(trouble) => {
+                if let Err(untold) = self.refuse_all(&trouble).await {
+                    tracing::warn!(identity = self.group.spec.identity, %untold, "could not answer its orders");
+                }
+                return (None, Err(trouble));
+            }
         };
         for _ in 0..STEPS {
             if let Some(record) = identity.readable() {
