@@ -80,9 +80,14 @@ fn stray(namespace: &str, identity: &str, groups: &[(String, String)], broken: &
     let mut all: Vec<_> = groups.iter().map(|(name, of)| format!("{name} has {of}")).collect();
     all.extend(broken.iter().map(|name| format!("{name} cannot be read, `kubectl describe fog {name}` says why")));
     let all = if all.is_empty() { "there is none".into() } else { all.join("; ") };
+    let advice = if broken.is_empty() {
+        "order by a group's name, as `mainstay failover GROUP` does"
+    } else {
+        "mend what cannot be read, and order again"
+    };
     Some(format!(
         "no FailoverGroup of the namespace {namespace} that can be read has the identity {identity}, so nobody carries this out: \
-         {all}. Order by the group's name, as `mainstay failover GROUP` does"
+         {all}: {advice}"
     ))
 }
 
