@@ -149,6 +149,8 @@ impl Stores {
 pub struct Known {
     /// Whether the cluster's CRDs are at least as new as this build.
     pub schema_current: AtomicBool,
+    /// Whether they are newer: a later version may have written what this build cannot read.
+    pub schema_later: AtomicBool,
     /// Networks that belong to another installation.
     pub foreign: Mutex<BTreeSet<String>>,
     /// Pods whose owners were told that their readiness gate could not be opened.

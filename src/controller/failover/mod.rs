@@ -190,7 +190,7 @@ impl Round<'_> {
     async fn read(&mut self) -> Result<Identity, Trouble> {
         let name = &self.group.spec.identity;
         let identity = read_identity(&self.ctx.clients.actuator, name).await?;
-        let identity = identity.ok_or_else(|| {
+        let mut identity = identity.ok_or_else(|| {
             Trouble::Invalid(format!("there is no SigningIdentity {name}: an administrator creates it"))
         })?;
         let network = self.ctx.stores.networks.get("", &self.group.spec.network);
@@ -211,12 +211,15 @@ impl Round<'_> {
             return Err(Trouble::Invalid(why));
         }
         way::way(&self.group.spec)?;
+        if let Err(why) = &mut identity.record {
+            why.later |= self.ctx.known.schema_later.load(Ordering::Relaxed);
+        }
         self.orders = order::open(self.ctx, self.namespace, name).await?;
         Ok(identity)
     }
 
     async fn next(&mut self, identity: &Identity) -> Result<Next, Trouble> {
-        if !self.ctx.known.schema_current.load(Ordering::Relaxed) {
+        if !self.ctx.known.schema_current.load(Ordering::Acquire) {
             // What an older definition does not know, the API server would drop from the record.
             let why =
                 "the definitions in the cluster are older than this operator, which only observes: upgrade them";

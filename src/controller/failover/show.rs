@@ -3,7 +3,7 @@
 use crate::{
     api::{FailoverGroup, FailoverGroupStatus, MemberStatus},
     effect::signing::Identity,
-    failover::{HandOver, Phase, Record},
+    failover::{HandOver, Phase, Record, Unreadable},
 };
 
 use super::{
@@ -74,7 +74,7 @@ fn told(
         (Ok(rest), _) if rest.reason == "HeadUnknown" => (None, rest.reason, rest.message.clone()),
         (Ok(rest), _) => (Some(rest.reason == "Held"), rest.reason, rest.message.clone()),
         (Err(Trouble::Invalid(why) | Trouble::Unreadable(why)), _) => (Some(false), "Invalid", why.clone()),
-        (Err(Trouble::Broken(why)), _) => (Some(false), "BrokenRecord", why.to_string()),
+        (Err(Trouble::Broken(why)), _) => (Some(false), broken(why), why.to_string()),
         (Err(trouble @ Trouble::Api(_)), _) => (None, "Unreadable", trouble.to_string()),
     };
     let (signs, how) = match (record, ended) {
@@ -89,7 +89,7 @@ fn told(
     let (invalid, wrong) = match ended {
         Err(Trouble::Invalid(why)) => ("Mismatch", Some(why.clone())),
         Err(Trouble::Unreadable(why)) => ("Unreadable", Some(why.clone())),
-        Err(Trouble::Broken(why)) => ("BrokenRecord", Some(why.to_string())),
+        Err(Trouble::Broken(why)) => (broken(why), Some(why.to_string())),
         Ok(_) | Err(Trouble::Api(_)) => ("Valid", None),
     };
     [
@@ -108,6 +108,10 @@ fn told(
             message: wrong.unwrap_or_default(),
         },
     ]
+}
+
+const fn broken(why: &Unreadable) -> &'static str {
+    if why.later { "LaterRecord" } else { "BrokenRecord" }
 }
 
 /// Whether somebody signs, as far as the record shows: a gate raises its ceiling only when its node asks for signatures.
@@ -159,7 +163,7 @@ mod tests {
     use super::{super::held, *};
     use crate::{
         effect::{Failed, Outcome},
-        failover::{Activation, Boot, Epoch, Event, Height, Holder, Missing, Pod, Unreadable, step},
+        failover::{Activation, Boot, Epoch, Event, Height, Holder, Missing, Pod, step},
     };
 
     /// `Ready`, `Signing`, `Blocked` and `Invalid`, each with its reason.
@@ -225,8 +229,12 @@ mod tests {
             shows(None, &wrong),
             "Ready=false Invalid; Signing=None Unreadable; Blocked=false Nothing; Invalid=true Mismatch"
         );
-        let broken = Err(Trouble::Broken(Unreadable { field: "holder".into(), why: "is missing".into() }));
-        assert!(shows(None, &broken).ends_with("Invalid=true BrokenRecord"));
+        let broken = |later| {
+            let why = Unreadable { field: "holder".into(), why: "is missing".into(), later };
+            shows(None, &Err(Trouble::Broken(why)))
+        };
+        assert!(broken(false).ends_with("Invalid=true BrokenRecord"));
+        assert!(broken(true).ends_with("Invalid=true LaterRecord"));
         let silent = Err(Trouble::Api(Failed { doing: "read", outcome: Outcome::Unknown(String::new()) }));
         assert!(shows(Some(&active().0), &silent).starts_with("Ready=None Unreadable; Signing=None"));
         let rest = Ok(Rest::new(0, "NotBegun", "adopt it"));
