@@ -108,7 +108,7 @@ pub struct FailoverGroupStatus {
     /// The generation that the rest is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Signing`, `Blocked`, `Invalid`, `WideWindow`.
+    /// `Ready`, `Signing`, `Blocked`, `Invalid`, `DuplicateKey`, `WideWindow`, `Unlatched`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -149,12 +149,16 @@ impl Stores {
 pub struct Known {
     /// Whether the cluster's CRDs are at least as new as this build.
     pub schema_current: AtomicBool,
+    /// Whether they are newer: a later version may have written what this build cannot read.
+    pub schema_later: AtomicBool,
     /// Networks that belong to another installation.
     pub foreign: Mutex<BTreeSet<String>>,
     /// Pods whose owners were told that their readiness gate could not be opened.
     pub left_unready: Mutex<BTreeSet<Key>>,
     /// Questions that people were told of by this process (uids of remediations).
     pub asked: Mutex<BTreeSet<String>>,
+    /// Which key every signer has told.
+    pub keys: super::failover::Keys,
     /// Whether the cluster holds everybody who approves something to their own name.
     pub approvals_guarded: AtomicBool,
 }

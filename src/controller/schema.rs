@@ -1,6 +1,12 @@
 //! Which schema the cluster has. An operator that meets an older one than its own only observes, and says so.
 
-use std::{sync::Arc, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::Ordering::{Relaxed, Release},
+    },
+    time::Duration,
+};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, ResourceExt, core::PartialObjectMeta};
@@ -36,8 +42,10 @@ const EVERY: Duration = Duration::from_secs(60);
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schema {
-    /// At least as new as this build.
+    /// This build's.
     Current,
+    /// Newer: a later version is here, or was. It may have written what this build cannot read.
+    Later,
     /// There, but older.
     Older(String),
     /// Not there, or not readable.
@@ -47,6 +55,7 @@ pub enum Schema {
 /// Asks the cluster for its schema.
 pub async fn ask(client: &Client) -> Schema {
     let api: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(client.clone());
+    let mut newest = SCHEMA;
     for name in NAMES {
         let found = match deadline(DEADLINE, api.get(name)).await {
             Ok(found) => found,
@@ -57,8 +66,9 @@ pub async fn ask(client: &Client) -> Schema {
             let version = version.map_or("none".to_owned(), |version| version.to_string());
             return Schema::Older(format!("{name} has schema {version}, this operator writes {SCHEMA}"));
         }
+        newest = newest.max(version.unwrap_or_default());
     }
-    Schema::Current
+    if newest > SCHEMA { Schema::Later } else { Schema::Current }
 }
 
 /// Follows the schema and what guards approvals, for as long as the operator runs; the leader clears up meanwhile.
@@ -66,9 +76,11 @@ pub async fn follow(ctx: Arc<Context>, gate: Gate, stop: CancellationToken) {
     let mut every = Duration::from_secs(2);
     loop {
         let found = ask(&ctx.clients.reader).await;
-        ctx.known.schema_current.store(found == Schema::Current, Relaxed);
+        // First: nothing is done before the other says that it may be.
+        ctx.known.schema_later.store(found == Schema::Later, Relaxed);
+        ctx.known.schema_current.store(matches!(found, Schema::Current | Schema::Later), Release);
         match found {
-            Schema::Current => {
+            Schema::Current | Schema::Later => {
                 gate.ready();
                 every = EVERY;
             }
@@ -92,5 +104,31 @@ pub async fn follow(ctx: Arc<Context>, gate: Gate, stop: CancellationToken) {
         if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::effect::fake::{Answer, Fake};
+
+    /// What the cluster has, if all definitions have this build's schema but one.
+    async fn found(odd: Option<u32>) -> Schema {
+        let definition = |schema: u32| {
+            let annotations = json!({SCHEMA_ANNOTATION: schema.to_string()});
+            Answer::json(200, json!({"metadata": {"name": "x", "annotations": annotations}}))
+        };
+        let all = (1..NAMES.len()).map(|_| definition(SCHEMA));
+        let (client, _) = Fake::answering(std::iter::once(definition(odd.unwrap_or(SCHEMA))).chain(all));
+        ask(&client).await
+    }
+
+    #[tokio::test]
+    async fn a_newer_schema_is_told_from_ones_own() {
+        assert_eq!(found(None).await, Schema::Current);
+        assert_eq!(found(Some(SCHEMA + 1)).await, Schema::Later);
+        assert!(matches!(found(Some(SCHEMA - 1)).await, Schema::Older(_)));
     }
 }

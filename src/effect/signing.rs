@@ -90,7 +90,10 @@ fn found(name: &str, mut object: DynamicObject) -> Identity {
     let record = match status {
         Ok(status) => status.as_ref().map(Record::try_from).transpose(),
         Err(why) => {
-            Err(Unreadable { field: why.path().to_string().into(), why: bounded(&why.inner().to_string()).into() })
+            let (field, why) = (why.path().to_string().into(), bounded(&why.inner().to_string()));
+            // The words of serde. The API server keeps no field that its definition does not know.
+            let later = why.starts_with("unknown field") || why.starts_with("unknown variant");
+            Err(Unreadable { field, why: why.into(), later })
         }
     };
     Identity {
@@ -186,6 +189,26 @@ mod tests {
         let odd = read_identity(&client, "hub.k").await.unwrap().unwrap();
         assert_eq!(odd.spec.unwrap().window, 20);
         assert!(odd.record.unwrap_err().to_string().starts_with("status.phase: "));
+    }
+
+    /// A hand leaves damage, and a later version what this one has no word for.
+    #[tokio::test]
+    async fn what_this_version_has_no_word_for_may_be_a_later_ones() {
+        type Spoil = fn(&mut serde_json::Value);
+        let spoils: [(Spoil, bool); 5] = [
+            (|status| status["shared"] = json!(true), true),
+            (|status| status["phase"] = json!("Sometimes"), true),
+            (|status| status["phase"] = json!(7), false),
+            (|status| status["floor"] = json!(-1), false),
+            (|status| drop(status.as_object_mut().unwrap().remove("proof")), false),
+        ];
+        for (spoil, later) in spoils {
+            let mut object = object("7", Some(&Record::adopted(Epoch(1), Activation(2), Height(3))));
+            spoil(&mut object["status"]);
+            let (client, _) = Fake::answering([Answer::json(200, object.clone())]);
+            let why = read_identity(&client, "hub.k").await.unwrap().unwrap().record.unwrap_err();
+            assert_eq!(why.later, later, "{object}: {why}");
+        }
     }
 
     #[tokio::test]

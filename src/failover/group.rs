@@ -1,7 +1,7 @@
 //! Whether a group may run an identity: what two people wrote apart from each other must fit together.
 
 use super::split;
-use crate::api::{FailoverGroupSpec, SigningIdentitySpec};
+use crate::api::{FailoverGroupSpec, SigningIdentitySpec, Way};
 
 /// Why the group `own` (namespace and name) may not run its identity; `chain` is the id of its network's chain.
 #[must_use]
@@ -12,8 +12,10 @@ pub fn mismatch(
     chain: Option<&str>,
 ) -> Option<String> {
     let name = &group.identity;
-    let Some((of, _)) = split(name) else {
-        return Some(format!("{name} is no CHAIN_ID.PUBLIC_KEY with 64 hexadecimal digits in lower case"));
+    let Some((of, key)) = split(name) else {
+        return Some(format!(
+            "{name} is no CHAIN_ID.PUBLIC_KEY with 64 hexadecimal digits in lower case, or 96 of a BLS key"
+        ));
     };
     if (identity.namespace.as_str(), identity.group.as_str()) != own {
         return Some(format!(
@@ -39,6 +41,19 @@ pub fn mismatch(
              NAME}}, {keymanager: {}}, {solanaIdentity: {}} or {job: {cronJob: NAME}}"
                 .into(),
         );
+    }
+    // Such a gate would have no such key, and a group that went from one of these ways to another would say so here.
+    let digits = match group.handover.way() {
+        Some(Way::Keymanager(_)) => Some(("keymanager", 96)),
+        Some(Way::Gate) => Some(("gate", 64)),
+        Some(Way::SolanaIdentity(_)) => Some(("solanaIdentity", 64)),
+        Some(Way::Launcher(_) | Way::Label(_) | Way::Job(_)) | None => None,
+    };
+    if let Some((way, digits)) = digits.filter(|(_, digits)| *digits != key.len()) {
+        return Some(format!(
+            "handover.{way} is for keys of {digits} hexadecimal digits, and that of {name} has {}: write another way",
+            key.len()
+        ));
     }
     let twice = group.members.iter().enumerate().find(|(index, member)| {
         let before = &group.members[..*index];
@@ -88,7 +103,11 @@ mod tests {
 
     #[test]
     fn what_does_not_is_not() {
-        let spoils: [(&str, Spoil); 6] = [
+        let spoils: [(&str, Spoil); 8] = [
+            ("handover.keymanager is for keys of 96", |group, _| {
+                group.handover = serde_json::from_str(r#"{"keymanager": {}}"#).expect("a way");
+            }),
+            ("handover.gate is for keys of 64", |group, _| group.identity = format!("hub-1.{}", "0a".repeat(48))),
             ("no CHAIN_ID.PUBLIC_KEY", |group, _| group.identity = "hub-1.AB".into()),
             ("of the network sea", |_, identity| identity.network = "sea".into()),
             ("handover", |group, _| group.handover.gate = None),

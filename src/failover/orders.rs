@@ -114,13 +114,14 @@ pub fn stands(record: &Record) -> String {
 }
 
 /// What becomes of an order about a record that is none. Only a person who vouches for everything begins it anew; gates that
-/// remember a later epoch stay shut all the same.
+/// remember a later epoch stay shut all the same. What a later version may have written is no damage, and says what this one
+/// cannot know.
 #[must_use]
 pub fn mend(why: &Unreadable, order: &Order) -> Fate {
     match order.wish {
-        Wish::Adopt(_) => first(order),
+        Wish::Adopt(_) if !why.later => first(order),
         Wish::Switch(_) if order.accepted => Fate::Wait,
-        Wish::Init | Wish::AdoptAfter { .. } | Wish::Switch(_) | Wish::Release(_) => {
+        Wish::Init | Wish::Adopt(_) | Wish::AdoptAfter { .. } | Wish::Switch(_) | Wish::Release(_) => {
             Fate::Refused(why.to_string())
         }
     }

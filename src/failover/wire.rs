@@ -14,16 +14,27 @@ use crate::api::{
 
 /// Why a status is no record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("status.{field}: {why}: adopt the identity anew")]
+#[error("status.{field}: {why}: {}", advice(*later))]
 pub struct Unreadable {
     /// Where.
     pub field: Cow<'static, str>,
     /// What is wrong with it.
     pub why: Cow<'static, str>,
+    /// Whether a later version of Mainstay may have written it: it may say what forbids a signature.
+    pub later: bool,
+}
+
+const fn advice(later: bool) -> &'static str {
+    if later {
+        "a later version of Mainstay may have written it, and only that one can adopt it: upgrade this one. If it is nothing but \
+         damage, an administrator deletes the SigningIdentity and creates it again; then adopt it"
+    } else {
+        "adopt the identity anew"
+    }
 }
 
 const fn wrong<T>(field: &'static str, why: &'static str) -> Result<T, Unreadable> {
-    Err(Unreadable { field: Cow::Borrowed(field), why: Cow::Borrowed(why) })
+    Err(Unreadable { field: Cow::Borrowed(field), why: Cow::Borrowed(why), later: false })
 }
 
 impl From<&Record> for SigningIdentityStatus {

@@ -1,6 +1,9 @@
 //! What is in the world, and how it is.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{Key, PodView, TargetKey, World, view};
 use crate::{
@@ -59,6 +62,14 @@ impl World {
         let ranks = chains.filter_map(|source| policy.rank(&source.name));
         let told = ranks.filter_map(|rank| target.state.observatory.told_by(Signal::Tombstoned, rank, now));
         told.filter(|told| told.value.micros() > Some(0)).map(|told| told.observed_at).max()
+    }
+
+    /// The pods (uids) that policies of the role `Validator` select on this network.
+    #[must_use]
+    pub fn validators(&self, network: &str) -> BTreeSet<String> {
+        let entries = self.policies.values();
+        let of = entries.filter(|of| of.policy.role == Role::Validator && of.policy.network == network);
+        of.flat_map(|of| of.targets.keys().cloned()).collect()
     }
 
     /// What this process says of a pod (uid) under a policy (uid) to whoever sees the same from elsewhere.

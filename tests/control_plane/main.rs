@@ -9,6 +9,7 @@
 
 mod apiserver;
 mod crds;
+mod duplicates;
 mod failover;
 mod gate;
 mod group;
@@ -28,6 +29,7 @@ mod signers;
 mod signing;
 mod stage;
 mod strangers;
+mod strays;
 mod unreadable;
 mod validator;
 mod versions;

@@ -172,7 +172,10 @@ async fn an_unreadable_group_says_so_in_the_middle_of_a_failover() {
     let why = group.says("Ready", "False Invalid").await;
     assert!(why.contains("does not know the field"), "{why}");
     group.says("Invalid", "True Unreadable").await;
-    let status = get(&admin, &order).await.unwrap()["status"].clone();
-    assert!(status.is_null(), "nothing is done by a group that nobody can read: {status}");
+    // Nothing is done by a group that nobody can read, and whoever ordered something is told so.
+    let (outcome, why) = group.answer(&order).await;
+    assert!(outcome == "Refused" && why.contains("val cannot be read"), "{outcome}: {why}");
+    let record = group.record().await.unwrap();
+    assert!(record.tenure.epoch.0 == 1 && matches!(record.phase, Phase::Active(_)), "{record:?}");
     assert_eq!(group.get().await["status"]["holder"], "a", "who held the place stays in sight");
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     group::{Group, SOON},
-    stage::{MERGE, NAMESPACE, create, get, send},
+    stage::{MERGE, NAMESPACE, collection, create, get, send},
 };
 
 const DEFINITION: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/signingidentities.mainstay.dev";
@@ -73,7 +73,15 @@ async fn an_identity_that_cannot_be_read_concerns_its_own_group() {
     let spoilt = send(&own, "PATCH", &path, MERGE, &status).await.unwrap();
     let _operator = group.stage.server.operator_of_groups("one");
     is_invalid(&group, "wide", "Unreadable", "spec.window").await;
-    is_invalid(&group, "odd", "BrokenRecord", "status.phase").await;
+    is_invalid(&group, "odd", "LaterRecord", "status.phase").await;
+    // What a later version may have written is adopted by no earlier one.
+    let adopt = json!({"apiVersion": "mainstay.dev/v1alpha1", "kind": "SigningOrder",
+        "metadata": {"generateName": "odd-", "namespace": NAMESPACE},
+        "spec": {"identity": odd, "epoch": 1, "by": "admin", "adopt": {"floor": 500, "assertion": "all are off"}}});
+    let adopt = create(&group.stage.server.client, &adopt).await;
+    let adopt = format!("{}/{}", collection(&adopt), adopt["metadata"]["name"].as_str().unwrap());
+    let (outcome, why) = group.answer(&adopt).await;
+    assert!(outcome == "Refused" && why.contains("upgrade this one"), "{outcome}: {why}");
 
     group.ordered(&["init", "val", "-n", NAMESPACE, "--assert", "the key was made today"]).await;
     group.signs("a", 1).await;

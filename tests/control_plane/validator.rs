@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::ByteString;
 use mainstay::{
     failover::{self, Height, Pod, gate},
     gate::registry::{Identity, Registry},
@@ -52,6 +53,8 @@ pub struct Running(JoinHandle<()>);
 pub struct Node {
     pub port: u16,
     pub power: Arc<AtomicU64>,
+    /// Whether it signs with another key than the identity's.
+    pub other_key: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -129,11 +132,12 @@ impl Node {
     pub async fn start(chain: &Arc<Chain>) -> Self {
         let listener = TcpListener::bind((address(), 0)).await.unwrap();
         let (port, power) = (listener.local_addr().unwrap().port(), Arc::new(AtomicU64::new(10)));
-        let (told, chain) = (Arc::clone(&power), Arc::clone(chain));
+        let other_key = Arc::new(AtomicBool::new(false));
+        let (told, chain, other) = (Arc::clone(&power), Arc::clone(chain), Arc::clone(&other_key));
         let task = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let answer = validators(told.load(Ordering::SeqCst));
-                let status = status(chain.head.load(Ordering::SeqCst));
+                let status = status(chain.head.load(Ordering::SeqCst), other.load(Ordering::SeqCst));
                 tokio::spawn(async move {
                     let mut request = [0; 4096];
                     let read = stream.read(&mut request).await.unwrap_or_default();
@@ -145,7 +149,7 @@ impl Node {
                 });
             }
         });
-        Self { port, power, task }
+        Self { port, power, other_key, task }
     }
 }
 
@@ -156,20 +160,29 @@ pub fn address() -> IpAddr {
     socket.local_addr().unwrap().ip()
 }
 
-/// The key has so many of a hundred.
-fn validators(power: u64) -> String {
+/// The public key of the identity.
+fn key() -> Vec<u8> {
     let (_, key) = failover::split(KEY).unwrap();
     let byte = |at: usize| u8::from_str_radix(&key[at..at + 2], 16).unwrap();
-    let key: Vec<u8> = (0..key.len()).step_by(2).map(byte).collect();
+    (0..key.len()).step_by(2).map(byte).collect()
+}
+
+/// The key has so many of a hundred.
+fn validators(power: u64) -> String {
+    let key = key();
     let own: Vec<_> = digest(&SHA256, &key).as_ref()[..20].iter().map(|byte| format!("{byte:02X}")).collect();
     let validators = json!([{"address": own.concat(), "voting_power": power.to_string()},
                             {"address": "BB", "voting_power": (100 - power).to_string()}]);
     page(&json!({"result": {"total": "2", "validators": validators}}))
 }
 
-/// How far the chain is.
-fn status(head: u64) -> String {
-    page(&json!({"result": {"sync_info": {"latest_block_height": head.to_string()}}}))
+/// How far the chain is, and with which key the node signs.
+fn status(head: u64, other_key: bool) -> String {
+    let key = ByteString(if other_key { vec![7; 32] } else { key() });
+    page(&json!({"result": {
+        "node_info": {"network": "demo-1"},
+        "sync_info": {"latest_block_height": head.to_string()},
+        "validator_info": {"pub_key": {"type": "tendermint/PubKeyEd25519", "value": key}}}}))
 }
 
 /// Of 200 blocks half must be signed.

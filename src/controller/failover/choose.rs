@@ -207,13 +207,16 @@ pub async fn head(ctx: &Context, namespace: &str, group: &FailoverGroup) -> Opti
 pub async fn nodes(ctx: &Context, namespace: &str, group: &FailoverGroup) -> Result<Vec<(IpAddr, u16)>, Failed> {
     let mut nodes = Vec::new();
     for member in &group.spec.members {
-        // What answers at a machine's address need not be the pod.
-        let Some(pod) = pod(ctx, namespace, member).await?.filter(|pod| !pod.host_network) else { continue };
-        let Some(ip) = pod.ip.as_deref().and_then(|ip| ip.parse().ok()) else { continue };
-        let named = pod.ports.iter().find(|(name, _)| name.as_deref() == Some("rpc"));
-        nodes.push((ip, named.map_or(RPC, |(_, port)| *port)));
+        nodes.extend(pod(ctx, namespace, member).await?.as_ref().and_then(rpc));
     }
     Ok(nodes)
+}
+
+/// Where the RPC of the node in a pod answers. What answers at a machine's address need not be the pod.
+pub fn rpc(pod: &PodView) -> Option<(IpAddr, u16)> {
+    let ip = pod.ip.as_deref().filter(|_| !pod.host_network)?.parse().ok()?;
+    let named = pod.ports.iter().find(|(name, _)| name.as_deref() == Some("rpc"));
+    Some((ip, named.map_or(RPC, |(_, port)| *port)))
 }
 
 /// The validator's address: the beginning of the SHA-256 of the public key, in hexadecimal digits.

@@ -8,11 +8,10 @@ use std::{
 use crate::{
     api::FailoverGroup,
     failover::{Epoch, Phase, Record, Tenure, off},
-    notify::Notice,
     signal::Mono,
 };
 
-use super::{Context, Key};
+use super::{Context, Key, call::Call, keys::Whereabouts};
 
 /// Of one group.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +28,11 @@ pub struct Watched {
     pub(super) silent_since: Option<Mono>,
     /// When the chain's punishment was told first, while it is told.
     punished: Option<Mono>,
-    /// What people were told of and was not over yet.
-    pub(super) told: Option<Notice>,
+    /// What people are told of and is not over yet.
+    pub(super) told: Vec<Call>,
+    /// Where the key is in use, and when every signer was asked.
+    pub(super) key: Whereabouts,
+    pub(super) keys_asked: Option<Mono>,
     /// How many blocks may be missed, as a node told it, and when it was asked for.
     pub(super) misses: Option<u64>,
     pub(super) misses_asked: Option<Mono>,

@@ -1,8 +1,10 @@
 //! Lets the place of a signer change hands: reads the record, asks `failover`, writes what it says with the version that was
 //! read. No decision is made here, and nothing is held that another operator would need.
 
+mod call;
 mod choose;
 mod held;
+mod keys;
 mod launch;
 mod left;
 mod memory;
@@ -10,6 +12,7 @@ mod order;
 mod outside;
 mod page;
 mod show;
+mod strays;
 mod wake;
 mod way;
 mod window;
@@ -35,6 +38,7 @@ use choose::{Candidate, Choice};
 use held::held;
 use memory::Watched;
 
+pub use keys::Keys;
 pub use memory::Memory;
 pub use wake::{follow, wake_all};
 
@@ -99,6 +103,9 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
         memory::forget(&ctx, &key);
         return None;
     }
+    if key.name == strays::NOBODY {
+        return strays::reconcile(&ctx, &key.namespace).await;
+    }
     let groups = &ctx.stores.failover.as_ref()?.groups;
     let Some(group) = groups.get(&key.namespace, &key.name) else {
         if let Some(invalid) = groups.unreadable(&key.namespace, &key.name) {
@@ -114,6 +121,7 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
     }
     let mut memory = memory::recall(&ctx, &key);
     memory.group = Some(Arc::clone(&group));
+    keys::look(&ctx, &key.namespace, &group, &mut memory).await;
     let orders = Vec::new();
     let mut round = Round { ctx: &ctx, group: &group, namespace: &key.namespace, orders, memory, machine: None };
     let (identity, ended) = round.look().await;
@@ -142,7 +150,12 @@ impl Round<'_> {
     async fn look(&mut self) -> (Option<Identity>, Result<Rest, Trouble>) {
         let mut identity = match self.read().await {
             Ok(identity) => identity,
-            Err(trouble) => return (None, Err(trouble)),
+            Err(trouble) => {
+                if let Err(untold) = self.refuse_all(&trouble).await {
+                    tracing::warn!(identity = self.group.spec.identity, %untold, "could not answer its orders");
+                }
+                return (None, Err(trouble));
+            }
         };
         for _ in 0..STEPS {
             if let Some(record) = identity.readable() {
@@ -177,7 +190,7 @@ impl Round<'_> {
     async fn read(&mut self) -> Result<Identity, Trouble> {
         let name = &self.group.spec.identity;
         let identity = read_identity(&self.ctx.clients.actuator, name).await?;
-        let identity = identity.ok_or_else(|| {
+        let mut identity = identity.ok_or_else(|| {
             Trouble::Invalid(format!("there is no SigningIdentity {name}: an administrator creates it"))
         })?;
         let network = self.ctx.stores.networks.get("", &self.group.spec.network);
@@ -198,12 +211,15 @@ impl Round<'_> {
             return Err(Trouble::Invalid(why));
         }
         way::way(&self.group.spec)?;
+        if let Err(why) = &mut identity.record {
+            why.later |= self.ctx.known.schema_later.load(Ordering::Relaxed);
+        }
         self.orders = order::open(self.ctx, self.namespace, name).await?;
         Ok(identity)
     }
 
     async fn next(&mut self, identity: &Identity) -> Result<Next, Trouble> {
-        if !self.ctx.known.schema_current.load(Ordering::Relaxed) {
+        if !self.ctx.known.schema_current.load(Ordering::Acquire) {
             // What an older definition does not know, the API server would drop from the record.
             let why =
                 "the definitions in the cluster are older than this operator, which only observes: upgrade them";
@@ -255,10 +271,13 @@ impl Round<'_> {
         if !gone {
             // Whoever is no member any more may sign as long as it holds the place.
             let how = if member.is_some() { "has no pod any more" } else { "is no member of this group any more" };
-            let why = format!(
-                "{} {how}, and nobody goes on for it by itself: `mainstay failover` lets another member sign",
-                holder.pod.member
-            );
+            let member = &holder.pod.member;
+            let why = match self.memory.key.astray() {
+                Some(astray) => format!("{member} {how}, and nobody goes on for it: {astray}"),
+                None => format!(
+                    "{member} {how}, and nobody goes on for it by itself: `mainstay failover` lets another member sign"
+                ),
+            };
             return Ok(Next::Rest(Rest::new(TICK, "HolderGone", why)));
         }
         let (next, _) = step(record, Event::Wanted { epoch: record.tenure.epoch });
@@ -276,9 +295,10 @@ impl Round<'_> {
         choose::head(self.ctx, self.namespace, self.group).await.map(Height)
     }
 
-    /// Whether another member goes on without a person. Not while the emergency stop is pulled.
+    /// Whether another member goes on without a person. Not while the emergency stop is pulled, nor while somebody else may have
+    /// the key: which of them signs is for a person to find out.
     async fn is_automatic(&self) -> Result<bool, Trouble> {
-        if !self.group.spec.automatic {
+        if !self.group.spec.automatic || self.memory.key.astray().is_some() {
             return Ok(false);
         }
         let stop = effect::read_stop(&self.ctx.clients.actuator, &self.ctx.stop).await;

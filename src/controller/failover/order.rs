@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::{
-    api::{MAINSTAY, OrderOutcome, SigningOrder, SigningOrderStatus},
+    api::{FailoverGroup, MAINSTAY, OrderOutcome, SigningOrder, SigningOrderStatus},
     effect::{
         Failed,
         signing::{answer_order, read_order},
@@ -16,11 +16,13 @@ use crate::{
     signal::Server,
 };
 
-use super::{Context, Next, Round, Trouble, choose, choose::Choice};
+use super::{Context, Next, Round, Trouble, choose, choose::Choice, keys};
 
 /// An order of a ladder rests on what was seen when it was given. After so long (milliseconds) that is history, as for a
 /// remediation that could not begin: nobody was there to carry it out.
 const FRESH: u64 = 120_000;
+/// What is applied together is there within so long (milliseconds).
+const TOGETHER: u64 = 10_000;
 
 /// The orders about an identity that are not over, oldest first. The cache names them and the API server tells how each
 /// stands: an order is answered once, and the cache may not have heard of it.
@@ -32,15 +34,32 @@ pub async fn open(ctx: &Context, namespace: &str, identity: &str) -> Result<Vec<
             continue;
         }
         let name = cached.metadata.name.as_deref().unwrap_or_default();
-        let live = read_order(&ctx.clients.actuator, namespace, name).await?;
-        orders.extend(live.filter(|live| live.spec.identity == identity && is_open(live)));
+        orders.extend(read_open(ctx, namespace, name, identity).await?);
     }
     orders.sort_by_key(|order| (order.metadata.creation_timestamp.clone(), order.metadata.name.clone()));
     Ok(orders)
 }
 
-fn is_open(order: &SigningOrder) -> bool {
+/// An order as it is now, if it is about this identity and not over.
+pub async fn read_open(
+    ctx: &Context,
+    namespace: &str,
+    name: &str,
+    identity: &str,
+) -> Result<Option<SigningOrder>, Failed> {
+    let live = read_order(&ctx.clients.actuator, namespace, name).await?;
+    Ok(live.filter(|live| live.spec.identity == identity && is_open(live)))
+}
+
+/// Whether an order is not over.
+pub fn is_open(order: &SigningOrder) -> bool {
     matches!(outcome(order), None | Some(OrderOutcome::Accepted))
+}
+
+/// Whether what an order is about may still be on its way: people apply an identity, its group and an order together.
+pub fn is_young(order: &SigningOrder, now: Server) -> bool {
+    let given = order.metadata.creation_timestamp.as_ref();
+    given.is_none_or(|given| now.since(Server(given.0.as_millisecond())) < TOGETHER)
 }
 
 fn outcome(order: &SigningOrder) -> Option<OrderOutcome> {
@@ -162,6 +181,10 @@ impl Round<'_> {
                 self.refuse(&order, why).await?;
                 return Ok(None);
             }
+            if let Some(astray) = self.memory.key.astray() {
+                self.refuse(&order, format!("{}: {astray}", keys::KIND)).await?;
+                return Ok(None);
+            }
             let wanted = order.spec.failover.as_ref().and_then(|switch| switch.to.clone());
             let candidates = choose::candidates(self.ctx, self.namespace, self.group).await?;
             let former = record.holder().map(|holder| holder.pod.member.clone());
@@ -208,6 +231,31 @@ impl Round<'_> {
         Ok(answer_order(&self.ctx.clients.actuator, &order, &status).await?)
     }
 
+    /// Answers the orders of a group that can carry none out. One that was taken before goes on when the group is mended.
+    pub(super) async fn refuse_all(&self, trouble: &Trouble) -> Result<(), Trouble> {
+        let (Trouble::Invalid(why) | Trouble::Unreadable(why)) = trouble else { return Ok(()) };
+        let (identity, now) = (&self.group.spec.identity, self.ctx.now().server);
+        if self.is_anothers_to_answer() {
+            return Ok(());
+        }
+        for order in open(self.ctx, self.namespace, identity).await? {
+            if outcome(&order).is_none() && !is_young(&order, now) {
+                self.refuse(&order, invalid(self.group, why)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether another group of this namespace names the same identity, and the identity that one.
+    fn is_anothers_to_answer(&self) -> bool {
+        let (own, name) = (self.group.metadata.name.as_deref(), &self.group.spec.identity);
+        let Some(stores) = &self.ctx.stores.failover else { return false };
+        let of = stores.identities.get("", name).filter(|of| of.spec.namespace == self.namespace);
+        let of = of.filter(|of| Some(of.spec.group.as_str()) != own);
+        let other = of.and_then(|of| stores.groups.get(self.namespace, &of.spec.group));
+        other.is_some_and(|other| other.spec.identity == *name)
+    }
+
     async fn refuse(&self, order: &SigningOrder, why: String) -> Result<(), Trouble> {
         let member = order.status.as_ref().and_then(|status| status.member.clone());
         self.answer(order, OrderOutcome::Refused, why, member).await
@@ -220,11 +268,28 @@ impl Round<'_> {
         reason: String,
         member: Option<String>,
     ) -> Result<(), Trouble> {
-        tracing::info!(order = order.metadata.name, ?outcome, reason, "an order is answered");
-        let status = SigningOrderStatus { outcome: Some(outcome), reason, member };
-        answer_order(&self.ctx.clients.actuator, order, &status).await?;
-        Ok(())
+        Ok(answer(self.ctx, order, outcome, reason, member).await?)
     }
+}
+
+/// Says what becomes of an order.
+pub async fn answer(
+    ctx: &Context,
+    order: &SigningOrder,
+    outcome: OrderOutcome,
+    reason: String,
+    member: Option<String>,
+) -> Result<(), Failed> {
+    tracing::info!(order = order.metadata.name, ?outcome, reason, "an order is answered");
+    let status = SigningOrderStatus { outcome: Some(outcome), reason, member };
+    answer_order(&ctx.clients.actuator, order, &status).await?;
+    Ok(())
+}
+
+/// What somebody is told who orders something of a group that is none.
+fn invalid(group: &FailoverGroup, why: &str) -> String {
+    let name = group.metadata.name.as_deref().unwrap_or_default();
+    format!("the group {name} is Invalid, and nothing is carried out for it: {why}. Mend that, and order again")
 }
 
 #[cfg(test)]
@@ -259,6 +324,16 @@ mod tests {
         assert_eq!(outdated(&by(MAINSTAY), after(FRESH)), None);
         assert!(outdated(&by(MAINSTAY), after(FRESH + 1)).unwrap().contains("comes late"));
         assert_eq!(outdated(&by("ann"), after(10 * FRESH)), None, "a person may be patient");
+    }
+
+    /// `kubectl apply` writes an identity, its group and an order one after another.
+    #[test]
+    fn an_order_is_refused_for_what_is_not_there_when_it_is_not_young_any_more() {
+        let given: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut order = switch(4, None, None);
+        order.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(given));
+        let after = |millis| Server(given.as_millisecond()).plus(millis);
+        assert!(is_young(&order, after(TOGETHER - 1)) && !is_young(&order, after(TOGETHER)));
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::{
 use super::{
     super::report::timestamp,
     Context, Key, Rest, Trouble,
+    call::Call,
+    keys,
     memory::{self, Watched},
 };
 
@@ -104,7 +106,7 @@ fn is_calm(ended: &Result<Rest, Trouble>) -> bool {
     ended.as_ref().is_ok_and(|rest| matches!(rest.reason, "Held" | "NotBegun" | "Left"))
 }
 
-/// Calls a person, once for an epoch and a reason, and once more when it is over.
+/// Calls a person, once for an epoch and a reason, and once more when it is over. Whom nobody has told is called again.
 pub fn tell(
     ctx: &Context,
     group: &FailoverGroup,
@@ -112,8 +114,13 @@ pub fn tell(
     ended: &Result<Rest, Trouble>,
     memory: &mut Watched,
 ) {
-    for notice in due(group, record, ended, memory, ctx.now()) {
-        drop(ctx.notifier.send(&group.spec.notify, notice));
+    let now = ctx.now();
+    let send = |notice| ctx.notifier.send(&group.spec.notify, notice);
+    for over in due(group, record, ended, memory, now) {
+        drop(send(over));
+    }
+    for call in &mut memory.told {
+        call.push(now.mono, send);
     }
 }
 
@@ -126,7 +133,7 @@ pub fn tell_unreadable(ctx: &Context, key: &Key, why: &str) {
     memory::remember(ctx, key, memory);
 }
 
-/// What is to be sent now: what is over, then what has begun.
+/// What is over now. What has begun is among what people are told of.
 fn due(
     group: &FailoverGroup,
     record: Option<&Record>,
@@ -136,21 +143,28 @@ fn due(
 ) -> Vec<Notice> {
     memory.silent_since = if is_calm(ended) { None } else { memory.silent_since.or(Some(now.mono)) };
     // What cannot be looked at is not over.
-    if matches!(ended, Err(Trouble::Api(_))) && memory.told.is_some() {
+    if matches!(ended, Err(Trouble::Api(_))) && !memory.told.is_empty() {
         return Vec::new();
     }
     let silent = memory.silent_since.map_or(0, |since| now.mono.since(since));
-    let epoch = memory.epoch().map(|epoch| epoch.0);
-    let next = matter(group, record, ended, silent, memory.unlatched)
-        .map(|matter| notice(group, epoch, &matter, timestamp(now.wall)));
-    let key = |notice: &Option<Notice>| notice.as_ref().map(|notice| notice.dedupe_key.clone());
-    if key(&next) == key(&memory.told) {
-        return Vec::new();
+    let (epoch, at) = (memory.epoch().map(|epoch| epoch.0), timestamp(now.wall));
+    let astray = memory.key.astray().map(|why| {
+        let title = "its key is in use elsewhere, or a member has another one";
+        Matter { kind: keys::KIND, title, text: why.to_owned() }
+    });
+    let matters = matter(group, record, ended, silent, memory.unlatched).into_iter().chain(astray);
+    let next: Vec<_> = matters.map(|matter| notice(group, epoch, &matter, at)).collect();
+    let told = std::mem::take(&mut memory.told).into_iter();
+    let (stays, over): (Vec<_>, Vec<_>) =
+        told.partition(|call| next.iter().any(|notice| notice.dedupe_key == call.key()));
+    memory.told = stays;
+    for notice in next {
+        match memory.told.iter_mut().find(|call| call.key() == notice.dedupe_key) {
+            Some(call) => call.goes_on(notice),
+            None => memory.told.push(Call::new(notice)),
+        }
     }
-    let over =
-        memory.told.take().map(|told| Notice { state: State::Resolved { at: timestamp(now.wall) }, ..told });
-    memory.told.clone_from(&next);
-    over.into_iter().chain(next).collect()
+    over.into_iter().map(|call| call.over(at)).collect()
 }
 
 fn notice(group: &FailoverGroup, epoch: Option<u64>, matter: &Matter, at: jiff::Timestamp) -> Notice {
@@ -176,12 +190,14 @@ mod tests {
     use std::sync::Arc;
 
     use serde_json::json;
+    use tokio::sync::oneshot;
 
-    use super::*;
+    use super::{super::keys::Whereabouts, *};
     use crate::{
         api::FailoverGroupSpec,
         effect::{Failed, Outcome},
         failover::{Activation, Epoch, Event, HandOver, Height, Pod, step},
+        notify::Delivery,
         signal::{Mono, Server, Wall},
     };
 
@@ -248,10 +264,17 @@ mod tests {
         let mut look = |record: Option<&Record>, ended: Result<Rest, Trouble>, at: u64| {
             let wall = i64::try_from(at).unwrap();
             let now = Now { mono: Mono(at), wall: Wall(wall), server: Server(wall) };
-            let notices = due(&group, record, &ended, &mut memory, now).into_iter();
-            notices
-                .map(|notice| (notice.dedupe_key, matches!(notice.state, State::Firing { .. })))
-                .collect::<Vec<_>>()
+            let mut sent = due(&group, record, &ended, &mut memory, now);
+            for call in &mut memory.told {
+                call.push(now.mono, |notice| {
+                    sent.push(notice);
+                    let (answer, delivery) = oneshot::channel();
+                    answer.send(Delivery::Delivered).unwrap();
+                    delivery
+                });
+            }
+            let firing = |notice: &Notice| matches!(notice.state, State::Firing { .. });
+            sent.into_iter().map(|notice| (notice.dedupe_key.clone(), firing(&notice))).collect::<Vec<_>>()
         };
         let rest = |reason| Ok(Rest::new(0, reason, ""));
         let key = "failover/hub-1.k/2/ChainNeedsUs".to_owned();
@@ -262,6 +285,26 @@ mod tests {
         assert_eq!(look(Some(&blocked), rest("ChainNeedsUs"), 4 * SILENT), []);
         assert_eq!(look(Some(&active), rest("Held"), 5 * SILENT), [(key, false)]);
         assert_eq!(look(Some(&active), rest("Held"), 6 * SILENT), []);
+    }
+
+    /// Also while something else is the matter: neither hides the other.
+    #[test]
+    fn a_person_is_called_for_a_key_that_is_in_use_elsewhere() {
+        let (group, (active, blocked)) = (group(), blocked(Missing::ChainNeedsUs));
+        let mut memory = Watched::default();
+        memory.note(&blocked, Mono(0));
+        memory.key = Whereabouts::Astray { reason: "Elsewhere", why: "the pod old-0 has it".into() };
+        let now = Now { mono: Mono(1), wall: Wall(1), server: Server(1) };
+        let rest = |reason| Ok(Rest::new(0, reason, ""));
+        assert!(due(&group, Some(&blocked), &rest("ChainNeedsUs"), &mut memory, now).is_empty());
+        let keys = |memory: &Watched| memory.told.iter().map(|call| call.key().to_owned()).collect::<Vec<_>>();
+        let (one, other) =
+            ("failover/hub-1.k/2/ChainNeedsUs".to_owned(), "failover/hub-1.k/2/DuplicateKey".to_owned());
+        assert_eq!(keys(&memory), [one.clone(), other.clone()]);
+        let over = due(&group, Some(&active), &rest("Held"), &mut memory, now);
+        assert_eq!((over.len(), &over[0].dedupe_key, keys(&memory)), (1, &one, vec![other.clone()]));
+        memory.key = Whereabouts::Here;
+        assert_eq!(due(&group, Some(&active), &rest("Held"), &mut memory, now)[0].dedupe_key, other);
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use crate::{
     api::{FailoverGroup, FailoverGroupStatus, MemberStatus},
     effect::signing::Identity,
-    failover::{HandOver, Phase, Record},
+    failover::{HandOver, Phase, Record, Unreadable},
 };
 
 use super::{
     super::report::{Told, condition, show},
     Context, Rest, Trouble,
     choose::{self, Candidate},
+    keys::{self, Whereabouts},
     memory::Watched,
     page, window,
 };
@@ -42,7 +43,7 @@ pub async fn group(
     };
     // Gates need no latch.
     let latch = group.spec.handover.needs_latch().then_some(latch);
-    let told = told(group, record, ended).into_iter().chain([wide]).chain(latch);
+    let told = told(group, record, ended, &memory.key).into_iter().chain([memory.key.told(), wide]).chain(latch);
     let conditions =
         told.map(|told| condition(&known.conditions, told, group.metadata.generation, now.wall)).collect();
     let members = match choose::candidates(ctx, &namespace, group).await {
@@ -62,13 +63,19 @@ pub async fn group(
     show::<FailoverGroup, _>(ctx, "failover", &group.metadata, group.status.as_ref(), &next).await;
 }
 
-fn told(group: &FailoverGroup, record: Option<&Record>, ended: &Result<Rest, Trouble>) -> [Told; 4] {
-    let (ready, reason, message) = match ended {
-        Ok(rest) if rest.reason == "HeadUnknown" => (None, rest.reason, rest.message.clone()),
-        Ok(rest) => (Some(rest.reason == "Held"), rest.reason, rest.message.clone()),
-        Err(Trouble::Invalid(why) | Trouble::Unreadable(why)) => (Some(false), "Invalid", why.clone()),
-        Err(Trouble::Broken(why)) => (Some(false), "BrokenRecord", why.to_string()),
-        Err(trouble @ Trouble::Api(_)) => (None, "Unreadable", trouble.to_string()),
+fn told(
+    group: &FailoverGroup,
+    record: Option<&Record>,
+    ended: &Result<Rest, Trouble>,
+    key: &Whereabouts,
+) -> [Told; 4] {
+    let (ready, reason, message) = match (ended, key.astray()) {
+        (Ok(rest), Some(why)) if rest.reason == "Held" => (Some(false), keys::KIND, why.to_owned()),
+        (Ok(rest), _) if rest.reason == "HeadUnknown" => (None, rest.reason, rest.message.clone()),
+        (Ok(rest), _) => (Some(rest.reason == "Held"), rest.reason, rest.message.clone()),
+        (Err(Trouble::Invalid(why) | Trouble::Unreadable(why)), _) => (Some(false), "Invalid", why.clone()),
+        (Err(Trouble::Broken(why)), _) => (Some(false), broken(why), why.to_string()),
+        (Err(trouble @ Trouble::Api(_)), _) => (None, "Unreadable", trouble.to_string()),
     };
     let (signs, how) = match (record, ended) {
         (Some(record), Ok(rest)) => signing(record, rest.reason),
@@ -82,7 +89,7 @@ fn told(group: &FailoverGroup, record: Option<&Record>, ended: &Result<Rest, Tro
     let (invalid, wrong) = match ended {
         Err(Trouble::Invalid(why)) => ("Mismatch", Some(why.clone())),
         Err(Trouble::Unreadable(why)) => ("Unreadable", Some(why.clone())),
-        Err(Trouble::Broken(why)) => ("BrokenRecord", Some(why.to_string())),
+        Err(Trouble::Broken(why)) => (broken(why), Some(why.to_string())),
         Ok(_) | Err(Trouble::Api(_)) => ("Valid", None),
     };
     [
@@ -101,6 +108,10 @@ fn told(group: &FailoverGroup, record: Option<&Record>, ended: &Result<Rest, Tro
             message: wrong.unwrap_or_default(),
         },
     ]
+}
+
+const fn broken(why: &Unreadable) -> &'static str {
+    if why.later { "LaterRecord" } else { "BrokenRecord" }
 }
 
 /// Whether somebody signs, as far as the record shows: a gate raises its ceiling only when its node asks for signatures.
@@ -152,15 +163,19 @@ mod tests {
     use super::{super::held, *};
     use crate::{
         effect::{Failed, Outcome},
-        failover::{Activation, Boot, Epoch, Event, Height, Holder, Missing, Pod, Unreadable, step},
+        failover::{Activation, Boot, Epoch, Event, Height, Holder, Missing, Pod, step},
     };
 
     /// `Ready`, `Signing`, `Blocked` and `Invalid`, each with its reason.
     fn shows(record: Option<&Record>, ended: &Result<Rest, Trouble>) -> String {
+        shows_with(record, ended, &Whereabouts::Here)
+    }
+
+    fn shows_with(record: Option<&Record>, ended: &Result<Rest, Trouble>, key: &Whereabouts) -> String {
         let one = |told: Told| format!("{}={:?} {}", told.kind, told.holds, told.reason);
         let spec = json!({"network": "hub", "identity": "hub-1.k", "members": [], "handover": {"gate": {}}});
         let group = FailoverGroup::new("val", serde_json::from_value(spec).unwrap());
-        told(&group, record, ended).map(one).join("; ").replace("Some(", "").replace(')', "")
+        told(&group, record, ended, key).map(one).join("; ").replace("Some(", "").replace(')', "")
     }
 
     fn active() -> (Record, Holder) {
@@ -187,6 +202,9 @@ mod tests {
         assert_eq!(at(None, &record), format!("Ready=None HeadUnknown; Signing=None HeadUnknown; {valid}"));
         assert_eq!(at(Some(120), &record), look(&record));
         assert_eq!(at(Some(121), &record), format!("Ready=false Passed; Signing=false Passed; {valid}"));
+        let astray = Whereabouts::Astray { reason: "Elsewhere", why: "b has it".into() };
+        let told = shows_with(Some(&record), &Ok(held(&record, &holder, Some(Height(100)))), &astray);
+        assert_eq!(told, format!("Ready=false DuplicateKey; Signing=true Held; {valid}"));
         let lowered = Record { lowered: true, ..record.clone() };
         assert_eq!(look(&lowered), format!("Ready=false Stopped; Signing=false Stopped; {valid}"));
         let sealed = Record { sealed: Some(Height(110)), ..record.clone() };
@@ -211,8 +229,12 @@ mod tests {
             shows(None, &wrong),
             "Ready=false Invalid; Signing=None Unreadable; Blocked=false Nothing; Invalid=true Mismatch"
         );
-        let broken = Err(Trouble::Broken(Unreadable { field: "holder".into(), why: "is missing".into() }));
-        assert!(shows(None, &broken).ends_with("Invalid=true BrokenRecord"));
+        let broken = |later| {
+            let why = Unreadable { field: "holder".into(), why: "is missing".into(), later };
+            shows(None, &Err(Trouble::Broken(why)))
+        };
+        assert!(broken(false).ends_with("Invalid=true BrokenRecord"));
+        assert!(broken(true).ends_with("Invalid=true LaterRecord"));
         let silent = Err(Trouble::Api(Failed { doing: "read", outcome: Outcome::Unknown(String::new()) }));
         assert!(shows(Some(&active().0), &silent).starts_with("Ready=None Unreadable; Signing=None"));
         let rest = Ok(Rest::new(0, "NotBegun", "adopt it"));

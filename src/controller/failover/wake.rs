@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{context::Context, watch::Key},
-    choose, memory,
+    choose, memory, strays,
 };
 
 /// Looks at every group when any group, identity, order or pod of a member changes: there are few of them.
@@ -46,7 +46,8 @@ pub fn wake_all(ctx: &Context) {
     let named = stores.identities.list().into_iter().map(|of| key(&of.spec.namespace, &of.spec.group));
     // What cannot be read is there all the same.
     let invalid = stores.groups.invalid().into_iter().map(|invalid| invalid.key.clone());
-    let all: BTreeSet<Key> = groups.chain(named).chain(invalid).collect();
+    let strays = strays::keys(ctx);
+    let all: BTreeSet<Key> = groups.chain(named).chain(invalid).chain(strays).collect();
     memory::retain(ctx, &all);
     for group in all {
         ctx.queues.groups.push(group, now);

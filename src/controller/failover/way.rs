@@ -37,7 +37,7 @@ fn held(whose: &str, hold: Duration, why: &str) -> Result<HandOver, Trouble> {
 /// How the next epoch of a group will end.
 pub fn hand_over(record: &Record, group: &FailoverGroupSpec) -> Result<HandOver, Trouble> {
     let next = way(group)?;
-    if record.leads_to(next) {
+    if record.leads_to(next) && !leaves_a_tower(record, group) {
         return Ok(next);
     }
     Err(Trouble::Invalid(format!(
@@ -47,6 +47,13 @@ pub fn hand_over(record: &Record, group: &FailoverGroupSpec) -> Result<HandOver,
     )))
 }
 
+/// Whether a Solana validator has sealed the last epoch, and the next one would not ask for its tower. The record has one word for
+/// all that is held as a launcher's command is; of this one what has travelled with the seal tells.
+fn leaves_a_tower(record: &Record, group: &FailoverGroupSpec) -> bool {
+    let travels = record.carried.as_deref().is_some_and(|carried| !carried.files.is_empty());
+    travels && group.handover.solana_identity.is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -54,7 +61,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{GateHandover, Handover, LauncherHandover, Standby},
-        failover::{Activation, Epoch, Height},
+        failover::{Activation, Carried, Epoch, Event, Height, Phase, Pod, Proof, step},
     };
 
     fn group(handover: &serde_json::Value) -> FailoverGroupSpec {
@@ -86,6 +93,26 @@ mod tests {
         let ended = Record { tenure: crate::failover::Tenure { epoch: Epoch(2), ..begun.tenure }, ..begun };
         let said = hand_over(&ended, &group(&label)).unwrap_err().to_string();
         assert!(said.contains("mainstay adopt"), "{said}");
+    }
+
+    /// What a Solana validator has signed is in its tower, and no other way looks there.
+    #[test]
+    fn a_tower_that_travels_is_left_behind_on_a_persons_word_alone() {
+        let solana = group(&json!({"solanaIdentity": {}}));
+        let pod = Pod { member: "a".into(), uid: "u1".into(), node: "n1".into() };
+        let offered =
+            Event::Offered { pod: pod.into(), activation: Activation(3), hand_over: way(&solana).unwrap() };
+        let mut ended = step(&Record::adopted(Epoch(1), Activation(2), Height(3)), offered).0;
+        ended.phase = Phase::Fenced(Proof::SignerRefuses);
+        let files = vec![("tower.bin".to_owned(), vec![1])];
+        ended.carried = Some(Carried { epoch: Epoch(2), member: "a".into(), files }.into());
+        assert!(hand_over(&ended, &solana).is_ok());
+        for other in [json!({"launcher": {}}), json!({"keymanager": {}})] {
+            let said = hand_over(&ended, &group(&other)).unwrap_err().to_string();
+            assert!(said.contains("mainstay adopt"), "{said}");
+        }
+        let adopted = Event::Adopted { above: Epoch(2), floor: Height(9), activation: Activation(4) };
+        assert!(hand_over(&step(&ended, adopted).0, &group(&json!({"launcher": {}}))).is_ok());
     }
 
     fn holds(gate: bool, hold: Option<u64>) -> FailoverGroupSpec {

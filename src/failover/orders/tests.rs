@@ -34,7 +34,7 @@ fn a_new_key_begins_once() {
 
 #[test]
 fn what_is_no_record_is_adopted_or_nothing() {
-    let why = Unreadable { field: "holder".into(), why: "is missing".into() };
+    let why = Unreadable { field: "holder".into(), why: "is missing".into(), later: false };
     let Fate::Begin(record) = mend(&why, &order(Wish::Adopt(Height(500)), 4)) else { panic!("no beginning") };
     assert_eq!((record.tenure.epoch, record.adopted, record.floor), (Epoch(5), Epoch(5), Height(500)));
     for wish in [Wish::Init, Wish::Switch(None), Wish::Release("u1".into()), after("u1", 500)] {
@@ -42,6 +42,13 @@ fn what_is_no_record_is_adopted_or_nothing() {
     }
     let under_way = Order { accepted: true, ..order(Wish::Switch(None), 4) };
     assert_eq!(mend(&why, &under_way), Fate::Wait);
+}
+
+#[test]
+fn what_a_later_version_may_have_written_is_adopted_by_no_earlier_one() {
+    let why = Unreadable { field: "phase".into(), why: "unknown variant `Shared`".into(), later: true };
+    let Fate::Refused(said) = mend(&why, &order(Wish::Adopt(Height(500)), 4)) else { panic!("not refused") };
+    assert!(said.contains("upgrade this one") && said.contains("deletes the SigningIdentity"), "{said}");
 }
 
 /// The floor of an old word would be below what was signed since.

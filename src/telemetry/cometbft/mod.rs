@@ -3,12 +3,14 @@
 
 pub mod decode;
 mod height;
+mod key;
 mod power;
 mod rest;
 mod rpc;
 mod slashing;
 
 pub use height::height;
+pub use key::{SigningKey, signing_key};
 pub use power::{Power, power};
 pub use rest::Rest;
 pub(super) use rest::chain as rest_chain;
