@@ -3,11 +3,14 @@
 
 use std::{collections::VecDeque, io, process, sync::Arc};
 
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::failover::{
     self, Height,
-    gate::{self, Act, Answer, Ask, Content, Event, Gate, Hrs, Latch, Limits, Me, Part, Refusal, Step, decide},
+    gate::{
+        self, Act, Answer, Ask, Content, Event, Gate, Hrs, Latch, Limits, Me, Part, Refusal, Sight, Step, decide, reach,
+    },
 };
 
 use super::{
@@ -35,8 +38,14 @@ pub struct Desk<M> {
     diary: Diary,
     /// The height that the node asked for last, unless that was nonsense.
     asked: Height,
-    /// The head of the node's chain, as far as it was told.
-    head: Height,
+    /// The head of the node's chain, if it was ever told.
+    head: Option<Sight>,
+    /// Where this process began to sign in the hold that it has.
+    begun: Sight,
+    /// Whether it was said that the node asks for what no chain is at.
+    far: bool,
+    /// What its clock counts from.
+    clock: Instant,
     /// What this process signed itself.
     made: VecDeque<Precommit>,
     counts: Counts,
@@ -72,10 +81,24 @@ impl<M: Medium> Desk<M> {
         }
         let gate = Gate::new(me, store.kept().disk.clone());
         // Nothing is signed before a record was seen, so that no window is needed before.
-        let limits = Limits { window: 0, jump: 0 };
-        let hurry = Arc::default();
-        let (asked, head, made) = (Height(0), Height(0), VecDeque::new());
-        let desk = Self { gate, limits, store, diary, asked, head, made, counts, now, die, hurry };
+        let limits = Limits { window: 0, jump: 0, reach: Height(0) };
+        let begun = Sight { height: Height(0), at: 0 };
+        let desk = Self {
+            gate,
+            limits,
+            store,
+            diary,
+            asked: Height(0),
+            head: None,
+            begun,
+            far: false,
+            clock: Instant::now(),
+            made: VecDeque::new(),
+            counts,
+            now,
+            die,
+            hurry: Arc::default(),
+        };
         desk.show();
         Ok(desk)
     }
@@ -101,8 +124,22 @@ impl<M: Medium> Desk<M> {
 
     /// The record was seen; `window` is the identity's. What is returned is to be written with the version that was seen.
     pub fn seen(&mut self, record: failover::Record, window: u64) -> Option<failover::Record> {
-        self.limits = Limits { window, jump: window.saturating_mul(JUMP) };
+        (self.limits.window, self.limits.jump) = (window, window.saturating_mul(JUMP));
+        if self.gate.hold().is_none() {
+            self.begun = Sight { height: record.ceiling, at: self.ticks() };
+        }
+        self.look_around();
         self.take(&Event::Seen { record, asked: self.sought() })
+    }
+
+    /// Milliseconds of a clock that never goes back.
+    fn ticks(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How far the chain can be by now.
+    fn look_around(&mut self) {
+        self.limits.reach = reach(self.head, self.begun, &self.limits, self.ticks());
     }
 
     /// The height that the window is to reach. To one that is far above it leads more than one step.
@@ -113,14 +150,16 @@ impl<M: Medium> Desk<M> {
         }
     }
 
-    /// Whether the node's chain is so far: it works on the height after its head.
+    /// Whether the chain can be so far.
     fn is_there(&self, height: Height) -> bool {
-        height <= self.head.plus(1)
+        height <= self.limits.reach
     }
 
-    /// The head of the node's chain.
-    pub const fn head(&mut self, head: Height) {
-        self.head = head;
+    /// The head of the node's chain. One that has no block yet may begin at any height.
+    pub fn head(&mut self, head: Height) {
+        if head > Height(0) {
+            self.head = Some(Sight { height: head, at: self.ticks() });
+        }
     }
 
     /// The process is to stop: what it holds is given back with the next look at the record.
@@ -181,10 +220,13 @@ impl<M: Medium> Desk<M> {
         let at =
             Hrs { height: Height(asked.place.height), round: asked.place.round, step: step(asked.place.step) };
         let content = Content { what: signed.content(), when: nanos(asked.time) };
+        self.look_around();
         let (next, answer) = decide(&self.gate, &gate::Request::Sign(Ask { at, content }), &self.limits);
-        if answer != Answer::Refuse(Refusal::Jump) || self.is_there(at.height) {
+        let there = answer != Answer::Refuse(Refusal::Jump) || self.is_there(at.height);
+        if there {
             self.asked = at.height;
         }
+        self.tell_far(at.height, there);
         match answer {
             Answer::Sign => {
                 self.gate = next;
@@ -201,14 +243,36 @@ impl<M: Medium> Desk<M> {
             Answer::Repeat => Ruling::SignAgain(self.store.kept().sign_bytes.clone()),
             Answer::Refuse(why) => {
                 self.counts.refused(why);
-                if matches!(why, Refusal::AboveWindow | Refusal::NotHolder)
-                    || why == Refusal::Jump && self.is_there(at.height)
-                {
+                if matches!(why, Refusal::AboveWindow | Refusal::NotHolder) || why == Refusal::Jump && there {
                     self.hurry.notify_one();
                 }
                 Ruling::Refuse(words(why).into())
             }
             Answer::PubKey | Answer::Pong => Ruling::Refuse("this was no question for a signature".into()),
+        }
+    }
+
+    /// Says so once when the node asks for what no chain is at, and once when that is over.
+    fn tell_far(&mut self, height: Height, there: bool) {
+        if there != self.far {
+            return;
+        }
+        self.far = !there;
+        let (reach, head) = (self.limits.reach.0, self.head.map(|head| head.height.0));
+        if there {
+            info!(height = height.0, "the node asks for heights again that the chain can be at");
+        } else if let Some(head) = head {
+            warn!(
+                height = height.0,
+                head, reach, "the node asks for a height that its chain is not at: the window is not raised for it"
+            );
+        } else {
+            warn!(
+                height = height.0,
+                reach,
+                "the node asks for a height far above where this epoch began, and its RPC has told no head: the window is not \
+                 raised for it; name the RPC with --rpc"
+            );
         }
     }
 
