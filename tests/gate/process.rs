@@ -11,7 +11,11 @@ use std::{
 
 use mainstay::{
     failover::Phase,
-    gate::privval::message::{PRECOMMIT, PROPOSAL},
+    gate::{
+        privval::message::{PRECOMMIT, PROPOSAL},
+        process::alone,
+        store::{Slots, StoreError},
+    },
 };
 
 use crate::{
@@ -114,6 +118,40 @@ fn told_to_end_it_gives_back_the_rest_of_its_window() {
     let _gate = site.start(server.port);
     let mut node = site.accept();
     first_signed(&mut node, &mut signatures, height + 1, 2, false);
+}
+
+/// A container may start while the one before it still dies.
+#[test]
+fn of_two_on_one_volume_the_second_waits_for_the_end_of_the_first() {
+    let (server, site, mut signatures) = (Server::start(100), Site::new(), Signatures::default());
+    let first = site.start(server.port);
+    let mut node = site.accept();
+    let height = first_signed(&mut node, &mut signatures, 101, 1, false);
+    let _second = site.start(server.port);
+    let begun = Instant::now();
+    while !site.log().contains("another process has it") {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{}", site.log());
+        thread::sleep(Duration::from_millis(20));
+    }
+    // It has claimed nothing meanwhile.
+    assert!(signatures.read(&node.ask(&prevote(height + 1, 1).frame()).unwrap()));
+    assert_eq!(server.record().claims, 1);
+    assert!(site.log().contains(&site.path("state/slots").display().to_string()), "{}", site.log());
+    drop(first);
+    let mut node = site.accept();
+    first_signed(&mut node, &mut signatures, height + 2, 2, true);
+    assert_eq!(server.record().claims, 2);
+}
+
+#[tokio::test]
+async fn who_does_not_end_is_waited_for_no_longer_than_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let slots = Slots::open(folder.path()).unwrap();
+    let (begun, patience) = (Instant::now(), Duration::from_millis(300));
+    assert!(matches!(alone(folder.path(), patience).await, Err(StoreError::Taken { .. })));
+    assert!(begun.elapsed() >= patience);
+    drop(slots);
+    alone(folder.path(), Duration::ZERO).await.unwrap();
 }
 
 #[test]
