@@ -3,14 +3,12 @@
 
 use std::{collections::VecDeque, io, process, sync::Arc};
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 use tracing::{error, info, warn};
 
 use crate::failover::{
-    self, Height,
-    gate::{
-        self, Act, Answer, Ask, Content, Event, Gate, Hrs, Latch, Limits, Me, Part, Refusal, Sight, Step, decide, reach,
-    },
+    self, Height, Tenure,
+    gate::{self, Act, Answer, Ask, Content, Event, Gate, Hrs, Limits, Me, Refusal, Sight, Step, decide, reach},
 };
 
 use super::{
@@ -19,8 +17,10 @@ use super::{
     counts::Counts,
     diary::{Diary, Line},
     encoding::to_hex,
+    first::{First, Look},
     privval::{self, BlockId, Place, Timestamp, canonical::Signed},
     store::{Found, Kept, Medium, Store},
+    words,
 };
 
 /// A height that is so many windows above the ceiling is nonsense, unless the node's chain is there. It is no more than what
@@ -54,7 +54,11 @@ pub struct Desk<M> {
     /// What is done when nothing durable can be said any more. A process that goes on might sign twice.
     die: fn(&io::Error) -> !,
     /// Whether the record should be looked at before its time.
-    hurry: Arc<tokio::sync::Notify>,
+    hurry: Arc<Notify>,
+    /// What the first signature waits for, where somebody looks at the chain.
+    first: Option<First>,
+    /// Whether the chain should be looked at before its time.
+    wanted: Arc<Notify>,
 }
 
 /// What a request was about.
@@ -98,6 +102,8 @@ impl<M: Medium> Desk<M> {
             now,
             die,
             hurry: Arc::default(),
+            first: None,
+            wanted: Arc::default(),
         };
         desk.show();
         Ok(desk)
@@ -110,10 +116,45 @@ impl<M: Medium> Desk<M> {
         self
     }
 
+    /// From now on somebody looks at the node's chain: the first signature of a hold waits for that.
+    pub fn watched(&mut self) {
+        self.first = Some(First::default());
+    }
+
     /// What to wait for beside the clock before the record is looked at again.
     #[must_use]
-    pub fn hurry(&self) -> Arc<tokio::sync::Notify> {
+    pub fn hurry(&self) -> Arc<Notify> {
         Arc::clone(&self.hurry)
+    }
+
+    /// What to wait for beside the clock before the chain is looked at again.
+    #[must_use]
+    pub fn wanted(&self) -> Arc<Notify> {
+        Arc::clone(&self.wanted)
+    }
+
+    /// What a look at the chain came to.
+    pub const fn looked(&mut self, look: Look) {
+        if let Some(first) = &mut self.first {
+            first.looked(look);
+        }
+    }
+
+    /// Whether all was read of this hold that the chain had when it began.
+    #[must_use]
+    pub fn is_read(&self, tenure: Tenure) -> bool {
+        self.first.is_none_or(|first| first.is_read(tenure))
+    }
+
+    /// Whether a signature has to wait until the chain was looked at.
+    fn waits(&mut self) -> bool {
+        let (now, hold) = (self.ticks(), self.gate.hold());
+        let (Some(first), Some(hold)) = (&mut self.first, hold) else { return false };
+        let waits = first.waits(hold.tenure, now);
+        if waits {
+            self.wanted.notify_one();
+        }
+        waits
     }
 
     /// What it knows.
@@ -191,7 +232,10 @@ impl<M: Medium> Desk<M> {
     fn take(&mut self, event: &Event) -> Option<failover::Record> {
         let (next, acts) = gate::step(&self.gate, event, &self.limits);
         if next.part != self.gate.part {
-            tell(&next.part);
+            words::part(&next.part);
+            if next.hold().is_some_and(|hold| !self.is_read(hold.tenure)) {
+                self.wanted.notify_one();
+            }
         }
         self.gate = next;
         let mut put = None;
@@ -199,7 +243,7 @@ impl<M: Medium> Desk<M> {
             match act {
                 Act::Persist => self.keep(self.store.kept().sign_bytes.clone()),
                 Act::Put(record) => put = Some(record),
-                Act::Page(latch) => page(latch),
+                Act::Page(latch) => words::latched(latch),
             }
         }
         self.show();
@@ -227,6 +271,7 @@ impl<M: Medium> Desk<M> {
             self.asked = at.height;
         }
         self.tell_far(at.height, there);
+        let answer = if answer == Answer::Sign && self.waits() { Answer::Refuse(Refusal::Unread) } else { answer };
         match answer {
             Answer::Sign => {
                 self.gate = next;
@@ -246,7 +291,7 @@ impl<M: Medium> Desk<M> {
                 if matches!(why, Refusal::AboveWindow | Refusal::NotHolder) || why == Refusal::Jump && there {
                     self.hurry.notify_one();
                 }
-                Ruling::Refuse(words(why).into())
+                Ruling::Refuse(words::refusal(why).into())
             }
             Answer::PubKey | Answer::Pong => Ruling::Refuse("this was no question for a signature".into()),
         }
@@ -258,22 +303,7 @@ impl<M: Medium> Desk<M> {
             return;
         }
         self.far = !there;
-        let (reach, head) = (self.limits.reach.0, self.head.map(|head| head.height.0));
-        if there {
-            info!(height = height.0, "the node asks for heights again that the chain can be at");
-        } else if let Some(head) = head {
-            warn!(
-                height = height.0,
-                head, reach, "the node asks for a height that its chain is not at: the window is not raised for it"
-            );
-        } else {
-            warn!(
-                height = height.0,
-                reach,
-                "the node asks for a height far above where this epoch began, and its RPC has told no head: the window is not \
-                 raised for it; name the RPC with --rpc"
-            );
-        }
+        words::far(there, height, self.head.map(|head| head.height), self.limits.reach);
     }
 
     fn remember(&mut self, asked: &Asked<'_>) {
@@ -297,7 +327,7 @@ impl<M: Medium> Desk<M> {
             activation: format!("{:032x}", tenure.activation.0),
             height: at.height.0,
             round: at.round,
-            kind: kind(at.step).into(),
+            kind: words::kind(at.step).into(),
             block: (!asked.block.is_nil()).then(|| to_hex(asked.block.hash)),
             timestamp: content.when,
         }
@@ -333,62 +363,11 @@ fn die(error: &io::Error) -> ! {
     process::exit(1)
 }
 
-fn tell(part: &Part) {
-    match part {
-        Part::Idle => info!("nothing to sign: another member's turn"),
-        Part::Bidding { tenure, .. } => info!(epoch = tenure.epoch.0, "claiming the place"),
-        Part::Holding(hold) => {
-            info!(
-                epoch = hold.tenure.epoch.0,
-                start = hold.start.0,
-                "holding the place, and signing above the start"
-            );
-        }
-        Part::Done(tenure) => info!(epoch = tenure.epoch.0, "done in this epoch"),
-    }
-}
-
-fn page(latch: Latch) {
-    match latch {
-        Latch::Restored => error!(
-            "latched: the record knows less than this gate, so it was restored from a backup; nothing is signed until \
-             `mainstay adopt` has begun a new epoch with a verified floor"
-        ),
-        Latch::Foreign => error!(
-            "latched: the chain has a signature of this key that this gate did not make; find out who else has the \
-             key, then `mainstay adopt`"
-        ),
-    }
-}
-
-/// What the node is told, and logs.
-const fn words(why: Refusal) -> &'static str {
-    match why {
-        Refusal::Latched => "latched: a person has to look",
-        Refusal::NotHolder => "another member signs now",
-        Refusal::Silent => "this epoch is sealed here",
-        Refusal::Conflict => "something else was signed here before",
-        Refusal::Behind => "something later was signed before",
-        Refusal::BelowWindow => "below the window: another process may have signed here",
-        Refusal::AboveWindow => "above the window that is confirmed",
-        Refusal::Jump => "far above the window: no chain is there",
-    }
-}
-
 const fn step(step: privval::Step) -> Step {
     match step {
         privval::Step::Propose => Step::Propose,
         privval::Step::Prevote => Step::Prevote,
         privval::Step::Precommit => Step::Precommit,
-    }
-}
-
-/// The name of a step in the diary and in metrics.
-pub(super) const fn kind(step: Step) -> &'static str {
-    match step {
-        Step::Propose => "proposal",
-        Step::Prevote => "prevote",
-        Step::Precommit => "precommit",
     }
 }
 

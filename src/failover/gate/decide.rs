@@ -56,6 +56,9 @@ pub enum Refusal {
     AboveWindow,
     /// So far above it, or above all that the chain can be at, that the window is not raised to it either.
     Jump,
+    /// It would be the first signature of a hold, and what the chain has of the key is read before. Not decided here: it is
+    /// for the process to say what it has read.
+    Unread,
 }
 
 impl Refusal {
@@ -71,6 +74,7 @@ impl Refusal {
             Self::BelowWindow => "BelowWindow",
             Self::AboveWindow => "AboveWindow",
             Self::Jump => "Jump",
+            Self::Unread => "Unread",
         }
     }
 }
