@@ -1,14 +1,16 @@
-//! What an enemy found. Each test shows what is, not what should be.
+//! What an enemy has tried, and what comes of it. Where a hole is left, its test says so.
 
 use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex},
-    time::Instant,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use mainstay::{
     failover::{
-        Activation, Boot, Epoch, Event, Height, Phase, Pod, Record, Share,
+        Activation, Boot, Epoch, Event, Height, Phase, Pod, Record, Share, above_head,
         gate::{Latch, Me, Refusal},
         orders::{Fate, Order, Wish, fate},
     },
@@ -16,10 +18,10 @@ use mainstay::{
         Counts, Ruling,
         commit::Precommit,
         desk::{Desk, lock},
-        diary::{Diary, Line},
-        follow::look,
+        diary::Diary,
+        follow::{give_back, look},
         keymanager::export::Exports,
-        privval::message,
+        registry::{Registry, Seen, Trouble},
         store::{Slots, StoreError},
     },
 };
@@ -79,43 +81,33 @@ fn a_foreign_signature_shuts_one_member_and_the_next_one_signs_beside_the_thief(
     assert_eq!(b.prevote(106, 1), Ruling::Sign);
 }
 
-/// 1b. `mainstay adopt --head H` writes H + window. A gate whose node works on H + 1 owns H + 1 + window.
+/// The API server's data are restored while the holder is cut off, at the moment at which it owns most: its node works on the
+/// height after the head, and its ceiling is a window above that. What `mainstay adopt --head` writes is above all of it.
 #[test]
-fn a_floor_of_head_and_window_is_one_below_what_a_gate_may_sign() {
+fn a_floor_above_the_head_is_above_all_that_a_gate_may_sign() {
     const WINDOW: u64 = 20;
     let (record, mut a) = holding(101);
     let backup = record.record();
-    // The chain goes to 120: the node works on 121, and the ceiling follows.
-    for height in 102..=120 {
-        assert_eq!(a.prevote(height, 1), Ruling::Sign);
-        a.look(&record).unwrap();
-    }
-    let head = 120;
-    let _ = a.vote(head + 1, 0, message::PREVOTE, 1, 5);
-    for _ in 0..3 {
-        a.look(&record).unwrap();
-    }
-    // Half a window: the ceiling lags. Walk until a raise is made exactly now.
-    let mut height = head + 1;
-    while record.record().ceiling.0 != height + WINDOW {
+    let mut height = 101;
+    while height < 121 || record.record().ceiling.0 != height + WINDOW {
         height += 1;
         let _ = a.prevote(height, 1);
         a.look(&record).unwrap();
     }
-    let (head, ceiling) = (height - 1, record.record().ceiling.0);
-    assert_eq!(ceiling, head + 1 + WINDOW);
-    // a is cut off. The API server's data are restored, and a person adopts: `mainstay adopt --head HEAD`.
+    let head = height - 1;
     record.put(backup);
-    let floor = head + WINDOW;
-    let Fate::Take(event) = fate(Some(&record.record()), &order(Wish::Adopt(Height(floor)), 1)) else { panic!() };
+    let floor = above_head(Height(head), WINDOW, Some(&record.record()));
+    let Fate::Take(event) = fate(Some(&record.record()), &order(Wish::Adopt(floor), 1)) else { panic!() };
     record.step(event);
     record.offer("b");
     let mut b = Process::new("b", 2);
-    let _ = b.prevote(floor + 1, 2);
+    let _ = b.prevote(floor.0 + 1, 2);
     b.look(&record).unwrap();
-    b.look(&record).unwrap();
-    assert_eq!(b.prevote(floor + 1, 2), Ruling::Sign);
-    assert_eq!(a.prevote(floor + 1, 1), Ruling::Sign, "the same height, another block");
+    assert_eq!(b.prevote(floor.0 + 1, 2), Ruling::Sign);
+    assert!(matches!(b.prevote(floor.0, 2), Ruling::Refuse(_)));
+    // It knows nothing of all that, and signs all that it was ever confirmed.
+    assert_eq!(a.prevote(floor.0, 1), Ruling::Sign);
+    assert!(matches!(a.prevote(floor.0 + 1, 1), Ruling::Refuse(_)), "the same height");
 }
 
 /// A peer on the socket asks for more and more, and has it signed. No chain is there.
@@ -236,32 +228,7 @@ fn a_twin_on_the_volume_opens_no_latch() {
     assert_eq!(lock(&start(3).unwrap()).gate().disk.latched, Some(Latch::Foreign), "the latch is kept");
 }
 
-/// 3b. "Weeks of signatures": how many blocks two files of 64 MiB are.
-#[test]
-fn the_diary_keeps_days() {
-    let line = Line {
-        at: 1_790_000_000_000,
-        member: "a".into(),
-        pod_uid: "c0a8f1d2-1111-4222-8333-444455556666".into(),
-        boot: "0".repeat(32),
-        epoch: 12,
-        activation: "0".repeat(32),
-        height: 25_000_000,
-        round: 0,
-        kind: "precommit".into(),
-        block: Some("A".repeat(64)),
-        timestamp: 1_790_000_000_000_000_000,
-    };
-    let line = serde_json::to_vec(&line).unwrap().len() + 1;
-    let blocks = u32::try_from(64 * 1024 * 1024 / (2 * line)).unwrap();
-    println!(
-        "{line} bytes a line; one file is {blocks} blocks: {:.1} days at 6 s, {:.1} hours at 0.5 s",
-        f64::from(blocks) * 6.0 / 86_400.0,
-        f64::from(blocks) * 0.5 / 3_600.0
-    );
-}
-
-/// 1d. A client that has lost its history, and knows the key: what it exported replaced what was kept. Mended.
+/// A client that has lost its history, and knows the key, exports nothing: that replaces nothing.
 #[test]
 fn an_empty_history_replaces_none() {
     let folder = tempfile::tempdir().unwrap();
@@ -277,26 +244,32 @@ fn an_empty_history_replaces_none() {
     assert_eq!(exports.read().unwrap(), Some(full), "slot 81952");
 }
 
-/// 4. Four conflicts in a row, and the look says that all is well: the farewell says that nothing is held.
-#[test]
-fn a_farewell_that_lost_four_races_says_that_nothing_is_held() {
-    struct Busy(Memory);
-    impl mainstay::gate::registry::Registry for Busy {
-        async fn read(&self) -> Result<mainstay::gate::registry::Seen, mainstay::gate::registry::Trouble> {
-            self.0.read().await
-        }
-        async fn write(
-            &self,
-            _: &mainstay::gate::registry::Seen,
-            _: &Record,
-        ) -> Result<mainstay::gate::registry::Seen, mainstay::gate::registry::Trouble> {
-            Err(mainstay::gate::registry::Trouble::Conflict)
-        }
+/// An API server at which somebody else writes first, so many times.
+struct Busy(Memory, AtomicU32);
+
+impl Registry for Busy {
+    async fn read(&self) -> Result<Seen, Trouble> {
+        self.0.read().await
     }
-    let (record, a) = holding(101);
-    lock(&a.desk).stop();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    assert!(runtime.block_on(look(&a.desk, &Busy(record.clone()))).is_ok());
-    assert!(!record.record().lowered && !lock(&a.desk).is_idle());
-    let _ = (AssertUnwindSafe(()), Signatures::default());
+
+    async fn write(&self, seen: &Seen, record: &Record) -> Result<Seen, Trouble> {
+        if self.1.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            return Err(Trouble::Conflict);
+        }
+        self.0.write(seen, record).await
+    }
+}
+
+/// Four conflicts in a row are the end of a look, and no reason to say that all is given back.
+#[tokio::test]
+async fn a_farewell_that_loses_four_races_goes_on() {
+    let within = Duration::from_millis(500);
+    for (races, won) in [(0, true), (4, true), (9, true), (u32::MAX, false)] {
+        let (record, a) = tokio::task::spawn_blocking(|| holding(101)).await.unwrap();
+        lock(&a.desk).stop();
+        let busy = Busy(record.clone(), AtomicU32::new(races));
+        assert_eq!(give_back(&a.desk, &busy, within).await, won, "{races}");
+        let record = record.record();
+        assert_eq!((record.lowered, record.ceiling.0), if won { (true, 101) } else { (false, 121) }, "{races}");
+    }
 }
