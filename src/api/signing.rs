@@ -40,7 +40,8 @@ pub struct SigningIdentitySpec {
     #[schemars(length(min = 1, max = 63))]
     pub group: String,
     /// How many heights a gate owns ahead of the chain. So many blocks are signed while the API server is away, and so many
-    /// are waited for when a signer vanished without a word. Never more than a tenth of the misses that jail.
+    /// are waited for when a signer vanished without a word. A tenth of the misses that jail is the most that makes sense: a group
+    /// says `WideWindow` where it is more, and nothing refuses it.
     #[serde(default = "default_window")]
     #[schemars(range(min = 4, max = 10_000))]
     pub window: i64,

@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    commit::{self, Nothing},
+    commit::{self, Nothing, Status},
     counts::Counts,
     desk::{Desk, lock},
+    first::Look,
     store::Medium,
 };
 use crate::{
-    failover::Height,
+    failover::{Height, Tenure},
     telemetry::{BODY_CAP, Client, Deadline, Failure},
 };
 
@@ -27,6 +28,8 @@ const WITHIN: Duration = Duration::from_secs(3);
 const RECENT: u64 = 100;
 /// Commits in one look: the node has other things to do.
 const AT_ONCE: usize = 20;
+/// The desk may ask for a look before its time, but not for more looks than this.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The RPC of the member's own node.
 pub struct Chain {
@@ -34,8 +37,8 @@ pub struct Chain {
     url: String,
     network: String,
     public: [u8; 32],
-    /// What the next look begins with, and in which window that was decided.
-    next: (Height, u64),
+    /// What the next look begins with, and in which hold that was decided.
+    next: (Tenure, u64),
 }
 
 /// Why there was nothing to see.
@@ -56,10 +59,10 @@ impl Chain {
     #[must_use]
     pub fn new(client: Client, url: &str, network: impl Into<String>, public: [u8; 32]) -> Self {
         let (url, network) = (url.trim_end_matches('/').to_owned(), network.into());
-        Self { client, url, network, public, next: (Height(0), 0) }
+        Self { client, url, network, public, next: (Tenure::default(), 0) }
     }
 
-    /// Looks every `every` until `stop`.
+    /// Looks every `every` until `stop`, and when the desk asks for it.
     pub async fn watch<M: Medium>(
         &mut self,
         desk: &Arc<Mutex<Desk<M>>>,
@@ -67,10 +70,16 @@ impl Chain {
         counts: &Counts,
         stop: &CancellationToken,
     ) {
+        let wanted = {
+            let mut desk = lock(desk);
+            desk.watched();
+            desk.wanted()
+        };
         let mut said = String::new();
         while !stop.is_cancelled() {
             match stop.run_until_cancelled(self.look(desk)).await {
                 Some(Err(unseen)) => {
+                    lock(desk).looked(Look::Away);
                     counts.rpc_errors.inc();
                     let words = unseen.to_string();
                     if words != said {
@@ -84,24 +93,33 @@ impl Chain {
                 }
                 Some(Ok(())) | None => {}
             }
-            stop.run_until_cancelled(tokio::time::sleep(every)).await;
+            let pause = async {
+                tokio::time::sleep(PAUSE).await;
+                let _ = tokio::time::timeout(every.saturating_sub(PAUSE), wanted.notified()).await;
+            };
+            stop.run_until_cancelled(pause).await;
         }
     }
 
     /// Looks once: at the head, and at the commits that are new in the window.
     pub async fn look<M: Medium>(&mut self, desk: &Arc<Mutex<Desk<M>>>) -> Result<(), Unseen> {
-        let head = commit::head(&self.network, &self.ask("/status").await?)?;
+        let Status { head, catching_up } = commit::status(&self.network, &self.ask("/status").await?)?;
         let hold = {
             let mut desk = lock(desk);
             desk.head(Height(head));
             desk.own()
         };
-        let Some(hold) = hold else { return Ok(()) };
-        if self.next.0 != hold.start {
-            self.next = (hold.start, hold.start.plus(1).0.max(head.saturating_sub(RECENT)));
+        let Some(hold) = hold.filter(|_| !catching_up) else {
+            lock(desk).looked(Look::Unread);
+            return Ok(());
+        };
+        if self.next.0 != hold.tenure {
+            self.next = (hold.tenure, hold.start.plus(1).0.max(head.saturating_sub(RECENT)));
         }
+        // The first signature waits for them: the recent ones, all at once.
+        let at_once = if lock(desk).is_read(hold.tenure) { AT_ONCE } else { usize::MAX };
         // The commit of the head itself is what this node saw, and not yet part of the chain.
-        for height in (self.next.1..head.min(hold.ceiling.plus(1).0)).take(AT_ONCE) {
+        for height in (self.next.1..head.min(hold.ceiling.plus(1).0)).take(at_once) {
             match commit::precommit(
                 &self.network,
                 &self.public,
@@ -113,6 +131,8 @@ impl Chain {
             }
             self.next.1 = height + 1;
         }
+        let all = self.next.1 >= head;
+        lock(desk).looked(if all { Look::Read(hold.tenure) } else { Look::Unread });
         Ok(())
     }
 

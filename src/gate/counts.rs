@@ -8,7 +8,7 @@ use prometheus_client::{
 
 use crate::failover::gate::{Refusal, Step};
 
-use super::{answer::Outcome, desk::kind, frame::Broken};
+use super::{answer::Outcome, frame::Broken, words::kind};
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

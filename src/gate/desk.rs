@@ -3,12 +3,13 @@
 
 use std::{collections::VecDeque, io, process, sync::Arc};
 
+use tokio::{sync::Notify, time::Instant};
 use tracing::{error, info, warn};
 
 use crate::failover::{
-    self, Height,
+    self, Height, Tenure,
     gate::{
-        self, Act, Answer, Ask, Content, Event, Gate, Hold, Hrs, Latch, Limits, Me, Part, Refusal, Step, decide,
+        self, Act, Answer, Ask, Content, Event, Gate, Hold, Hrs, Limits, Me, Refusal, Sight, Step, decide, reach,
     },
 };
 
@@ -18,8 +19,10 @@ use super::{
     counts::Counts,
     diary::{Diary, Line},
     encoding::to_hex,
+    first::{First, Look},
     privval::{self, BlockId, Place, Timestamp, canonical::Signed},
     store::{Found, Kept, Medium, Store},
+    words,
 };
 
 /// A height that is so many windows above the ceiling is nonsense, unless the node's chain is there. It is no more than what
@@ -37,10 +40,16 @@ pub struct Desk<M> {
     diary: Diary,
     /// The height that the node asked for last, unless that was nonsense.
     asked: Height,
-    /// The head of the node's chain, as far as it was told.
-    head: Height,
+    /// The head of the node's chain, if it was ever told.
+    head: Option<Sight>,
     /// What only this process can have signed: of its hold, and of the one that it lost last.
     own: Option<Hold>,
+    /// Where this process began to sign in the hold that it has.
+    begun: Sight,
+    /// Whether it was said that the node asks for what no chain is at.
+    far: bool,
+    /// What its clock counts from.
+    clock: Instant,
     /// What this process signed itself.
     made: VecDeque<Precommit>,
     counts: Counts,
@@ -49,7 +58,11 @@ pub struct Desk<M> {
     /// What is done when nothing durable can be said any more. A process that goes on might sign twice.
     die: fn(&io::Error) -> !,
     /// Whether the record should be looked at before its time.
-    hurry: Arc<tokio::sync::Notify>,
+    hurry: Arc<Notify>,
+    /// What the first signature waits for, where somebody looks at the chain.
+    first: Option<First>,
+    /// Whether the chain should be looked at before its time.
+    wanted: Arc<Notify>,
 }
 
 /// What a request was about.
@@ -76,10 +89,27 @@ impl<M: Medium> Desk<M> {
         }
         let gate = Gate::new(me, store.kept().disk.clone());
         // Nothing is signed before a record was seen, so that no window is needed before.
-        let limits = Limits { window: 0, jump: 0 };
-        let hurry = Arc::default();
-        let (asked, head, made) = (Height(0), Height(0), VecDeque::new());
-        let desk = Self { gate, limits, store, diary, asked, head, own: None, made, counts, now, die, hurry };
+        let limits = Limits { window: 0, jump: 0, reach: Height(0) };
+        let begun = Sight { height: Height(0), at: 0 };
+        let desk = Self {
+            gate,
+            limits,
+            store,
+            diary,
+            asked: Height(0),
+            head: None,
+            own: None,
+            begun,
+            far: false,
+            clock: Instant::now(),
+            made: VecDeque::new(),
+            counts,
+            now,
+            die,
+            hurry: Arc::default(),
+            first: None,
+            wanted: Arc::default(),
+        };
         desk.show();
         Ok(desk)
     }
@@ -91,10 +121,45 @@ impl<M: Medium> Desk<M> {
         self
     }
 
+    /// From now on somebody looks at the node's chain: the first signature of a hold waits for that.
+    pub fn watched(&mut self) {
+        self.first = Some(First::default());
+    }
+
     /// What to wait for beside the clock before the record is looked at again.
     #[must_use]
-    pub fn hurry(&self) -> Arc<tokio::sync::Notify> {
+    pub fn hurry(&self) -> Arc<Notify> {
         Arc::clone(&self.hurry)
+    }
+
+    /// What to wait for beside the clock before the chain is looked at again.
+    #[must_use]
+    pub fn wanted(&self) -> Arc<Notify> {
+        Arc::clone(&self.wanted)
+    }
+
+    /// What a look at the chain came to.
+    pub const fn looked(&mut self, look: Look) {
+        if let Some(first) = &mut self.first {
+            first.looked(look);
+        }
+    }
+
+    /// Whether all was read of this hold that the chain had when it began.
+    #[must_use]
+    pub fn is_read(&self, tenure: Tenure) -> bool {
+        self.first.is_none_or(|first| first.is_read(tenure))
+    }
+
+    /// Whether a signature has to wait until the chain was looked at.
+    fn waits(&mut self) -> bool {
+        let (now, hold) = (self.ticks(), self.gate.hold());
+        let (Some(first), Some(hold)) = (&mut self.first, hold) else { return false };
+        let waits = first.waits(hold.tenure, now);
+        if waits {
+            self.wanted.notify_one();
+        }
+        waits
     }
 
     /// What it knows.
@@ -105,8 +170,22 @@ impl<M: Medium> Desk<M> {
 
     /// The record was seen; `window` is the identity's. What is returned is to be written with the version that was seen.
     pub fn seen(&mut self, record: failover::Record, window: u64) -> Option<failover::Record> {
-        self.limits = Limits { window, jump: window.saturating_mul(JUMP) };
+        (self.limits.window, self.limits.jump) = (window, window.saturating_mul(JUMP));
+        if self.gate.hold().is_none() {
+            self.begun = Sight { height: record.ceiling, at: self.ticks() };
+        }
+        self.look_around();
         self.take(&Event::Seen { record, asked: self.sought() })
+    }
+
+    /// Milliseconds of a clock that never goes back.
+    fn ticks(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How far the chain can be by now.
+    fn look_around(&mut self) {
+        self.limits.reach = reach(self.head, self.begun, &self.limits, self.ticks());
     }
 
     /// The height that the window is to reach. To one that is far above it leads more than one step.
@@ -117,14 +196,16 @@ impl<M: Medium> Desk<M> {
         }
     }
 
-    /// Whether the node's chain is so far: it works on the height after its head.
+    /// Whether the chain can be so far.
     fn is_there(&self, height: Height) -> bool {
-        height <= self.head.plus(1)
+        height <= self.limits.reach
     }
 
-    /// The head of the node's chain.
-    pub const fn head(&mut self, head: Height) {
-        self.head = head;
+    /// The head of the node's chain. One that has no block yet may begin at any height.
+    pub fn head(&mut self, head: Height) {
+        if head > Height(0) {
+            self.head = Some(Sight { height: head, at: self.ticks() });
+        }
     }
 
     /// The process is to stop: what it holds is given back with the next look at the record.
@@ -169,7 +250,10 @@ impl<M: Medium> Desk<M> {
     fn take(&mut self, event: &Event) -> Option<failover::Record> {
         let (next, acts) = gate::step(&self.gate, event, &self.limits);
         if next.part != self.gate.part {
-            tell(&next.part);
+            words::part(&next.part);
+            if next.hold().is_some_and(|hold| !self.is_read(hold.tenure)) {
+                self.wanted.notify_one();
+            }
         }
         self.own = self.own();
         self.gate = next;
@@ -178,7 +262,7 @@ impl<M: Medium> Desk<M> {
             match act {
                 Act::Persist => self.keep(self.store.kept().sign_bytes.clone()),
                 Act::Put(record) => put = Some(record),
-                Act::Page(latch) => page(latch),
+                Act::Page(latch) => words::latched(latch),
             }
         }
         self.show();
@@ -199,10 +283,14 @@ impl<M: Medium> Desk<M> {
         let at =
             Hrs { height: Height(asked.place.height), round: asked.place.round, step: step(asked.place.step) };
         let content = Content { what: signed.content(), when: nanos(asked.time) };
+        self.look_around();
         let (next, answer) = decide(&self.gate, &gate::Request::Sign(Ask { at, content }), &self.limits);
-        if answer != Answer::Refuse(Refusal::Jump) || self.is_there(at.height) {
+        let there = answer != Answer::Refuse(Refusal::Jump) || self.is_there(at.height);
+        if there {
             self.asked = at.height;
         }
+        self.tell_far(at.height, there);
+        let answer = if answer == Answer::Sign && self.waits() { Answer::Refuse(Refusal::Unread) } else { answer };
         match answer {
             Answer::Sign => {
                 self.gate = next;
@@ -219,15 +307,22 @@ impl<M: Medium> Desk<M> {
             Answer::Repeat => Ruling::SignAgain(self.store.kept().sign_bytes.clone()),
             Answer::Refuse(why) => {
                 self.counts.refused(why);
-                if matches!(why, Refusal::AboveWindow | Refusal::NotHolder)
-                    || why == Refusal::Jump && self.is_there(at.height)
-                {
+                if matches!(why, Refusal::AboveWindow | Refusal::NotHolder) || why == Refusal::Jump && there {
                     self.hurry.notify_one();
                 }
-                Ruling::Refuse(words(why).into())
+                Ruling::Refuse(words::refusal(why).into())
             }
             Answer::PubKey | Answer::Pong => Ruling::Refuse("this was no question for a signature".into()),
         }
+    }
+
+    /// Says so once when the node asks for what no chain is at, and once when that is over.
+    fn tell_far(&mut self, height: Height, there: bool) {
+        if there != self.far {
+            return;
+        }
+        self.far = !there;
+        words::far(there, height, self.head.map(|head| head.height), self.limits.reach);
     }
 
     fn remember(&mut self, asked: &Asked<'_>) {
@@ -251,7 +346,7 @@ impl<M: Medium> Desk<M> {
             activation: format!("{:032x}", tenure.activation.0),
             height: at.height.0,
             round: at.round,
-            kind: kind(at.step).into(),
+            kind: words::kind(at.step).into(),
             block: (!asked.block.is_nil()).then(|| to_hex(asked.block.hash)),
             timestamp: content.when,
         }
@@ -287,62 +382,11 @@ fn die(error: &io::Error) -> ! {
     process::exit(1)
 }
 
-fn tell(part: &Part) {
-    match part {
-        Part::Idle => info!("nothing to sign: another member's turn"),
-        Part::Bidding { tenure, .. } => info!(epoch = tenure.epoch.0, "claiming the place"),
-        Part::Holding(hold) => {
-            info!(
-                epoch = hold.tenure.epoch.0,
-                start = hold.start.0,
-                "holding the place, and signing above the start"
-            );
-        }
-        Part::Done(tenure) => info!(epoch = tenure.epoch.0, "done in this epoch"),
-    }
-}
-
-fn page(latch: Latch) {
-    match latch {
-        Latch::Restored => error!(
-            "latched: the record knows less than this gate, so it was restored from a backup; nothing is signed until \
-             `mainstay adopt` has begun a new epoch with a verified floor"
-        ),
-        Latch::Foreign => error!(
-            "latched: the chain has a signature of this key that this gate did not make; no member signs any more; find out who \
-             else has the key, then `mainstay adopt`"
-        ),
-    }
-}
-
-/// What the node is told, and logs.
-const fn words(why: Refusal) -> &'static str {
-    match why {
-        Refusal::Latched => "latched: a person has to look",
-        Refusal::NotHolder => "another member signs now",
-        Refusal::Silent => "this epoch is sealed here",
-        Refusal::Conflict => "something else was signed here before",
-        Refusal::Behind => "something later was signed before",
-        Refusal::BelowWindow => "below the window: another process may have signed here",
-        Refusal::AboveWindow => "above the window that is confirmed",
-        Refusal::Jump => "far above the window: no chain is there",
-    }
-}
-
 const fn step(step: privval::Step) -> Step {
     match step {
         privval::Step::Propose => Step::Propose,
         privval::Step::Prevote => Step::Prevote,
         privval::Step::Precommit => Step::Precommit,
-    }
-}
-
-/// The name of a step in the diary and in metrics.
-pub(super) const fn kind(step: Step) -> &'static str {
-    match step {
-        Step::Propose => "proposal",
-        Step::Prevote => "prevote",
-        Step::Precommit => "precommit",
     }
 }
 

@@ -54,32 +54,49 @@ pub async fn follow<M: Medium, R: Registry>(
         stop.run_until_cancelled(pause).await;
     }
     lock(desk).stop();
-    let give_back = async {
-        while let Err(trouble) = look(desk, registry).await {
-            warn!("{trouble}; trying to give back the rest of the window");
-            tokio::time::sleep(PAUSE).await;
-        }
-    };
-    if tokio::time::timeout(FAREWELL, give_back).await.is_ok() {
+    if give_back(desk, registry, FAREWELL).await {
         info!("nothing is held any more");
     } else {
         warn!("the rest of the window could not be given back: the next process waits for it");
     }
 }
 
-/// Looks once, and writes until nothing is left to be written.
+/// Writes what a process that is to stop wants the record to say, and tells whether it is said within that time.
+pub async fn give_back<M: Medium, R: Registry>(
+    desk: &Arc<Mutex<Desk<M>>>,
+    registry: &R,
+    within: Duration,
+) -> bool {
+    let written = async {
+        loop {
+            match settle(desk, registry).await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(trouble) => warn!("{trouble}; trying to give back the rest of the window"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::time::timeout(within, written).await.is_ok()
+}
+
+/// Looks once, and writes what there is to be written, but not for ever: the next look goes on.
 pub async fn look<M: Medium, R: Registry>(desk: &Arc<Mutex<Desk<M>>>, registry: &R) -> Result<(), Trouble> {
+    settle(desk, registry).await.map(drop)
+}
+
+/// The same, and whether nothing is left to be written.
+async fn settle<M: Medium, R: Registry>(desk: &Arc<Mutex<Desk<M>>>, registry: &R) -> Result<bool, Trouble> {
     let mut seen = registry.read().await?;
     for _ in 0..WRITES {
         // An identity that nobody has adopted says nothing; one that has lost its record says nothing new.
-        let Some(record) = seen.record.clone() else { return Ok(()) };
-        let Some(wanted) = lock(desk).seen(record, seen.window()) else { return Ok(()) };
+        let Some(record) = seen.record.clone() else { return Ok(true) };
+        let Some(wanted) = lock(desk).seen(record, seen.window()) else { return Ok(true) };
         seen = match registry.write(&seen, &wanted).await {
             Ok(seen) => seen,
             Err(Trouble::Conflict) => registry.read().await?,
             Err(trouble) => return Err(trouble),
         };
     }
-    // What is wanted is not written: whoever gives a place back has not done so.
-    Err(Trouble::Conflict)
+    Ok(false)
 }

@@ -1,7 +1,8 @@
 //! The key: `priv_validator_key.json` of `CometBFT` 0.38 (`privval/file.go`, `crypto/ed25519`), and its signatures.
 //!
-//! The file's text and the bytes decoded from it are wiped before they are given back. The key that `ring` keeps of them lives as
-//! long as the process, in one place; `ring` does not wipe it. It is in no error and in no `Debug`.
+//! The file's text and the bytes decoded from it are wiped before they are given back. The key pair that `ring` makes of them is
+//! not: it is in the memory of the process for its whole life, and `ring` does not wipe it when it is dropped. Whoever reads that
+//! memory, a core dump of it or what was swapped out has the key. It is in no error and in no `Debug`.
 
 use std::{
     fmt,
@@ -12,6 +13,7 @@ use std::{
 };
 
 use ring::signature::{Ed25519KeyPair, KeyPair};
+use rustix::process::geteuid;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
@@ -61,6 +63,21 @@ pub enum KeyError {
         path: PathBuf,
         /// Its permissions.
         mode: u32,
+    },
+    /// Somebody else owns the file, and can read it and put another in its place, whatever its mode is.
+    #[error(
+        "refused to use the key {}: it belongs to the user {owner}, and this process runs as {user}; run `chown {user}` on it, or \
+         copy it as this user to a volume of medium Memory, a priv_validator_key.json with `mainstay copy-key`. A file of \
+         root, as those of a Secret volume are, is fine",
+        path.display()
+    )]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        user: u32,
     },
     /// What is in the file is no key.
     #[error("failed to use the key {}: {why}", path.display())]
@@ -124,7 +141,7 @@ struct Typed<'a> {
 // === impl Key ===
 
 impl Key {
-    /// Reads the key file at `path`, if nobody but its owner can.
+    /// Reads the key file at `path`, if nobody but its owner can, and that is this user or root.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         Self::parse(&private(path)?).map_err(|why| KeyError::Invalid { path: path.to_owned(), why })
     }
@@ -134,9 +151,11 @@ impl Key {
     pub fn copy(from: &Path, to: &Path) -> Result<Self, KeyError> {
         let failed = |error| KeyError::Read { path: from.to_owned(), error };
         let mut file = File::open(from).map_err(failed)?;
-        if !file.metadata().map_err(failed)?.is_file() {
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
             return Err(KeyError::Invalid { path: from.to_owned(), why: NotAKey::File });
         }
+        of_ours(from, metadata.uid(), geteuid().as_raw())?;
         let text = content(&mut file, from)?;
         let key = Self::parse(&text).map_err(|why| KeyError::Invalid { path: from.to_owned(), why })?;
         replace(to, &text).map_err(|error| KeyError::Write { path: to.to_owned(), error })?;
@@ -210,7 +229,17 @@ pub(super) fn private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     if permissions & 0o077 != 0 {
         return Err(KeyError::Exposed { path: path.to_owned(), mode: permissions });
     }
+    of_ours(path, metadata.uid(), geteuid().as_raw())?;
     content(&mut file, path)
+}
+
+/// Whether a file that `owner` owns is one that `user` may trust. Root reads and changes every file in any case, and owns those
+/// of Secret and projected volumes.
+fn of_ours(path: &Path, owner: u32, user: u32) -> Result<(), KeyError> {
+    if owner == user || owner == 0 {
+        return Ok(());
+    }
+    Err(KeyError::Foreign { path: path.to_owned(), owner, user })
 }
 
 /// All of a file, which is wiped when it is given back.
@@ -260,5 +289,27 @@ fn wipe_stack() {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({})", to_hex(&self.public))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_its_user_s_or_root_s() {
+        let path = Path::new("/key/priv_validator_key.json");
+        for (owner, user) in [(65_532, 65_532), (0, 65_532), (0, 0)] {
+            assert!(of_ours(path, owner, user).is_ok(), "{owner} {user}");
+        }
+        for (owner, user) in [(1_000, 65_532), (65_532, 0), (65_532, 1_000)] {
+            let words = of_ours(path, owner, user).unwrap_err().to_string();
+            assert!(words.contains("/key/priv_validator_key.json"), "{words}");
+            let (whose, what) = (format!("the user {owner},"), format!("`chown {user}`"));
+            assert!(
+                words.contains(&whose) && words.contains(&what) && words.contains("mainstay copy-key"),
+                "{words}"
+            );
+        }
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! The arbiter is the [`desk`]: it asks `failover::gate`, and makes durable what was decided ([`store`], [`diary`]) before
 //! the signature leaves. [`follow`] brings it the record and writes what it wants, with a [`registry`] that is the API
-//! server. [`chain`] reads beside it what the node's chain has of the key, and [`commit`] what that means. [`process`] is all of
+//! server. [`chain`] reads beside it what the node's chain has of the key, and [`commit`] what that means; for that the [`first`] signature
+//! waits a little. [`process`] is all of
 //! it together, begun as every process of a [`member`] is.
 //!
 //! [`launcher`] is the other form of a gate, for signers without such a socket: it starts and ends them. What a [`tenant`] is has
@@ -24,6 +25,7 @@ pub mod desk;
 pub mod dial;
 pub mod diary;
 pub mod encoding;
+pub mod first;
 pub mod follow;
 pub mod frame;
 pub mod key;
@@ -39,6 +41,7 @@ pub mod solana;
 pub mod state;
 pub mod store;
 pub mod tenant;
+pub mod words;
 
 pub use answer::{Outcome, Signer};
 pub use arbiter::{Arbiter, ProposalRequest, Ruling, VoteRequest};

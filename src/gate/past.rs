@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    diary::Line,
+    diary::{Line, files},
     state::{State, StateError},
     store::{SLOT, newest},
 };
@@ -65,8 +65,7 @@ pub fn read(path: &Path) -> Result<Past, PastError> {
 /// The slots have the last signature for sure; a twin of the pod may have written over them, and has its line in the log.
 fn folder(path: &Path) -> Result<u64, PastError> {
     let mut signed = slots(&path.join("slots"))?;
-    for name in ["signatures.log", "signatures.log.1"] {
-        let file = path.join(name);
+    for file in files(path) {
         if file.exists() {
             signed = signed.max(log(&file, false)?.unwrap_or(0));
         }
@@ -159,7 +158,7 @@ mod tests {
         assert_eq!(read(&log).unwrap(), Past::Gate(107));
         fs::rename(&log, folder.path().join("signatures.log.1")).unwrap();
         Diary::open(folder.path()).unwrap().add(&line(4, 106)).unwrap();
-        assert_eq!(read(folder.path()).unwrap(), Past::Gate(107), "the older half");
+        assert_eq!(read(folder.path()).unwrap(), Past::Gate(107), "an older file");
         keep(folder.path(), 108);
         assert_eq!(read(folder.path()).unwrap(), Past::Gate(108), "a line that never reached the disk");
     }

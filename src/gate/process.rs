@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     failover::split,
@@ -87,6 +88,10 @@ pub enum GateError {
 
 /// How often the node is asked for its head.
 const HEAD: Duration = Duration::from_secs(1);
+/// How long a process waits for the one before it on the volume, whose container is told to end or is about to be found dead.
+const DYING: Duration = Duration::from_secs(60);
+/// How often it looks whether that has ended.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Runs a gate until it is told to end.
 pub async fn run(options: Options) -> Result<(), GateError> {
@@ -97,8 +102,10 @@ pub async fn run(options: Options) -> Result<(), GateError> {
     let boot = me.boot;
     let counts = Counts::default();
     let unusable = |error| GateError::State { path: options.state.clone(), error };
+    // First of all: what is read before it is this process's alone may be another's a moment later.
+    let slots = alone(&options.state, DYING).await?;
     let diary = Diary::open(&options.state).map_err(unusable)?;
-    let desk = Desk::open(me, Slots::open(&options.state)?, diary, counts.clone(), wall).map_err(unusable)?;
+    let desk = Desk::open(me, slots, diary, counts.clone(), wall).map_err(unusable)?;
     let desk = Arc::new(Mutex::new(desk));
 
     let (registry, listener) = member.connect().await?;
@@ -125,6 +132,23 @@ pub async fn run(options: Options) -> Result<(), GateError> {
     tokio::join!(answers, record, signals, own.watch(&desk, HEAD, &counts, &over));
     pages.ended().await;
     Ok(())
+}
+
+/// The slots in `folder`, once no other process has them. A container may start while the one before it still dies.
+pub async fn alone(folder: &Path, patience: Duration) -> Result<Slots, StoreError> {
+    let begun = Instant::now();
+    let mut said = false;
+    loop {
+        let taken = match Slots::open(folder) {
+            Err(taken @ StoreError::Taken { .. }) if begun.elapsed() < patience => taken,
+            opened => return opened,
+        };
+        if !said {
+            warn!("{taken}; waiting for it, for up to {} s", patience.as_secs());
+        }
+        said = true;
+        sleep(AGAIN).await;
+    }
 }
 
 /// The chain that an identity is of, if it is of this key.

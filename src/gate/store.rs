@@ -2,10 +2,12 @@
 //! written over, in one write, and made durable before anything rests on it; a write that a crash has torn leaves the
 //! other slot as it was.
 //!
-//! What is lost is lost: the protocol signs nothing on the word of this file alone.
+//! What is lost is lost: the protocol signs nothing on the word of this file alone. But what one process keeps, a latch for
+//! instance, another one that had read the file before would write over. So one process has it at a time, and locks it for its
+//! life; who only reads it needs no lock.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -42,7 +44,7 @@ pub trait Medium: Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// A file of two slots.
+/// A file of two slots, which no other process has.
 #[derive(Debug)]
 pub struct Slots(File);
 
@@ -56,6 +58,17 @@ pub enum StoreError {
         path: PathBuf,
         /// Why.
         error: io::Error,
+    },
+    /// Another process has it.
+    #[error(
+        "refused to use the gate's state {}: another process has it, and of two that write there each would undo what the \
+         other keeps. It is a gate of an earlier container or pod on the same volume: it ends with that one, and if it does \
+         not, end it. Each member has a volume of its own",
+        path.display()
+    )]
+    Taken {
+        /// Which file.
+        path: PathBuf,
     },
 }
 
@@ -81,12 +94,17 @@ pub struct Store<M = Slots> {
 // === impl Slots ===
 
 impl Slots {
-    /// Opens the file of slots in `folder`, and makes it if there is none.
+    /// Opens the file of slots in `folder`, makes it if there is none, and keeps all other processes from doing so.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join("slots");
         let failed = |error| StoreError::File { path: path.clone(), error };
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Taken { path }),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
         // The file itself has to survive, not only what is in it.
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         Ok(Self(file))
@@ -211,9 +229,28 @@ mod tests {
         assert_eq!((store.kept(), found), (&Kept::default(), Found::Nothing));
         for height in 1..6 {
             store.keep(kept(height)).unwrap();
-            let (again, found) = open(folder.path());
-            assert_eq!((again.kept(), found), (&kept(height), Found::Kept));
+            drop(store);
+            let found;
+            (store, found) = open(folder.path());
+            assert_eq!((store.kept(), found), (&kept(height), Found::Kept));
         }
+    }
+
+    #[test]
+    fn a_file_that_a_process_has_is_no_other_process_s() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, _) = open(folder.path());
+        store.keep(kept(1)).unwrap();
+        let why = Slots::open(folder.path()).unwrap_err();
+        assert!(matches!(why, StoreError::Taken { .. }));
+        let words = why.to_string();
+        assert!(words.contains(&folder.path().join("slots").display().to_string()), "{words}");
+        assert!(words.contains("another process has it") && words.contains("end it"), "{words}");
+        // Who reads asks nobody.
+        let bytes = std::fs::read(folder.path().join("slots")).unwrap();
+        assert_eq!(newest(&bytes).unwrap().1, kept(1));
+        drop(store);
+        assert_eq!(open(folder.path()).1, Found::Kept);
     }
 
     #[test]
@@ -222,6 +259,7 @@ mod tests {
         let (mut store, _) = open(folder.path());
         store.keep(kept(1)).unwrap();
         store.keep(kept(2)).unwrap();
+        drop(store);
         let whole = std::fs::read(folder.path().join("slots")).unwrap();
         for torn in [0, 8, 16, 20, 36, 40] {
             let mut bytes = whole.clone();

@@ -257,7 +257,7 @@ impl Member {
     }
 
     fn see(&mut self, record: Record, asked: u64, window: u64) -> Option<Record> {
-        let limits = gate::Limits { window, jump: window * 50 };
+        let limits = gate::Limits { window, jump: window * 50, reach: Height(u64::MAX) };
         let (next, acts) = gate::step(&self.gate, &gate::Event::Seen { record, asked: Height(asked) }, &limits);
         self.gate = next;
         acts.into_iter().find_map(|act| match act {
@@ -267,6 +267,7 @@ impl Member {
     }
 
     pub fn hears(&mut self, event: &gate::Event) {
-        self.gate = gate::step(&self.gate, event, &gate::Limits { window: 20, jump: 1_000 }).0;
+        self.gate =
+            gate::step(&self.gate, event, &gate::Limits { window: 20, jump: 1_000, reach: Height(u64::MAX) }).0;
     }
 }

@@ -29,7 +29,7 @@ use crate::stage::{KEY, Stage};
 const BLOCK: Duration = Duration::from_millis(150);
 const LOOK: Duration = Duration::from_millis(50);
 /// As in the example.
-const LIMITS: gate::Limits = gate::Limits { window: 20, jump: 1_000 };
+const LIMITS: gate::Limits = gate::Limits { window: 20, jump: 1_000, reach: Height(u64::MAX) };
 
 /// A signature, as a gate's own log has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use mainstay::{
@@ -47,7 +47,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A commit in which `key` has voted for the block, or for nil, or for another block than the commit says.
-fn commit(key: &Key, precommit: &Precommit, signed_block: Option<[u8; 32]>) -> Value {
+pub fn commit(key: &Key, precommit: &Precommit, signed_block: Option<[u8; 32]>) -> Value {
     let hash = precommit.block.unwrap_or([1; 32]);
     let block = signed_block
         .as_ref()
@@ -100,7 +100,7 @@ fn a_signature_is_believed_when_it_is_one() {
 fn what_is_no_commit_says_nothing() {
     for text in ["", "{}", "[]", r#"{"error": {"code": -32603, "message": "height 5 is not available"}}"#] {
         assert!(matches!(commit::precommit(CHAIN, key().public(), text.as_bytes()), Err(Nothing::Missing(_))));
-        assert!(matches!(commit::head(CHAIN, text.as_bytes()), Err(Nothing::Missing(_))));
+        assert!(matches!(commit::status(CHAIN, text.as_bytes()), Err(Nothing::Missing(_))));
     }
     // Each value spoiled in each of these ways.
     let whole = commit(&key(), &BLOCK, BLOCK.block);
@@ -128,26 +128,32 @@ fn the_status_of_a_real_node_is_read() {
     let status = include_bytes!("../telemetry/cometbft/status.json");
     let network: Value = serde_json::from_slice(status).unwrap();
     let network = network["result"]["node_info"]["network"].as_str().unwrap();
-    assert!(commit::head(network, status).unwrap() > 0);
-    assert_eq!(commit::head(CHAIN, status), Err(Nothing::OtherChain(network.into())));
+    let read = commit::status(network, status).unwrap();
+    assert!(read.head > 0 && !read.catching_up);
+    let text =
+        String::from_utf8(status.to_vec()).unwrap().replace("\"catching_up\":false", "\"catching_up\":true");
+    assert!(commit::status(network, text.as_bytes()).unwrap().catching_up);
+    assert_eq!(commit::status(CHAIN, status), Err(Nothing::OtherChain(network.into())));
 }
 
 /// A node's RPC: its head, and the commits that are not empty.
 #[derive(Clone, Default)]
-struct Rpc {
-    head: Arc<AtomicU64>,
-    commits: Arc<Mutex<Vec<Value>>>,
+pub struct Rpc {
+    pub head: Arc<AtomicU64>,
+    pub commits: Arc<Mutex<Vec<Value>>>,
+    pub catching_up: Arc<AtomicBool>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Rpc {
-    fn chain(&self) -> Chain {
-        let Self { head, commits, asked } = self.clone();
+    pub fn chain(&self) -> Chain {
+        let Self { head, commits, asked, catching_up } = self.clone();
         let canned = move |url: &str, _: &[u8]| {
             asked.lock().unwrap().push(url.to_owned());
             let answer = match url.split_once("height=") {
                 None => json!({"result": {"node_info": {"network": CHAIN}, "sync_info": {
-                    "latest_block_height": head.load(Ordering::Relaxed).to_string()}}}),
+                    "latest_block_height": head.load(Ordering::Relaxed).to_string(),
+                    "catching_up": catching_up.load(Ordering::Relaxed)}}}),
                 Some((_, height)) => {
                     let commits = commits.lock().unwrap();
                     let of = |commit: &&Value| commit["result"]["signed_header"]["commit"]["height"] == height;
@@ -159,7 +165,7 @@ impl Rpc {
         Chain::new(Client::canned(Arc::new(canned)).unwrap(), "http://127.0.0.1:1/", CHAIN, *key().public())
     }
 
-    fn look(&self, chain: &mut Chain, gate: &Process, head: u64) -> Result<(), Unseen> {
+    pub fn look(&self, chain: &mut Chain, gate: &Process, head: u64) -> Result<(), Unseen> {
         self.head.store(head, Ordering::Relaxed);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(chain.look(&gate.desk))

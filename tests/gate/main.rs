@@ -14,6 +14,7 @@ mod dialling;
 #[path = "../dice.rs"]
 mod dice;
 mod enemy;
+mod first;
 mod hostile;
 mod keymanager;
 mod keys;

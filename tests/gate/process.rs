@@ -11,7 +11,11 @@ use std::{
 
 use mainstay::{
     failover::Phase,
-    gate::privval::message::{PRECOMMIT, PROPOSAL},
+    gate::{
+        privval::message::{PRECOMMIT, PROPOSAL},
+        process::alone,
+        store::{Slots, StoreError},
+    },
 };
 
 use crate::{
@@ -116,6 +120,40 @@ fn told_to_end_it_gives_back_the_rest_of_its_window() {
     first_signed(&mut node, &mut signatures, height + 1, 2, false);
 }
 
+/// A container may start while the one before it still dies.
+#[test]
+fn of_two_on_one_volume_the_second_waits_for_the_end_of_the_first() {
+    let (server, site, mut signatures) = (Server::start(100), Site::new(), Signatures::default());
+    let first = site.start(server.port);
+    let mut node = site.accept();
+    let height = first_signed(&mut node, &mut signatures, 101, 1, false);
+    let _second = site.start(server.port);
+    let begun = Instant::now();
+    while !site.log().contains("another process has it") {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{}", site.log());
+        thread::sleep(Duration::from_millis(20));
+    }
+    // It has claimed nothing meanwhile.
+    assert!(signatures.read(&node.ask(&prevote(height + 1, 1).frame()).unwrap()));
+    assert_eq!(server.record().claims, 1);
+    assert!(site.log().contains(&site.path("state/slots").display().to_string()), "{}", site.log());
+    drop(first);
+    let mut node = site.accept();
+    first_signed(&mut node, &mut signatures, height + 2, 2, true);
+    assert_eq!(server.record().claims, 2);
+}
+
+#[tokio::test]
+async fn who_does_not_end_is_waited_for_no_longer_than_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let slots = Slots::open(folder.path()).unwrap();
+    let (begun, patience) = (Instant::now(), Duration::from_millis(300));
+    assert!(matches!(alone(folder.path(), patience).await, Err(StoreError::Taken { .. })));
+    assert!(begun.elapsed() >= patience);
+    drop(slots);
+    alone(folder.path(), Duration::ZERO).await.unwrap();
+}
+
 #[test]
 fn what_is_started_wrongly_says_what_to_do() {
     let (server, site) = (Server::start(100), Site::new());
@@ -157,13 +195,15 @@ fn measured_is_a_whole_gate() {
     let small = gate.anonymous();
     let mut times = Vec::new();
     while times.len() < SIGNATURES {
-        let frame = prevote(height + 1, 1).frame();
+        // Ten rounds at each height: without an RPC nobody says that the chain has come far.
+        let round = i32::try_from(times.len() % 10).unwrap();
+        let frame = Ask { round, ..prevote(height + 1, 1) }.frame();
         let begun = Instant::now();
         let answer = node.ask(&frame).unwrap();
         let took = begun.elapsed();
         if signatures.read(&answer) {
             times.push(took);
-            height += 1;
+            height += i64::from(round == 9);
         } else {
             thread::sleep(Duration::from_millis(1));
         }

@@ -54,8 +54,11 @@ pub enum Refusal {
     BelowWindow,
     /// Above the ceiling that is confirmed: another epoch may sign here.
     AboveWindow,
-    /// So far above it that the window is not raised to it either.
+    /// So far above it, or above all that the chain can be at, that the window is not raised to it either.
     Jump,
+    /// It would be the first signature of a hold, and what the chain has of the key is read before. Not decided here: it is
+    /// for the process to say what it has read.
+    Unread,
 }
 
 impl Refusal {
@@ -71,6 +74,7 @@ impl Refusal {
             Self::BelowWindow => "BelowWindow",
             Self::AboveWindow => "AboveWindow",
             Self::Jump => "Jump",
+            Self::Unread => "Unread",
         }
     }
 }
@@ -116,12 +120,13 @@ fn sign(gate: &Gate, ask: &Ask, limits: &Limits) -> Result<Option<Entry>, Refusa
     let height = ask.at.height;
     if height <= hold.start {
         Err(Refusal::BelowWindow)
-    } else if height > hold.ceiling.plus(limits.jump) {
-        Err(Refusal::Jump)
-    } else if height > hold.ceiling {
-        Err(Refusal::AboveWindow)
-    } else {
+    } else if height <= hold.ceiling {
+        // Wherever the chain is: the height is this epoch's, and nobody else's.
         Ok(Some(Entry { key, at: ask.at, content: ask.content }))
+    } else if height > hold.ceiling.plus(limits.jump) || height > limits.reach {
+        Err(Refusal::Jump)
+    } else {
+        Err(Refusal::AboveWindow)
     }
 }
 

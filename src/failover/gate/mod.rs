@@ -7,11 +7,13 @@
 
 mod decide;
 mod launch;
+mod reach;
 mod state;
 mod watch;
 
 pub use decide::{Answer, Ask, Refusal, Request, decide};
 pub use launch::{Launcher, lasts};
+pub use reach::{Sight, reach};
 pub use state::{Content, Disk, Entry, Gate, Hold, Hrs, Key, Known, Latch, Limits, Me, Part, Step};
 pub use watch::{Act, Event, step};
 

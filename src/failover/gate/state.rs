@@ -149,6 +149,8 @@ pub struct Limits {
     pub window: u64,
     /// A height that is further above the ceiling is nonsense: it would be owned for ever.
     pub jump: u64,
+    /// The highest height that the chain can be at: a height above it is nonsense, too.
+    pub reach: Height,
 }
 
 impl Gate {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::failover::{self, Activation, Boot, Epoch, HandOver, Height, Holder, Phase, Pod, Record, Shut};
 
-const LIMITS: Limits = Limits { window: 20, jump: 1_000 };
+const LIMITS: Limits = Limits { window: 20, jump: 1_000, reach: Height(u64::MAX) };
 
 fn me(boot: u128) -> Me {
     let pod = Pod { member: "val-0".into(), uid: "u1".into(), node: "n1".into() };
@@ -92,6 +92,33 @@ fn the_window_is_raised_when_half_of_it_is_left_and_never_to_nonsense() {
     assert_eq!(sees(&gate, &record, 110).1, None);
     assert_eq!(sees(&gate, &record, 111).1.expect("a raise").ceiling, Height(131));
     assert_eq!(sees(&gate, &record, 1 << 62).1, None);
+}
+
+#[test]
+fn the_window_is_raised_for_no_height_that_the_chain_cannot_be_at() {
+    let (gate, record) = holding();
+    let reach = |reach| Limits { reach: Height(reach), ..LIMITS };
+    let put = |asked, limits: &Limits| {
+        let event = Event::Seen { record: record.clone(), asked: Height(asked) };
+        step(&gate, &event, limits)
+            .1
+            .into_iter()
+            .find_map(|act| if let Act::Put(next) = act { Some(next) } else { None })
+    };
+    // Each is inside of the window, or a step above it.
+    for asked in [115, 121, 122, 200] {
+        assert_eq!(put(asked, &reach(asked - 1)), None, "{asked}");
+        assert_eq!(put(asked, &reach(asked)).expect("a raise").ceiling, Height(asked + 20));
+    }
+    let answer = |height, limits: &Limits| {
+        let at = Hrs { height: Height(height), round: 0, step: Step::Prevote };
+        let ask = Ask { at, content: Content { what: [1; 32], when: 1 } };
+        decide(&gate, &Request::Sign(ask), limits).1
+    };
+    assert_eq!(answer(122, &reach(121)), Answer::Refuse(Refusal::Jump));
+    assert_eq!(answer(122, &reach(122)), Answer::Refuse(Refusal::AboveWindow));
+    // What it owns it signs: a head that was told too late slows nobody.
+    assert_eq!(answer(121, &reach(0)), Answer::Sign);
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn may_claim(gate: &Gate, record: &Record) -> bool {
 
 /// The next ceiling, once less than half of the window is left above what was asked for.
 fn raised(hold: &Hold, asked: Height, limits: &Limits) -> Option<Height> {
-    let sensible = asked <= hold.ceiling.plus(limits.jump);
+    let sensible = asked <= hold.ceiling.plus(limits.jump) && asked <= limits.reach;
     let near = asked.plus(limits.window / 2) >= hold.ceiling;
     let next = asked.plus(limits.window);
     (sensible && near && next > hold.ceiling).then_some(next)

@@ -181,7 +181,7 @@ fn gates(old: &Record, new: &Record, window: u64) -> bool {
         gate.disk.last = Some(Entry { key: gate.key(old.tenure), at, content });
         gate
     };
-    let limits = Limits { window, jump: window.saturating_mul(50) };
+    let limits = Limits { window, jump: window.saturating_mul(50), reach: Height(u64::MAX) };
     let asked = Height(new.ceiling.0.saturating_sub(window));
     let candidates = [
         (fresh, Height(0)),

@@ -9,6 +9,7 @@ use std::{
 
 use mainstay::failover::{Activation, Epoch, Record, Tenure};
 pub use mainstay::gate::diary::Line;
+use mainstay::gate::diary::files;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +26,10 @@ pub enum Crime {
     AboveTheBound { epoch: u64, height: u64, bound: u64 },
 }
 
-/// The lines of one member's log, the older part first. The last one may be half written.
+/// The lines of one member's log, the oldest part first. The last one may be half written.
 pub fn read(state: &Path) -> Vec<Line> {
-    let text = ["signatures.log.1", "signatures.log"].map(|name| fs::read_to_string(state.join(name)));
-    let text: Vec<_> = text.into_iter().filter_map(Result::ok).collect();
+    let mut text: Vec<_> = files(state).filter_map(|path| fs::read_to_string(path).ok()).collect();
+    text.reverse();
     let text = text.concat();
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     whole.lines().map(|line| serde_json::from_str(line).expect("a line")).collect()

@@ -1,6 +1,6 @@
 //! What differs from run to run, drawn by the seed, and what may be wrong with the protocol.
 
-use mainstay::failover::{HandOver, Share, Timing, gate::Limits};
+use mainstay::failover::{HandOver, Height, Share, Timing, gate::Limits};
 
 use super::{dice::Dice, faults::Fault};
 use crate::mistakes::Mistake;
@@ -194,7 +194,7 @@ impl Setting {
 
     /// The bounds of the gates.
     pub const fn limits(&self) -> Limits {
-        Limits { window: self.window, jump: self.window * 50 }
+        Limits { window: self.window, jump: self.window * 50, reach: Height(u64::MAX) }
     }
 
     /// How an epoch ends.
