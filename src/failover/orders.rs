@@ -67,12 +67,11 @@ pub fn fate(record: Option<&Record>, order: &Order) -> Fate {
         }
         Wish::AdoptAfter { uid, floor } => adopt_after(record, order, uid, *floor),
         Wish::Switch(_) if order.epoch == epoch => match &record.phase {
-            Phase::Revoking { .. } => Fate::Wait,
             Phase::Active(_) | Phase::Fenced(_) if record.shut.is_some() => {
                 Fate::Refused(record.shut.map(Shut::because).unwrap_or_default().into())
             }
             Phase::Active(_) => Fate::Take(Event::Wanted { epoch }),
-            Phase::Fenced(_) => Fate::Wait,
+            Phase::Revoking { .. } | Phase::Fenced(_) => Fate::Wait,
         },
         Wish::Switch(_) if !order.accepted => late(order.epoch, epoch),
         Wish::Switch(to) => match &record.phase {
