@@ -69,6 +69,8 @@ struct Signer<'a> {
     member: Option<&'a str>,
     /// The group that it is a member of.
     group: Option<String>,
+    /// Whether the record names it.
+    holds: bool,
     key: &'a SigningKey,
 }
 
@@ -94,22 +96,24 @@ impl Whereabouts {
     }
 }
 
-/// Looks where the key of a group is. Nobody waits for an answer but the first look of a process: before it, nothing is known.
-pub async fn look(ctx: &Arc<Context>, namespace: &str, group: &Arc<FailoverGroup>, memory: &mut Watched) {
+/// Has every signer asked, now and then. Nobody waits for an answer but the first look of a process: before it, nothing is known.
+pub async fn learn(ctx: &Arc<Context>, group: &FailoverGroup, memory: &mut Watched) {
     let now = ctx.clock.mono();
     let first = memory.keys_asked.is_none();
     if memory.keys_asked.is_none_or(|asked| now.since(asked) >= EVERY) {
         memory.keys_asked = Some(now);
-        let asking = ask(Arc::clone(ctx), group.spec.network.clone());
+        let asking = ask(Arc::clone(ctx), group.spec.network.clone(), first);
         if first {
             asking.await;
         } else {
             tokio::spawn(asking);
         }
     }
-    let before = std::mem::take(&mut memory.key);
-    memory.key = whereabouts(ctx, namespace, group);
-    if let (None, Some(why)) = (before.astray(), memory.key.astray())
+}
+
+/// Tells whoever looks at a group that its key has gone astray since `before`.
+pub async fn tell(ctx: &Context, group: &FailoverGroup, before: &Whereabouts, now: &Whereabouts) {
+    if let (None, Some(why)) = (before.astray(), now.astray())
         && !is_shown(group)
     {
         let note = why.to_owned();
@@ -141,8 +145,9 @@ fn members(ctx: &Context) -> BTreeMap<(String, String), (String, String)> {
     pods.collect()
 }
 
-/// Asks every pod that may sign on this network, of groups and of none.
-async fn ask(ctx: Arc<Context>, network: String) {
+/// Asks every pod that may sign on this network, of groups and of none; those that another group has just asked, only if they have
+/// never told anything and the answer is waited for.
+async fn ask(ctx: Arc<Context>, network: String, waits: bool) {
     let (now, validators) = (ctx.clock.mono(), ctx.world().validators(&network));
     let (members, pods) = (members(&ctx), ctx.stores.pods.list());
     let mut due = Vec::new();
@@ -154,7 +159,8 @@ async fn ask(ctx: Arc<Context>, network: String) {
             let signs = pod.labels.contains_key(LABEL)
                 || validators.contains(&pod.uid)
                 || members.contains_key(&(pod.namespace.clone(), pod.name.clone()));
-            let late = known.get(&pod.uid).is_none_or(|asked| now.since(asked.at) >= EVERY);
+            let is_late = |asked: &Asked| now.since(asked.at) >= EVERY || (waits && asked.told.is_none());
+            let late = known.get(&pod.uid).is_none_or(is_late);
             if let Some(at) = choose::rpc(pod).filter(|_| signs && late) {
                 known.entry(pod.uid.clone()).or_insert(Asked { at: now, told: None }).at = now;
                 due.push((pod.uid.clone(), at));
@@ -171,7 +177,8 @@ async fn ask(ctx: Arc<Context>, network: String) {
     }
 }
 
-fn whereabouts(ctx: &Context, namespace: &str, group: &FailoverGroup) -> Whereabouts {
+/// Where the key of a group is, as far as signers have told. The holder may be no member any more, and its window holds it.
+pub fn whereabouts(ctx: &Context, namespace: &str, group: &FailoverGroup, holder: Option<&str>) -> Whereabouts {
     let (known, members) = (all(ctx).clone(), members(ctx));
     let own = group.metadata.name.as_deref().unwrap_or_default();
     let pods = ctx.stores.pods.list();
@@ -184,6 +191,7 @@ fn whereabouts(ctx: &Context, namespace: &str, group: &FailoverGroup) -> Whereab
             pod: format!("{}/{}", pod.namespace, pod.name),
             member: ours.map(|(_, member)| member.as_str()),
             group: of.map(|(group, _)| format!("{}/{group}", pod.namespace)),
+            holds: holder == Some(pod.uid.as_str()),
             key,
         })
     });
@@ -195,7 +203,8 @@ fn judge(identity: &str, gated: bool, signers: &[Signer<'_>]) -> Whereabouts {
     let Some((chain, key)) = split(identity) else { return Whereabouts::Unknown };
     let here: Vec<_> = signers.iter().filter(|signer| signer.key.chain == chain).collect();
     let has_it = |signer: &Signer<'_>| to_hex(&signer.key.public).eq_ignore_ascii_case(key);
-    let outside = here.iter().filter(|signer| signer.member.is_none() && has_it(signer)).map(|signer| {
+    let astray = |signer: &Signer<'_>| signer.member.is_none() && !signer.holds && has_it(signer);
+    let outside = here.iter().filter(|signer| astray(signer)).map(|signer| {
         let whose = signer.group.as_ref().map_or("of no group".into(), |group| format!("of the group {group}"));
         format!("the pod {}, {whose}, signs with the key of this group", signer.pod)
     });
@@ -241,7 +250,7 @@ mod tests {
         group: Option<&str>,
         key: &'a SigningKey,
     ) -> Signer<'a> {
-        Signer { pod: format!("cosmos/{pod}"), member, group: group.map(Into::into), key }
+        Signer { pod: format!("cosmos/{pod}"), member, group: group.map(Into::into), holds: false, key }
     }
 
     /// The condition and its reason, and the message.
@@ -286,6 +295,14 @@ mod tests {
             why.contains(&format!("the member b, the pod cosmos/val-b-0, signs with the key {}", "0b".repeat(32)))
         );
         assert_eq!(says(false, &all()).0, "Some(false) OnlyHere", "a standby of a job may have a key of its own");
+    }
+
+    /// Somebody took it out of the group, and its window holds it still.
+    #[test]
+    fn a_holder_that_is_no_member_any_more_is_no_stranger() {
+        let own = key(CHAIN, 10);
+        let left = signer("val-a-0", None, None, &own);
+        assert_eq!(says(true, &[Signer { holds: true, ..left }]).0, "None NotTold");
     }
 
     #[test]

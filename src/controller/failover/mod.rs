@@ -121,7 +121,8 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
     }
     let mut memory = memory::recall(&ctx, &key);
     memory.group = Some(Arc::clone(&group));
-    keys::look(&ctx, &key.namespace, &group, &mut memory).await;
+    keys::learn(&ctx, &group, &mut memory).await;
+    let whereabouts = memory.key.clone();
     let orders = Vec::new();
     let mut round = Round { ctx: &ctx, group: &group, namespace: &key.namespace, orders, memory, machine: None };
     let (identity, ended) = round.look().await;
@@ -135,6 +136,7 @@ pub async fn reconcile(ctx: Arc<Context>, key: Key) -> Option<u64> {
         }
     };
     let mut memory = round.memory;
+    keys::tell(&ctx, &group, &whereabouts, &memory.key).await;
     // Only while nothing is under way: nodes may take their time to answer.
     if group.spec.handover.gate.is_some() && ended.as_ref().is_ok_and(|rest| rest.reason == "Held") {
         window::ask(&ctx, &key.namespace, &group, &mut memory).await;
@@ -158,6 +160,8 @@ impl Round<'_> {
             }
         };
         for _ in 0..STEPS {
+            let holder = identity.readable().and_then(Record::holder).map(|holder| holder.pod.uid.as_str());
+            self.memory.key = keys::whereabouts(self.ctx, self.namespace, self.group, holder);
             if let Some(record) = identity.readable() {
                 self.memory.note(record, self.ctx.clock.mono());
                 if let Err(trouble) = self.watch_machine(record).await {
