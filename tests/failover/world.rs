@@ -121,6 +121,7 @@ pub struct Signature {
 }
 
 /// What went wrong.
+#[expect(clippy::struct_excessive_bools, reason = "each is a promise of its own that was broken")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Wrongs {
     /// One height, round and step has two contents.

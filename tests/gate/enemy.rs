@@ -10,7 +10,7 @@ use std::{
 
 use mainstay::{
     failover::{
-        Activation, Boot, Epoch, Event, Height, Pod, Record, above_head,
+        Activation, Boot, Epoch, Height, Pod, Record, above_head,
         gate::{Latch, Me, Refusal},
         orders::{Fate, Order, Wish, fate},
     },
