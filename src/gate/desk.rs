@@ -30,6 +30,8 @@ use super::{
 const JUMP: u64 = 50;
 /// So many of its own precommits are remembered, to tell them from others'.
 const REMEMBERED: usize = 1000;
+/// How often it is told that the node asks for what no chain is at (milliseconds).
+const TELL: u64 = 60_000;
 
 /// Where both sides meet.
 #[derive(Debug)]
@@ -46,8 +48,8 @@ pub struct Desk<M> {
     own: Option<Hold>,
     /// Where this process began to sign in the hold that it has.
     begun: Sight,
-    /// Whether it was said that the node asks for what no chain is at.
-    far: bool,
+    /// When it was said last that the node asks for what no chain is at.
+    told: Option<u64>,
     /// What its clock counts from.
     clock: Instant,
     /// What this process signed itself.
@@ -100,7 +102,7 @@ impl<M: Medium> Desk<M> {
             head: None,
             own: None,
             begun,
-            far: false,
+            told: None,
             clock: Instant::now(),
             made: VecDeque::new(),
             counts,
@@ -288,8 +290,9 @@ impl<M: Medium> Desk<M> {
         let there = answer != Answer::Refuse(Refusal::Jump) || self.is_there(at.height);
         if there {
             self.asked = at.height;
+        } else {
+            self.tell_far(at.height);
         }
-        self.tell_far(at.height, there);
         let answer = if answer == Answer::Sign && self.waits() { Answer::Refuse(Refusal::Unread) } else { answer };
         match answer {
             Answer::Sign => {
@@ -316,13 +319,13 @@ impl<M: Medium> Desk<M> {
         }
     }
 
-    /// Says so once when the node asks for what no chain is at, and once when that is over.
-    fn tell_far(&mut self, height: Height, there: bool) {
-        if there != self.far {
-            return;
+    /// Says that the node asks for what no chain is at. A node that does so without end fills no log.
+    fn tell_far(&mut self, height: Height) {
+        let now = self.ticks();
+        if self.told.is_none_or(|told| now.saturating_sub(told) >= TELL) {
+            self.told = Some(now);
+            words::far(height, self.head.map(|head| head.height), self.limits.reach);
         }
-        self.far = !there;
-        words::far(there, height, self.head.map(|head| head.height), self.limits.reach);
     }
 
     fn remember(&mut self, asked: &Asked<'_>) {

@@ -52,12 +52,10 @@ pub(super) const fn refusal(why: Refusal) -> &'static str {
     }
 }
 
-/// That the node asks for what its chain is not at, or does so no more.
-pub(super) fn far(there: bool, height: Height, head: Option<Height>, reach: Height) {
+/// That the node asks for what its chain is not at.
+pub(super) fn far(height: Height, head: Option<Height>, reach: Height) {
     let (height, reach) = (height.0, reach.0);
-    if there {
-        info!(height, "the node asks for heights again that the chain can be at");
-    } else if let Some(Height(head)) = head {
+    if let Some(Height(head)) = head {
         warn!(
             height,
             head, reach, "the node asks for a height that its chain is not at: the window is not raised for it"

@@ -120,6 +120,21 @@ fn told_to_end_it_gives_back_the_rest_of_its_window() {
     first_signed(&mut node, &mut signatures, height + 1, 2, false);
 }
 
+/// A node that asks for nonsense again and again, and for what is right between.
+#[test]
+fn nonsense_is_told_and_fills_no_log() {
+    let (server, site, mut signatures) = (Server::start(100), Site::new(), Signatures::default());
+    let _gate = site.start(server.port);
+    let mut node = site.accept();
+    let height = first_signed(&mut node, &mut signatures, 101, 1, false);
+    for _ in 0..200 {
+        assert!(!signatures.read(&node.ask(&prevote(1 << 62, 1).frame()).unwrap()));
+        assert!(signatures.read(&node.ask(&prevote(height, 1).frame()).unwrap()));
+    }
+    let told = site.log().matches("the node asks for a height").count();
+    assert_eq!(told, 1, "{}", site.log());
+}
+
 /// A container may start while the one before it still dies.
 #[test]
 fn of_two_on_one_volume_the_second_waits_for_the_end_of_the_first() {
