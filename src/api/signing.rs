@@ -151,6 +151,10 @@ pub enum SigningHandover {
     Gate,
     /// A launcher kills its signer when its hold ends.
     Launcher,
+    /// A key is in the client of its holder only, and leaves it when its hold ends.
+    Keymanager,
+    /// The same of a Solana validator's identity.
+    SolanaIdentity,
     /// A remote signer refuses a second signature itself; the endpoint moves.
     Label,
     /// The owner's job says that the former holder has stopped.

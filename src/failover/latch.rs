@@ -101,7 +101,7 @@ pub fn may_go(record: Option<&Record>, uid: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failover::{Activation, Epoch, Event, HandOver, Height, Timing, step};
+    use crate::failover::{Activation, Epoch, Event, HandOver, Height, Held, Timing, step};
 
     type Spoil = fn(&mut Remains, &mut Option<i64>);
 
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_pod_may_go_when_no_epoch_of_its_own_is_alive() {
-        let hand_over = HandOver::Launcher(Timing { hold: 1, drift: 0, margin: 0 });
+        let hand_over = HandOver::Launcher(Held::Command, Timing { hold: 1, drift: 0, margin: 0 });
         let offer = Event::Offered { pod: holder(), activation: Activation(1), hand_over };
         let active = step(&Record::adopted(Epoch(0), Activation(0), Height(0)), offer).0;
         let mut revoking = step(&active, Event::Wanted { epoch: Epoch(1) }).0;

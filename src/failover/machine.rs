@@ -200,13 +200,13 @@ fn fence(record: &Record, holder: &Holder, proof: Option<Proof>, share: Share, w
             Share::Third | Share::Unknown => Finding::Blocked(Missing::ChainNeedsUs),
         },
         // Its own process has seen the command end, or none ever had the place.
-        HandOver::Launcher(_) if record.sealed.is_some() || record.claims == 0 => {
+        HandOver::Launcher(..) if record.sealed.is_some() || record.claims == 0 => {
             Finding::Proven(Proof::SignerRefuses)
         }
         // The proof does not cover an orphan of the container runtime, and the wait does not cover a machine that was
         // paused: it takes both.
-        HandOver::Launcher(timing) if waited < timing.wait() => Finding::Wait,
-        HandOver::Launcher(_) => match proof {
+        HandOver::Launcher(_, timing) if waited < timing.wait() => Finding::Wait,
+        HandOver::Launcher(..) => match proof {
             Some(proof) if proves(&proof, holder) => Finding::Proven(proof),
             Some(_) | None => Finding::Blocked(Missing::Proof),
         },
@@ -229,9 +229,9 @@ fn proves(proof: &Proof, holder: &Holder) -> bool {
 /// was there before; else only its member has it.
 fn left(record: &Record, holder: &Holder) -> Option<Arc<Carried>> {
     match record.hand_over {
-        HandOver::Launcher(_) if record.sealed.is_some() => record.carried.clone(),
-        HandOver::Launcher(_) if record.claims == 0 => record.passed_on(),
-        HandOver::Launcher(_) => {
+        HandOver::Launcher(..) if record.sealed.is_some() => record.carried.clone(),
+        HandOver::Launcher(..) if record.claims == 0 => record.passed_on(),
+        HandOver::Launcher(..) => {
             let (epoch, member) = (record.tenure.epoch, holder.pod.member.clone());
             Some(Arc::new(Carried { epoch, member, files: Vec::new() }))
         }

@@ -28,8 +28,8 @@ pub use hold::{ANSWER, LONGEST, PAUSE, SHORTEST, STOP, Timing};
 pub use machine::{Effect, Event, PATIENCE, Share, step};
 pub use name::{identity_name, plain_name, split};
 pub use record::{
-    Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Progress, Proof, Record,
-    Shut, Tenure,
+    Activation, Boot, Carried, Epoch, HandOver, Height, Held, Holder, Missing, Phase, Pod, Progress, Proof,
+    Record, Shut, Tenure,
 };
 pub use wire::Unreadable;
 

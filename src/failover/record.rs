@@ -59,13 +59,24 @@ pub struct Holder {
     pub boot: Option<Boot>,
 }
 
+/// What is held as a launcher holds it: it ends when the hold does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Held {
+    /// A command, which is the signer.
+    Command,
+    /// The key in a key manager's client.
+    Key,
+    /// The identity of a validator of Solana.
+    Identity,
+}
+
 /// How the place changes hands; fixed for an epoch when it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HandOver {
     /// The key is behind a gate, which signs inside its window only.
     Gate,
     /// A launcher starts the signer, and kills it when its hold ends.
-    Launcher(Timing),
+    Launcher(Held, Timing),
     /// The key is behind a remote signer that itself refuses a second signature: only the endpoint moves.
     Label,
     /// A job of the owner's ends one epoch and begins the next.
@@ -76,7 +87,7 @@ impl HandOver {
     /// Whether a process of ours claims the place. Where none does, the operator says that the holder is at work.
     #[must_use]
     pub const fn is_claimed(&self) -> bool {
-        matches!(self, Self::Gate | Self::Launcher(_))
+        matches!(self, Self::Gate | Self::Launcher(..))
     }
 }
 
@@ -273,7 +284,11 @@ impl Record {
     #[must_use]
     pub fn leads_to(&self, next: HandOver) -> bool {
         let begun_by_hand = self.adopted == self.tenure.epoch;
-        begun_by_hand || std::mem::discriminant(&self.hand_over) == std::mem::discriminant(&next)
+        let same = match (self.hand_over, next) {
+            (HandOver::Launcher(one, _), HandOver::Launcher(other, _)) => one == other,
+            (one, other) => std::mem::discriminant(&one) == std::mem::discriminant(&other),
+        };
+        begun_by_hand || same
     }
 
     /// How far it has come.

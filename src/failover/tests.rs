@@ -25,7 +25,7 @@ fn found(proof: Option<Proof>, share: Share, waited: u64) -> Event {
     Event::Found { proof, share, waited }
 }
 
-const LAUNCHER: HandOver = HandOver::Launcher(Timing { hold: 10_000, drift: 0, margin: 1_000 });
+const LAUNCHER: HandOver = HandOver::Launcher(Held::Command, Timing { hold: 10_000, drift: 0, margin: 1_000 });
 
 #[test]
 fn the_next_epoch_owns_what_is_above_the_frozen_ceiling() {
@@ -155,7 +155,7 @@ fn only_a_person_begins_an_epoch_that_ends_another_way() {
             assert_eq!(step(&adopted, offer("u2", next)).0.hand_over, next);
         }
     }
-    let other = HandOver::Launcher(Timing { hold: 20_000, drift: 0, margin: 1_000 });
+    let other = HandOver::Launcher(Held::Command, Timing { hold: 20_000, drift: 0, margin: 1_000 });
     let released = Event::Released { epoch: Epoch(1), uid: "u1".into() };
     assert_eq!(step(&step(&revoking(LAUNCHER), released).0, offer("u2", other)).0.hand_over, other);
 }

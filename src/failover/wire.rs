@@ -4,8 +4,8 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    Activation, Boot, Carried, Epoch, HandOver, Height, Holder, Missing, Phase, Pod, Proof, Record, Shut, Tenure,
-    Timing,
+    Activation, Boot, Carried, Epoch, HandOver, Height, Held, Holder, Missing, Phase, Pod, Proof, Record, Shut,
+    Tenure, Timing,
 };
 use crate::api::{
     CarriedFile, ProofKind, SigningBlock, SigningCarried, SigningHandover, SigningHolder, SigningIdentityStatus,
@@ -41,7 +41,7 @@ impl From<&Record> for SigningIdentityStatus {
     fn from(record: &Record) -> Self {
         let (handover, timing) = match record.hand_over {
             HandOver::Gate => (SigningHandover::Gate, None),
-            HandOver::Launcher(timing) => (SigningHandover::Launcher, Some(timing)),
+            HandOver::Launcher(held, timing) => (held.into(), Some(timing)),
             HandOver::Label => (SigningHandover::Label, None),
             HandOver::Job => (SigningHandover::Job, None),
         };
@@ -77,6 +77,16 @@ impl From<&Record> for SigningIdentityStatus {
                 Shut::Punished => SigningShut::Punished,
             }),
             carried: record.carried.as_deref().map(carried_out),
+        }
+    }
+}
+
+impl From<Held> for SigningHandover {
+    fn from(held: Held) -> Self {
+        match held {
+            Held::Command => Self::Launcher,
+            Held::Key => Self::Keymanager,
+            Held::Identity => Self::SolanaIdentity,
         }
     }
 }
@@ -177,19 +187,25 @@ fn hand_over(status: &SigningIdentityStatus) -> Result<HandOver, Unreadable> {
         (SigningHandover::Gate, None) => Ok(HandOver::Gate),
         (SigningHandover::Label, None) => Ok(HandOver::Label),
         (SigningHandover::Job, None) => Ok(HandOver::Job),
-        (SigningHandover::Launcher, Some(timing)) => {
-            let hold = read("timing.hold", timing.hold)?;
-            let margin = read("timing.margin", timing.margin)?;
-            let Ok(drift) = u16::try_from(timing.drift) else {
-                return wrong("timing.drift", "is no thousandth");
-            };
-            Ok(HandOver::Launcher(Timing { hold, drift, margin }))
-        }
+        (SigningHandover::Launcher, Some(timing)) => held(Held::Command, timing),
+        (SigningHandover::Keymanager, Some(timing)) => held(Held::Key, timing),
+        (SigningHandover::SolanaIdentity, Some(timing)) => held(Held::Identity, timing),
         (SigningHandover::Gate | SigningHandover::Label | SigningHandover::Job, Some(_)) => {
             wrong("timing", "belongs to launchers")
         }
-        (SigningHandover::Launcher, None) => wrong("timing", "is missing"),
+        (SigningHandover::Launcher | SigningHandover::Keymanager | SigningHandover::SolanaIdentity, None) => {
+            wrong("timing", "is missing")
+        }
     }
+}
+
+fn held(what: Held, timing: &SigningTiming) -> Result<HandOver, Unreadable> {
+    let hold = read("timing.hold", timing.hold)?;
+    let margin = read("timing.margin", timing.margin)?;
+    let Ok(drift) = u16::try_from(timing.drift) else {
+        return wrong("timing.drift", "is no thousandth");
+    };
+    Ok(HandOver::Launcher(what, Timing { hold, drift, margin }))
 }
 
 fn phase(status: &SigningIdentityStatus) -> Result<Phase, Unreadable> {
@@ -246,7 +262,7 @@ mod tests {
         let pod = Arc::new(Pod { member: "a".into(), uid: "u1".into(), node: "n1".into() });
         let fenced = Record::adopted(Epoch(3), Activation(u128::MAX), Height(100));
         let offer = |hand_over| Event::Offered { pod: Arc::clone(&pod), activation: Activation(7), hand_over };
-        let launcher = HandOver::Launcher(Timing { hold: 10_000, drift: 10, margin: 500 });
+        let launcher = HandOver::Launcher(Held::Command, Timing { hold: 10_000, drift: 10, margin: 500 });
         let files = vec![("tower.bin".to_owned(), vec![0, 1, 255])];
         let carried = Carried { epoch: Epoch(3), member: "a".into(), files };
         let mut all = vec![fenced.clone(), Record { carried: Some(Arc::new(carried)), ..fenced.clone() }];

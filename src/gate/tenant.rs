@@ -155,7 +155,7 @@ async fn see<R: Registry, T: Tenant>(
 
 /// Says what is new.
 fn tell<T: Tenant>(held: &Held, mut words: String, said: &mut String) {
-    if words.is_empty() && held.own().is_some_and(|record| !matches!(record.hand_over, HandOver::Launcher(_))) {
+    if words.is_empty() && held.own().is_some_and(|record| !matches!(record.hand_over, HandOver::Launcher(..))) {
         words = format!("this group hands over another way: its pods run no gate of {}", T::GIVER);
     }
     if words != *said && !words.is_empty() {

@@ -8,7 +8,7 @@ use mainstay::{
         remains::{read_remains, unlatch},
     },
     failover::{
-        Activation, Boot, Epoch, Event, HandOver, Height, Pod, Record, Timing,
+        Activation, Boot, Epoch, Event, HandOver, Height, Held, Pod, Record, Timing,
         gate::{Launcher, Me},
         latch::LATCH,
     },
@@ -22,7 +22,7 @@ use crate::{
     stage::{KEY, MERGE, NAMESPACE, Stage, create, example, get, send, set, try_to},
 };
 
-const HAND_OVER: HandOver = HandOver::Launcher(Timing { hold: 30_000, drift: 10, margin: 5_000 });
+const HAND_OVER: HandOver = HandOver::Launcher(Held::Command, Timing { hold: 30_000, drift: 10, margin: 5_000 });
 
 /// The example's member with a launcher in the place of its gate, and one thing changed.
 fn launcher(change: impl FnOnce(&mut Value)) -> Value {

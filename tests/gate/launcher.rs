@@ -9,13 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mainstay::failover::{Epoch, Event, HandOver, Height, Phase, Record, Timing};
+use mainstay::failover::{Epoch, Event, HandOver, Height, Held, Phase, Record, Timing};
 use tempfile::TempDir;
 
 use crate::rig::{Gate, POD, Server, gate, identity, refused};
 
 const HOLD: u64 = 3_000;
-const HAND_OVER: HandOver = HandOver::Launcher(Timing { hold: HOLD, drift: 0, margin: 0 });
+const HAND_OVER: HandOver = HandOver::Launcher(Held::Command, Timing { hold: HOLD, drift: 0, margin: 0 });
 /// A busy machine is late.
 const SLACK: Duration = Duration::from_millis(400);
 

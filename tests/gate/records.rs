@@ -7,11 +7,11 @@ use std::sync::{
 
 use mainstay::{
     api::SigningIdentitySpec,
-    failover::{Activation, Epoch, Event, HandOver, Height, Pod, Record, Timing, step},
+    failover::{Activation, Epoch, Event, HandOver, Height, Held, Pod, Record, Timing, step},
     gate::registry::{self, Registry, Seen},
 };
 
-const HAND_OVER: HandOver = HandOver::Launcher(Timing { hold: 3_000, drift: 0, margin: 0 });
+const HAND_OVER: HandOver = HandOver::Launcher(Held::Command, Timing { hold: 3_000, drift: 0, margin: 0 });
 
 /// The API server.
 pub struct Records(Mutex<(u64, Record)>, pub AtomicBool);

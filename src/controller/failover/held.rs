@@ -10,7 +10,7 @@ pub fn held(record: &Record, holder: &Holder, head: Option<Height>) -> Rest {
     if holder.boot.is_none() {
         let whose = match record.hand_over {
             HandOver::Gate => "the gate of ",
-            HandOver::Launcher(_) => "the launcher of ",
+            HandOver::Launcher(..) => "the launcher of ",
             HandOver::Label | HandOver::Job => "",
         };
         Rest::new(RETRY, "NotClaimed", format!("waiting for {whose}{member} to take the place"))

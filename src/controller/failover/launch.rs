@@ -20,7 +20,7 @@ use super::{Round, Trouble, choose};
 /// Whether a launcher's epoch is over, although its pod is there: it says so itself, or its pod was told to end. The latch
 /// keeps such a pod until it is proven, and its successor is not made before that.
 pub fn has_ended(record: &Record, pod: &PodView) -> bool {
-    matches!(record.hand_over, HandOver::Launcher(_)) && (record.sealed.is_some() || pod.terminating)
+    matches!(record.hand_over, HandOver::Launcher(..)) && (record.sealed.is_some() || pod.terminating)
 }
 
 fn missing(why: &str) -> String {
@@ -30,7 +30,7 @@ fn missing(why: &str) -> String {
 impl Round<'_> {
     /// Looks at the holder's machine, also while nothing is wanted: of a taint it must be seen how it comes.
     pub(super) async fn watch_machine(&mut self, record: &Record) -> Result<(), Trouble> {
-        let launched = matches!(record.hand_over, HandOver::Launcher(_));
+        let launched = matches!(record.hand_over, HandOver::Launcher(..));
         let Some(holder) = record.holder().filter(|_| launched && self.ctx.node_off) else {
             (self.machine, self.memory.machine) = (None, Default::default());
             return Ok(());
@@ -73,7 +73,7 @@ impl Round<'_> {
             Ok(proof) => return Ok((Some(proof), String::new())),
             Err(why) => why,
         };
-        let HandOver::Launcher(timing) = record.hand_over else { return Ok((None, missing(&why))) };
+        let HandOver::Launcher(_, timing) = record.hand_over else { return Ok((None, missing(&why))) };
         if !self.ctx.node_off {
             return Ok((None, missing(&why)));
         }
@@ -94,7 +94,7 @@ impl Round<'_> {
         for member in &self.group.spec.members {
             let Some(name) = self.pod_of(&member.name) else { continue };
             let Some(remains) = read_remains(actuator, self.namespace, &name).await? else { continue };
-            let launched = record.is_some_and(|record| matches!(record.hand_over, HandOver::Launcher(_)));
+            let launched = record.is_some_and(|record| matches!(record.hand_over, HandOver::Launcher(..)));
             if launched && !may_go(record, &remains.uid) && !remains.finalizers.iter().any(|one| one == LATCH) {
                 self.memory.unlatched = true;
             }

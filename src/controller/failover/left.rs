@@ -75,7 +75,7 @@ impl Round<'_> {
         };
         let identity = read.insert(identity).clone();
         let record = identity.record.as_ref().map_err(|why| Trouble::Broken(why.clone()))?;
-        let Some(record) = record.as_ref().filter(|of| matches!(of.hand_over, HandOver::Launcher(_))) else {
+        let Some(record) = record.as_ref().filter(|of| matches!(of.hand_over, HandOver::Launcher(..))) else {
             return Ok(Rest::new(TICK, "Left", ""));
         };
         self.memory.note(record, self.ctx.clock.mono());

@@ -83,7 +83,7 @@ impl Round<'_> {
                     }
                 }
             }
-            (HandOver::Gate | HandOver::Launcher(_) | HandOver::Job, _) => Ok(None),
+            (HandOver::Gate | HandOver::Launcher(..) | HandOver::Job, _) => Ok(None),
         }
     }
 

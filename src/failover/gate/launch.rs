@@ -53,7 +53,7 @@ impl Launcher {
         let mut next = self.clone();
         next.until = None;
         let here = record.holder().filter(|holder| holder.pod.uid == self.me.pod.uid);
-        let (HandOver::Launcher(timing), Some(holder), None) = (record.hand_over, here, record.sealed) else {
+        let (HandOver::Launcher(_, timing), Some(holder), None) = (record.hand_over, here, record.sealed) else {
             return (next, None);
         };
         let may_hold = matches!(record.phase, Phase::Active(_)) && record.shut.is_none() && !self.over;
@@ -85,7 +85,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::failover::{Activation, Epoch, Event, Height, Pod, Shut, Timing, step};
+    use crate::failover::{Activation, Epoch, Event, Height, Held, Pod, Shut, Timing, step};
 
     const TIMING: Timing = Timing { hold: 100, drift: 0, margin: 0 };
 
@@ -98,7 +98,7 @@ mod tests {
         let offer = Event::Offered {
             pod: process("u", 0).me.pod,
             activation: Activation(1),
-            hand_over: HandOver::Launcher(TIMING),
+            hand_over: HandOver::Launcher(Held::Command, TIMING),
         };
         step(&Record::adopted(Epoch(0), Activation(0), Height(10)), offer).0
     }

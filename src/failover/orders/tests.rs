@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::failover::{Boot, HandOver, Pod, Proof, Share, Timing, step};
+use crate::failover::{Boot, HandOver, Held, Pod, Proof, Share, Timing, step};
 
 fn order(wish: Wish, epoch: u64) -> Order {
     Order { wish, epoch: Epoch(epoch), activation: Activation(9), accepted: false }
@@ -157,7 +157,7 @@ fn the_word_about_a_pod_is_about_that_pod_while_it_is_waited_for() {
 /// No height keeps two commands apart.
 #[test]
 fn an_adoption_waits_for_the_end_of_a_signer_that_no_window_holds() {
-    let launcher = HandOver::Launcher(Timing { hold: 30_000, drift: 10, margin: 5_000 });
+    let launcher = HandOver::Launcher(Held::Command, Timing { hold: 30_000, drift: 10, margin: 5_000 });
     for hand_over in [launcher, HandOver::Label, HandOver::Job] {
         let active = Record { hand_over, floor: Height(100), ceiling: Height(100), ..active() };
         let revoking = step(&active, Event::Wanted { epoch: Epoch(4) }).0;

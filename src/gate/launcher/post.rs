@@ -234,7 +234,7 @@ impl<R: Registry> Post<'_, R> {
     fn start(&self, until: u64) -> io::Result<Keeper> {
         let record = self.record.borrow();
         let record = record.as_ref().ok_or_else(|| io::Error::other("nobody has seen a record"))?;
-        let HandOver::Launcher(timing) = record.hand_over else {
+        let HandOver::Launcher(_, timing) = record.hand_over else {
             return Err(io::Error::other("the record is of a gate"));
         };
         let mut command = Command::new(env::current_exe()?);

@@ -107,7 +107,7 @@ fn holder(record: &Record) -> Option<&str> {
 /// For how long an operator waits beside a proof.
 fn hold(record: &Record) -> u64 {
     match record.hand_over {
-        HandOver::Launcher(timing) => timing.wait(),
+        HandOver::Launcher(_, timing) => timing.wait(),
         HandOver::Gate | HandOver::Label | HandOver::Job => 0,
     }
 }
@@ -151,7 +151,7 @@ fn moved(old: &Record, new: &Record) -> bool {
 fn members(old: &Record, new: &Record, window: u64) -> bool {
     match old.hand_over {
         HandOver::Gate => gates(old, new, window),
-        HandOver::Launcher(_) => launches(old, new),
+        HandOver::Launcher(..) => launches(old, new),
         HandOver::Label | HandOver::Job => false,
     }
 }
@@ -216,7 +216,8 @@ mod tests {
         Event::Offered { pod: pod(uid), activation: Activation(activation), hand_over: HandOver::Gate }
     }
 
-    const HELD: HandOver = HandOver::Launcher(Timing { hold: 20_000, drift: 10, margin: 5_000 });
+    const HELD: HandOver =
+        HandOver::Launcher(mainstay::failover::Held::Command, Timing { hold: 20_000, drift: 10, margin: 5_000 });
 
     /// A whole epoch of a launcher that vanishes, and the claim of the next one.
     fn launched() -> Vec<(&'static str, i64, &'static str, Record)> {

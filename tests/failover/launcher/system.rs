@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mainstay::failover::{
-    Activation, Boot, Epoch, Event, HandOver, Height, Holder, Phase, Pod, Proof, Record, Share, Timing,
+    Activation, Boot, Epoch, Event, HandOver, Height, Held, Holder, Phase, Pod, Proof, Record, Share, Timing,
     gate::{Launcher, Me, lasts},
     off::Watch,
     step,
@@ -220,7 +220,7 @@ impl Model for Launchers {
 
     fn init_states(&self) -> Vec<World> {
         let fresh = Record::adopted(Epoch(0), Activation(0), Height(0));
-        let hand_over = HandOver::Launcher(self.timing());
+        let hand_over = HandOver::Launcher(Held::Command, self.timing());
         let first = Event::Offered { pod: place(0), activation: Activation(1), hand_over };
         let process = |which: usize| Process {
             launcher: Launcher::new(Me { pod: place(which), boot: Boot(u128::try_from(which).expect("few")) }),
@@ -344,7 +344,7 @@ impl Model for Launchers {
                 world.record = self.finds(&world, operator)?;
             }
             Happening::Offers => {
-                let hand_over = HandOver::Launcher(self.timing());
+                let hand_over = HandOver::Launcher(Held::Command, self.timing());
                 let offer = Event::Offered { pod: place(1), activation: Activation(2), hand_over };
                 world.record = step(&world.record, offer).0;
             }

@@ -140,7 +140,7 @@ impl Cluster {
 
     fn proves(&mut self, record: &Record, pod: &Arc<Pod>, waited: u64) -> Event {
         let mut proof = None;
-        if let mainstay::failover::HandOver::Launcher(_) = record.hand_over {
+        if let mainstay::failover::HandOver::Launcher(..) = record.hand_over {
             self.deletes(pod);
             proof = self.has_ended(pod).then(|| Proof::KubeletConfirmed(pod.clone()));
         }

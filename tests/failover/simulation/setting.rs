@@ -1,6 +1,6 @@
 //! What differs from run to run, drawn by the seed, and what may be wrong with the protocol.
 
-use mainstay::failover::{HandOver, Height, Share, Timing, gate::Limits};
+use mainstay::failover::{HandOver, Height, Held, Share, Timing, gate::Limits};
 
 use super::{dice::Dice, faults::Fault};
 use crate::mistakes::Mistake;
@@ -199,6 +199,6 @@ impl Setting {
 
     /// How an epoch ends.
     pub fn hand_over(&self) -> HandOver {
-        self.launcher.map_or(HandOver::Gate, HandOver::Launcher)
+        self.launcher.map_or(HandOver::Gate, |timing| HandOver::Launcher(Held::Command, timing))
     }
 }
