@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
     namespaced,
     doc = "One person's word that one remediation may be carried out. Void after 15 minutes.",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "7"),
+    annotation("mainstay.dev/schema", "8"),
     selectable = ".spec.remediation.uid",
     printcolumn(name = "Remediation", type_ = "string", json_path = ".spec.remediation.name"),
     printcolumn(name = "Approver", type_ = "string", json_path = ".spec.approver"),

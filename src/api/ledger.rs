@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
     category = "mainstay",
     doc = "Seats and recent actions of one Network. Written by Mainstay only; limits rest on it.",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "7"),
+    annotation("mainstay.dev/schema", "8"),
     printcolumn(name = "Installation", type_ = "string", json_path = ".spec.installation"),
     printcolumn(name = "First seat", type_ = "string", json_path = ".spec.seats[*].slot"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")

@@ -19,7 +19,7 @@ use super::{Duration, policy::Budget};
     doc = "One chain as a quorum sees it: identity, pace, who may act on its nodes, and outside references.",
     status = "NetworkStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "7"),
+    annotation("mainstay.dev/schema", "8"),
     printcolumn(name = "Chain", type_ = "string", json_path = ".spec.chainId"),
     printcolumn(name = "Head", type_ = "integer", json_path = ".status.referenceHead.height"),
     printcolumn(name = "Votes", type_ = "integer", json_path = ".status.referenceHead.of"),

@@ -20,7 +20,7 @@ use super::Duration;
     doc = "One attempt to heal one target: the journal that exists before anything is done.",
     status = "NodeRemediationStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "7"),
+    annotation("mainstay.dev/schema", "8"),
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.target.pod"),
     printcolumn(name = "Attempt", type_ = "integer", json_path = ".spec.attempt"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),

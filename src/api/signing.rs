@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
     doc = "One consensus key of one chain: which group may run it, and who signs which heights.",
     status = "SigningIdentityStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "7"),
+    annotation("mainstay.dev/schema", "8"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Holder", type_ = "string", json_path = ".status.holder.member"),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.epoch"),

@@ -38,7 +38,7 @@ const TIME: &str = "^[0-9]{1,6}(ms|s|m|h)$";
     doc = "What healthy means for a set of blockchain nodes, and what Mainstay may do about one that is not.",
     status = "NodeHealthPolicyStatus",
     derive = "PartialEq",
-    annotation("mainstay.dev/schema", "7"),
+    annotation("mainstay.dev/schema", "8"),
     printcolumn(name = "Network", type_ = "string", json_path = ".spec.network"),
     printcolumn(name = "Role", type_ = "string", json_path = ".spec.role"),
     printcolumn(name = "Mode", type_ = "string", json_path = ".spec.mode"),
