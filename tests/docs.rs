@@ -67,6 +67,21 @@ fn every_example_is_what_the_api_server_takes() {
 }
 
 /// `UPDATE_DOCS=1 cargo test --test docs` writes the page anew.
+/// An operator that meets another schema than its own only observes.
+#[test]
+fn every_definition_and_the_policy_of_approvals_are_of_this_schema() {
+    let chart = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("charts/mainstay");
+    let definitions = fs::read_dir(chart.join("files/crds")).expect("the definitions");
+    let mut files: Vec<_> = definitions.map(|file| file.expect("a definition").path()).collect();
+    assert!(files.len() >= 8, "{files:?}");
+    files.push(chart.join("templates/admission.yaml"));
+    for file in files {
+        let text = fs::read_to_string(&file).expect("a file").replace('"', "'");
+        let annotation = format!("{}: '{}'", mainstay::api::SCHEMA_ANNOTATION, mainstay::api::SCHEMA);
+        assert!(text.contains(&annotation), "{} is not of schema {}", file.display(), mainstay::api::SCHEMA);
+    }
+}
+
 #[test]
 fn the_reference_is_fresh() {
     let fresh = reference();

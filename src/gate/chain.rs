@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    commit::{self, Nothing, Status},
+    commit::{self, Nothing},
     counts::Counts,
     desk::{Desk, lock},
     first::Look,
@@ -103,13 +103,13 @@ impl Chain {
 
     /// Looks once: at the head, and at the commits that are new in the window.
     pub async fn look<M: Medium>(&mut self, desk: &Arc<Mutex<Desk<M>>>) -> Result<(), Unseen> {
-        let Status { head, catching_up } = commit::status(&self.network, &self.ask("/status").await?)?;
+        let head = commit::head(&self.network, &self.ask("/status").await?)?;
         let hold = {
             let mut desk = lock(desk);
             desk.head(Height(head));
             desk.own()
         };
-        let Some(hold) = hold.filter(|_| !catching_up) else {
+        let Some(hold) = hold else {
             lock(desk).looked(Look::Unread);
             return Ok(());
         };

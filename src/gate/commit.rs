@@ -58,8 +58,6 @@ struct NodeInfo {
 #[derive(Deserialize)]
 struct SyncInfo {
     latest_block_height: String,
-    #[serde(default)]
-    catching_up: bool,
 }
 
 #[derive(Deserialize)]
@@ -100,25 +98,14 @@ struct CommitSig {
     signature: Option<String>,
 }
 
-/// Where a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// The height of its last block.
-    pub head: u64,
-    /// Whether it still fetches what others have long had. Such a node signs nothing.
-    pub catching_up: bool,
-}
-
-/// Where a node of `chain` is, by its `/status`.
-pub fn status(chain: &str, body: &[u8]) -> Result<Status, Nothing> {
+/// The height of the last block of a node of `chain`, by its `/status`.
+pub fn head(chain: &str, body: &[u8]) -> Result<u64, Nothing> {
     let answer: Answer<StatusResult> = serde_json::from_slice(body).map_err(|_| Nothing::Missing("status"))?;
     let StatusResult { node_info, sync_info } = answer.result;
     if node_info.network != chain {
         return Err(Nothing::OtherChain(node_info.network));
     }
-    let SyncInfo { latest_block_height, catching_up } = sync_info;
-    let head = latest_block_height.parse().map_err(|_| Nothing::Missing("height"))?;
-    Ok(Status { head, catching_up })
+    sync_info.latest_block_height.parse().map_err(|_| Nothing::Missing("height"))
 }
 
 /// The precommit of the key `public` in a commit of `chain`, by its `/commit`; none if it is not in there.

@@ -7,10 +7,8 @@ use tokio::{sync::Notify, time::Instant};
 use tracing::{error, info, warn};
 
 use crate::failover::{
-    self, Height, Tenure,
-    gate::{
-        self, Act, Answer, Ask, Content, Event, Gate, Hold, Hrs, Limits, Me, Refusal, Sight, Step, decide, reach,
-    },
+    self, Epoch, Height, Tenure,
+    gate::{self, Act, Answer, Ask, Content, Event, Gate, Hold, Hrs, Limits, Me, Refusal, Sight, decide, reach},
 };
 
 use super::{
@@ -177,7 +175,19 @@ impl<M: Medium> Desk<M> {
             self.begun = Sight { height: record.ceiling, at: self.ticks() };
         }
         self.look_around();
-        self.take(&Event::Seen { record, asked: self.sought() })
+        let (tenure, adopted, floor) = (record.tenure, record.adopted, record.floor);
+        let put = self.take(&Event::Seen { record, asked: self.sought() });
+        self.give_up(tenure.epoch, adopted, floor);
+        put
+    }
+
+    /// What was its own ends where a later epoch begins, and a person who has adopted the identity since has looked.
+    fn give_up(&mut self, epoch: Epoch, adopted: Epoch, floor: Height) {
+        self.own = match self.own {
+            Some(own) if adopted > own.tenure.epoch => None,
+            Some(own) if epoch > own.tenure.epoch => Some(Hold { ceiling: own.ceiling.min(floor), ..own }),
+            own => own,
+        };
     }
 
     /// Milliseconds of a clock that never goes back.
@@ -203,7 +213,7 @@ impl<M: Medium> Desk<M> {
         height <= self.limits.reach
     }
 
-    /// The head of the node's chain. One that has no block yet may begin at any height.
+    /// The head of the node's chain. One that has no block yet tells nothing.
     pub fn head(&mut self, head: Height) {
         if head > Height(0) {
             self.head = Some(Sight { height: head, at: self.ticks() });
@@ -282,9 +292,12 @@ impl<M: Medium> Desk<M> {
         let Ok(signed) = Signed::read(asked.sign_bytes) else {
             return Ruling::Refuse("these are no sign-bytes".into());
         };
-        let at =
-            Hrs { height: Height(asked.place.height), round: asked.place.round, step: step(asked.place.step) };
-        let content = Content { what: signed.content(), when: nanos(asked.time) };
+        let at = Hrs {
+            height: Height(asked.place.height),
+            round: asked.place.round,
+            step: words::step(asked.place.step),
+        };
+        let content = Content { what: signed.content(), when: asked.time.in_nanos() };
         self.look_around();
         let (next, answer) = decide(&self.gate, &gate::Request::Sign(Ask { at, content }), &self.limits);
         let there = answer != Answer::Refuse(Refusal::Jump) || self.is_there(at.height);
@@ -383,16 +396,4 @@ pub fn lock<M>(desk: &std::sync::Mutex<Desk<M>>) -> std::sync::MutexGuard<'_, De
 fn die(error: &io::Error) -> ! {
     error!(%error, "what was decided cannot be made durable: nothing more is signed, and the process ends");
     process::exit(1)
-}
-
-const fn step(step: privval::Step) -> Step {
-    match step {
-        privval::Step::Propose => Step::Propose,
-        privval::Step::Prevote => Step::Prevote,
-        privval::Step::Precommit => Step::Precommit,
-    }
-}
-
-fn nanos(time: Timestamp) -> i128 {
-    i128::from(time.seconds()) * 1_000_000_000 + i128::from(time.nanos())
 }

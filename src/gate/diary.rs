@@ -76,7 +76,8 @@ impl Diary {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         while let Err(error) = self.file.write_all(&text) {
-            if error.kind() != io::ErrorKind::StorageFull || !self.forget_oldest() {
+            let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+            if !full || !self.forget_oldest() {
                 return Err(error);
             }
             // Some of it may be there: what comes now is a line of its own.

@@ -102,14 +102,17 @@ pub async fn run(options: Options) -> Result<(), GateError> {
     let boot = me.boot;
     let counts = Counts::default();
     let unusable = |error| GateError::State { path: options.state.clone(), error };
+    let mut told = std::pin::pin!(told_to_end()?);
     // First of all: what is read before it is this process's alone may be another's a moment later.
-    let slots = alone(&options.state, DYING).await?;
+    let slots = tokio::select! {
+        slots = alone(&options.state, DYING) => slots?,
+        () = &mut told => return Ok(()),
+    };
     let diary = Diary::open(&options.state).map_err(unusable)?;
     let desk = Desk::open(me, slots, diary, counts.clone(), wall).map_err(unusable)?;
     let desk = Arc::new(Mutex::new(desk));
 
     let (registry, listener) = member.connect().await?;
-    let told = told_to_end()?;
     info!(identity = member.identity, boot = format!("{:032x}", boot.0), "the gate is up");
 
     let (stop, over) = (CancellationToken::new(), CancellationToken::new());
@@ -125,7 +128,7 @@ pub async fn run(options: Options) -> Result<(), GateError> {
         over.cancel();
     });
     let signals = async {
-        told.await;
+        told.as_mut().await;
         info!("ending: the rest of the window is given back");
         stop.cancel();
     };

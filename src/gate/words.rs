@@ -7,6 +7,8 @@ use crate::failover::{
     gate::{Latch, Part, Refusal, Step},
 };
 
+use super::privval;
+
 /// The part of this process, in the log.
 pub(super) fn part(part: &Part) {
     match part {
@@ -67,6 +69,15 @@ pub(super) fn far(height: Height, head: Option<Height>, reach: Height) {
             "the node asks for a height far above where this process began, and its RPC has told no head: the window is not \
              raised for it; name the RPC with --rpc"
         );
+    }
+}
+
+/// A step of the socket's protocol, as the state machine has it.
+pub(super) const fn step(step: privval::Step) -> Step {
+    match step {
+        privval::Step::Propose => Step::Propose,
+        privval::Step::Prevote => Step::Prevote,
+        privval::Step::Precommit => Step::Precommit,
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use mainstay::{
     failover::{
-        Activation, Event, Phase, Share, Shut,
+        Activation, Epoch, Event, Height, Phase, Record, Share, Shut,
         gate::{Latch, Refusal},
         orders::{Fate, Order, Wish, fate},
     },
@@ -100,7 +100,7 @@ fn a_signature_is_believed_when_it_is_one() {
 fn what_is_no_commit_says_nothing() {
     for text in ["", "{}", "[]", r#"{"error": {"code": -32603, "message": "height 5 is not available"}}"#] {
         assert!(matches!(commit::precommit(CHAIN, key().public(), text.as_bytes()), Err(Nothing::Missing(_))));
-        assert!(matches!(commit::status(CHAIN, text.as_bytes()), Err(Nothing::Missing(_))));
+        assert!(matches!(commit::head(CHAIN, text.as_bytes()), Err(Nothing::Missing(_))));
     }
     // Each value spoiled in each of these ways.
     let whole = commit(&key(), &BLOCK, BLOCK.block);
@@ -128,12 +128,8 @@ fn the_status_of_a_real_node_is_read() {
     let status = include_bytes!("../telemetry/cometbft/status.json");
     let network: Value = serde_json::from_slice(status).unwrap();
     let network = network["result"]["node_info"]["network"].as_str().unwrap();
-    let read = commit::status(network, status).unwrap();
-    assert!(read.head > 0 && !read.catching_up);
-    let text =
-        String::from_utf8(status.to_vec()).unwrap().replace("\"catching_up\":false", "\"catching_up\":true");
-    assert!(commit::status(network, text.as_bytes()).unwrap().catching_up);
-    assert_eq!(commit::status(CHAIN, status), Err(Nothing::OtherChain(network.into())));
+    assert!(commit::head(network, status).unwrap() > 0);
+    assert_eq!(commit::head(CHAIN, status), Err(Nothing::OtherChain(network.into())));
 }
 
 /// A node's RPC: its head, and the commits that are not empty.
@@ -141,19 +137,17 @@ fn the_status_of_a_real_node_is_read() {
 pub struct Rpc {
     pub head: Arc<AtomicU64>,
     pub commits: Arc<Mutex<Vec<Value>>>,
-    pub catching_up: Arc<AtomicBool>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Rpc {
     pub fn chain(&self) -> Chain {
-        let Self { head, commits, asked, catching_up } = self.clone();
+        let Self { head, commits, asked } = self.clone();
         let canned = move |url: &str, _: &[u8]| {
             asked.lock().unwrap().push(url.to_owned());
             let answer = match url.split_once("height=") {
                 None => json!({"result": {"node_info": {"network": CHAIN}, "sync_info": {
-                    "latest_block_height": head.load(Ordering::Relaxed).to_string(),
-                    "catching_up": catching_up.load(Ordering::Relaxed)}}}),
+                    "latest_block_height": head.load(Ordering::Relaxed).to_string()}}}),
                 Some((_, height)) => {
                     let commits = commits.lock().unwrap();
                     let of = |commit: &&Value| commit["result"]["signed_header"]["commit"]["height"] == height;
@@ -283,6 +277,29 @@ fn a_signature_that_shows_after_a_switch_shuts_the_next_holder_too() {
     b.look(&record).unwrap();
     assert_ne!(b.prevote(112, 1), Ruling::Sign);
     assert_eq!(record.record().sealed.map(|height| height.0), Some(111));
+}
+
+/// A person has adopted the identity below what it once owned: what others sign there is theirs.
+#[test]
+fn what_it_owned_before_an_adoption_is_no_more_its_own() {
+    let (a, record, _) = holder();
+    let backup = record.record();
+    let mut old = backup.clone();
+    old.claims = 0;
+    record.put(old);
+    a.look(&record).unwrap();
+    assert_eq!(lock(&a.desk).gate().disk.latched, Some(Latch::Restored));
+    let above = backup.tenure.epoch;
+    record.put(Record::adopted(Epoch(above.0 + 1), Activation(77), Height(110)));
+    record.offer("b");
+    a.look(&record).unwrap();
+    assert_eq!(lock(&a.desk).gate().disk.latched, None, "the adoption opens it");
+    let rpc = Rpc::default();
+    let theirs = Precommit { height: 111, ..BLOCK };
+    rpc.commits.lock().unwrap().push(commit(&key(), &theirs, theirs.block));
+    rpc.look(&mut rpc.chain(), &a, 113).unwrap();
+    a.look(&record).unwrap();
+    assert_eq!((lock(&a.desk).gate().disk.latched, record.record().shut), (None, None));
 }
 
 /// A record of yesterday: the chain went on without anybody who signs. The node's own chain says that the height is true.

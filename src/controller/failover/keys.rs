@@ -20,7 +20,12 @@ use crate::{
     world::PodView,
 };
 
-use super::{super::report::Told, Context, choose, memory::Watched};
+use super::{
+    super::report::Told,
+    Context,
+    choose::{self, Candidate},
+    memory::Watched,
+};
 
 /// Every signer is asked so often (milliseconds).
 const EVERY: u64 = 15_000;
@@ -30,6 +35,7 @@ const LABEL: &str = "mainstay.dev/signer";
 const NAMED: usize = 4;
 /// The condition, and what is done about it.
 pub const KIND: &str = "DuplicateKey";
+const ELSEWHERE: &str = "Elsewhere";
 const ADVICE: &str = "end what has this key outside of its group, and delete its pod; until then nobody goes on by itself, and no order \
      of a failover is taken";
 
@@ -58,6 +64,8 @@ pub enum Whereabouts {
         reason: &'static str,
         /// And in a sentence.
         why: String,
+        /// The members that have another key: none of them can go on.
+        unfit: Vec<String>,
     },
 }
 
@@ -85,12 +93,28 @@ impl Whereabouts {
         }
     }
 
+    /// Who else has the key, in a sentence: nobody may go on beside them.
+    pub fn elsewhere(&self) -> Option<&str> {
+        match self {
+            Self::Astray { reason, why, .. } if *reason == ELSEWHERE => Some(why),
+            Self::Astray { .. } | Self::Unknown | Self::Here => None,
+        }
+    }
+
+    /// Who has another key than the group's cannot sign for it.
+    pub fn keep_to_the_key(&self, candidates: &mut [Candidate]) {
+        let Self::Astray { unfit, .. } = self else { return };
+        for candidate in candidates.iter_mut().filter(|one| one.rank.is_ok() && unfit.contains(&one.member)) {
+            candidate.rank = Err("its node signs with another key than the group's".into());
+        }
+    }
+
     /// What a group says of it.
     pub fn told(&self) -> Told {
         let (holds, reason, message) = match self {
             Self::Unknown => (None, "NotTold", String::new()),
             Self::Here => (Some(false), "OnlyHere", String::new()),
-            Self::Astray { reason, why } => (Some(true), *reason, why.clone()),
+            Self::Astray { reason, why, .. } => (Some(true), *reason, why.clone()),
         };
         Told { kind: KIND, holds, reason, message }
     }
@@ -135,8 +159,14 @@ fn all(ctx: &Context) -> MutexGuard<'_, BTreeMap<String, Asked>> {
 
 /// The pods of all groups by namespace and name, each with its group and member.
 fn members(ctx: &Context) -> BTreeMap<(String, String), (String, String)> {
-    let groups = ctx.stores.failover.iter().flat_map(|stores| stores.groups.list());
-    let pods = groups.flat_map(|group| {
+    let Some(stores) = &ctx.stores.failover else { return BTreeMap::new() };
+    let mut groups = stores.groups.list();
+    // Of two groups that name one member the one counts whose identity names it.
+    groups.sort_by_key(|group| {
+        let identity = stores.identities.get("", &group.spec.identity);
+        identity.is_some_and(|of| Some(&of.spec.group) == group.metadata.name.as_ref())
+    });
+    let pods = groups.iter().flat_map(|group| {
         let namespace = group.metadata.namespace.clone().unwrap_or_default();
         let name = group.metadata.name.clone().unwrap_or_default();
         let of = |member| ((namespace.clone(), choose::pod_of(member)), (name.clone(), member.name.clone()));
@@ -150,13 +180,18 @@ fn members(ctx: &Context) -> BTreeMap<(String, String), (String, String)> {
 async fn ask(ctx: Arc<Context>, network: String, waits: bool) {
     let (now, validators) = (ctx.clock.mono(), ctx.world().validators(&network));
     let (members, pods) = (members(&ctx), ctx.stores.pods.list());
+    // Whoever runs pods elsewhere in the cluster has no say in this network's failovers.
+    let admitted =
+        ctx.stores.networks.get("", &network).map(|of| of.spec.allowed_namespaces.clone()).unwrap_or_default();
     let mut due = Vec::new();
     {
         let mut known = all(&ctx);
-        let here: BTreeSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
+        // What has ended signs nothing, and its address may be another's.
+        let running = || pods.iter().filter(|pod| !pod.finished);
+        let here: BTreeSet<&str> = running().map(|pod| pod.uid.as_str()).collect();
         known.retain(|uid, _| here.contains(uid.as_str()));
-        for pod in &pods {
-            let signs = pod.labels.contains_key(LABEL)
+        for pod in running() {
+            let signs = pod.labels.contains_key(LABEL) && admitted.contains(&pod.namespace)
                 || validators.contains(&pod.uid)
                 || members.contains_key(&(pod.namespace.clone(), pod.name.clone()));
             let is_late = |asked: &Asked| now.since(asked.at) >= EVERY || (waits && asked.told.is_none());
@@ -212,15 +247,16 @@ fn judge(identity: &str, gated: bool, signers: &[Signer<'_>]) -> Whereabouts {
     // Another way of signing may leave a standby a key of its own.
     let others = here.iter().filter(|signer| gated && !has_it(signer)).filter_map(|signer| {
         let (member, key) = (signer.member?, to_hex(&signer.key.public).to_lowercase());
-        Some(format!(
+        let why = format!(
             "the member {member}, the pod {}, signs with the key {key}, and not with that of this group: its node does not listen \
              for its gate, or its gate has another --identity",
             signer.pod
-        ))
+        );
+        Some((member.to_owned(), why))
     });
-    let others: Vec<String> = others.collect();
-    let reason = if outside.is_empty() { "OtherKey" } else { "Elsewhere" };
-    let advice = if outside.is_empty() { "mend that; until then nobody goes on by itself" } else { ADVICE };
+    let (unfit, others): (Vec<String>, Vec<String>) = others.unzip();
+    let reason = if outside.is_empty() { "OtherKey" } else { ELSEWHERE };
+    let advice = if outside.is_empty() { "mend that; until then it cannot go on" } else { ADVICE };
     let mut wrong = [outside, others].concat();
     if wrong.is_empty() {
         let told = here.iter().any(|signer| signer.member.is_some());
@@ -231,7 +267,7 @@ fn judge(identity: &str, gated: bool, signers: &[Signer<'_>]) -> Whereabouts {
     if more > 0 {
         wrong.push(format!("and {more} more"));
     }
-    Whereabouts::Astray { reason, why: format!("{}: {advice}", wrong.join("; ")) }
+    Whereabouts::Astray { reason, why: format!("{}: {advice}", wrong.join("; ")), unfit }
 }
 
 #[cfg(test)]

@@ -276,7 +276,7 @@ impl Round<'_> {
             // Whoever is no member any more may sign as long as it holds the place.
             let how = if member.is_some() { "has no pod any more" } else { "is no member of this group any more" };
             let member = &holder.pod.member;
-            let why = match self.memory.key.astray() {
+            let why = match self.memory.key.elsewhere() {
                 Some(astray) => format!("{member} {how}, and nobody goes on for it: {astray}"),
                 None => format!(
                     "{member} {how}, and nobody goes on for it by itself: `mainstay failover` lets another member sign"
@@ -302,7 +302,7 @@ impl Round<'_> {
     /// Whether another member goes on without a person. Not while the emergency stop is pulled, nor while somebody else may have
     /// the key: which of them signs is for a person to find out.
     async fn is_automatic(&self) -> Result<bool, Trouble> {
-        if !self.group.spec.automatic || self.memory.key.astray().is_some() {
+        if !self.group.spec.automatic || self.memory.key.elsewhere().is_some() {
             return Ok(false);
         }
         let stop = effect::read_stop(&self.ctx.clients.actuator, &self.ctx.stop).await;
@@ -344,12 +344,22 @@ impl Round<'_> {
         }))
     }
 
+    /// Every member that has a pod, and whether it can go on.
+    async fn candidates(&self) -> Result<Vec<Candidate>, Failed> {
+        let mut candidates = choose::candidates(self.ctx, self.namespace, self.group).await?;
+        self.memory.key.keep_to_the_key(&mut candidates);
+        Ok(candidates)
+    }
+
     async fn choose(&self, record: &Record) -> Result<Next, Trouble> {
         if is_leaving(&self.ctx.clients.actuator, self.namespace).await? {
             let why = "the namespace is being deleted: nobody goes on there";
             return Ok(Next::Rest(Rest::new(RETRY, "Leaving", why)));
         }
-        let mut candidates = choose::candidates(self.ctx, self.namespace, self.group).await?;
+        if let Some(why) = self.memory.key.elsewhere() {
+            return Ok(Next::Rest(Rest::new(RETRY, keys::KIND, why)));
+        }
+        let mut candidates = self.candidates().await?;
         if self.group.spec.handover.solana_identity.is_some() {
             choose::keep_to_the_memory(record, &mut candidates);
         }

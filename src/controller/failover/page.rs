@@ -293,7 +293,8 @@ mod tests {
         let (group, (active, blocked)) = (group(), blocked(Missing::ChainNeedsUs));
         let mut memory = Watched::default();
         memory.note(&blocked, Mono(0));
-        memory.key = Whereabouts::Astray { reason: "Elsewhere", why: "the pod old-0 has it".into() };
+        memory.key =
+            Whereabouts::Astray { reason: "Elsewhere", why: "the pod old-0 has it".into(), unfit: Vec::new() };
         let now = Now { mono: Mono(1), wall: Wall(1), server: Server(1) };
         let rest = |reason| Ok(Rest::new(0, reason, ""));
         assert!(due(&group, Some(&blocked), &rest("ChainNeedsUs"), &mut memory, now).is_empty());

@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(at(None, &record), format!("Ready=None HeadUnknown; Signing=None HeadUnknown; {valid}"));
         assert_eq!(at(Some(120), &record), look(&record));
         assert_eq!(at(Some(121), &record), format!("Ready=false Passed; Signing=false Passed; {valid}"));
-        let astray = Whereabouts::Astray { reason: "Elsewhere", why: "b has it".into() };
+        let astray = Whereabouts::Astray { reason: "Elsewhere", why: "b has it".into(), unfit: Vec::new() };
         let told = shows_with(Some(&record), &Ok(held(&record, &holder, Some(Height(100)))), &astray);
         assert_eq!(told, format!("Ready=false DuplicateKey; Signing=true Held; {valid}"));
         let lowered = Record { lowered: true, ..record.clone() };

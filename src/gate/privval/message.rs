@@ -256,6 +256,12 @@ impl Timestamp {
         self.seconds
     }
 
+    /// Nanoseconds since the beginning of 1970.
+    #[must_use]
+    pub fn in_nanos(self) -> i128 {
+        i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanos)
+    }
+
     /// Nanoseconds after [`Self::seconds`].
     #[must_use]
     pub const fn nanos(self) -> i32 {
