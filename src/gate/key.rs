@@ -236,7 +236,7 @@ pub(super) fn private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
 /// Whether a file that `owner` owns is one that `user` may trust. Root reads and changes every file in any case, and owns those
 /// of Secret and projected volumes.
 fn of_ours(path: &Path, owner: u32, user: u32) -> Result<(), KeyError> {
-    if owner == user || owner == 0 {
+    if owner == user || owner == 0 || user == 0 {
         return Ok(());
     }
     Err(KeyError::Foreign { path: path.to_owned(), owner, user })
@@ -299,10 +299,10 @@ mod tests {
     #[test]
     fn a_key_is_its_user_s_or_root_s() {
         let path = Path::new("/key/priv_validator_key.json");
-        for (owner, user) in [(65_532, 65_532), (0, 65_532), (0, 0)] {
+        for (owner, user) in [(65_532, 65_532), (0, 65_532), (0, 0), (65_532, 0)] {
             assert!(of_ours(path, owner, user).is_ok(), "{owner} {user}");
         }
-        for (owner, user) in [(1_000, 65_532), (65_532, 0), (65_532, 1_000)] {
+        for (owner, user) in [(1_000, 65_532), (65_532, 1_000)] {
             let words = of_ours(path, owner, user).unwrap_err().to_string();
             assert!(words.contains("/key/priv_validator_key.json"), "{words}");
             let (whose, what) = (format!("the user {owner},"), format!("`chown {user}`"));
