@@ -18,8 +18,7 @@ const HELPS: u8 = 3;
 pub enum End {
     Signs,
     Blocked(Missing),
-    /// The chain needs this key at a height that its former holder had begun to sign when it sealed, and that nobody else
-    /// may sign.
+    /// The chain needs this key at a height that a process had begun to sign when it ended, and that nobody else may sign.
     HaltedInside,
     /// The chain needs this key at a height that is of an epoch before, though nobody has signed it: that was sealed by a process
     /// that had lost its state, or a person adopted the identity above the head.
@@ -111,9 +110,6 @@ impl Cluster {
             if let Some(member) = self.members.iter().position(|member| member.pod.uid == holder.pod.uid) {
                 self.push(500, Event::Replaced(member));
             }
-        } else if self.is_shut() {
-            self.adopt();
-            self.postpone();
         } else if let Some(uid) = self.waits_in_a_window() {
             // A gate that ends without a word says nothing: what its state tells is asked for when the epoch is blocked.
             for which in 0..self.processes.len() {
@@ -123,6 +119,9 @@ impl Cluster {
             }
             self.helped += 1;
             self.order(Wish::Switch(None), epoch, None);
+            self.postpone();
+        } else if self.is_shut() {
+            self.adopt();
             self.postpone();
         }
     }
@@ -134,7 +133,8 @@ impl Cluster {
         let needed = self.setting.share != Share::Small && self.oracle.last_of(tenure).0 <= head;
         let process = self.processes.iter().filter(|process| process.client.alive).filter_map(Process::hold);
         let above = process.into_iter().any(|hold| hold.tenure == tenure && hold.start.0 > head);
-        (needed && above && self.is_within_its_epoch()).then(|| holder.pod.uid.clone())
+        let open = self.api.record.shut.is_none();
+        (open && needed && above && self.is_within_its_epoch()).then(|| holder.pod.uid.clone())
     }
 
     /// Whether the next height is of the epoch of now. Else it is of one before, which was sealed above it by a process that could
@@ -155,6 +155,11 @@ impl Cluster {
         here.any(|hold| hold.start.0 == self.chain.head + 1)
     }
 
+    /// Whether the very next height was signed in this epoch, in a round that came to nothing.
+    fn has_begun(&self) -> bool {
+        self.oracle.last_of(self.api.record.tenure).0 > self.chain.head
+    }
+
     /// How it ended, if it has.
     pub fn end(&self) -> Option<End> {
         let Deadline { from, begin, head, until, .. } = self.deadline?;
@@ -172,7 +177,9 @@ impl Cluster {
         Some(match self.api.record.phase {
             Phase::Revoking { blocked: Some(why), .. } => End::Blocked(why),
             _ if self.is_shut() => End::Latched,
-            _ if self.setting.share != Share::Small && self.starts_just_above() => End::HaltedInside,
+            _ if self.setting.share != Share::Small && (self.starts_just_above() || self.has_begun()) => {
+                End::HaltedInside
+            }
             _ if self.setting.share != Share::Small => End::HaltedBelow,
             _ => End::NobodySigns,
         })
