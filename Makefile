@@ -90,7 +90,7 @@ e2e-full: ready ethereumjs ## The same, with the operator killed at every step a
 e2e-failover: ready-two ## A signer that fails over between two nodes, as CI runs it, and the control without a fence.
 	$(TWO) $(CARGO) test --test e2e -- --include-ignored --test-threads 1 failover::everyday failover::naive
 
-e2e-failover-full: ready-two ## The same with every fault there is, on both kinds of chain, and docs/failover/report.md: forty minutes.
+e2e-failover-full: ready-two ## The same with every fault there is, on both kinds of chain, and docs/failover/report.md: an hour and a quarter.
 	$(call BESIDE,cometbft)
 	$(call SAYING,cometbft,$(TWO) $(CARGO) test --test e2e -- --include-ignored --nocapture --test-threads 1 $(TWO_NODES))
 	$(MAKE) e2e-failover-wasmd
