@@ -7,6 +7,8 @@ use super::{Pod, Proof, Record};
 
 /// The finalizer.
 pub const LATCH: &str = "mainstay.dev/signer";
+/// The label of a pod that signs, which has the finalizer's name.
+pub const LABEL: &str = LATCH;
 /// What the kubelet gives as a reason when it does not know how a container ended.
 const UNKNOWN: &str = "ContainerStatusUnknown";
 

@@ -15,6 +15,7 @@ use super::{
     counts::Counts,
     desk::{Desk, lock},
     first::Look,
+    follow::rest,
     store::Medium,
 };
 use crate::{
@@ -93,11 +94,7 @@ impl Chain {
                 }
                 Some(Ok(())) | None => {}
             }
-            let pause = async {
-                tokio::time::sleep(PAUSE).await;
-                let _ = tokio::time::timeout(every.saturating_sub(PAUSE), wanted.notified()).await;
-            };
-            stop.run_until_cancelled(pause).await;
+            stop.run_until_cancelled(rest(PAUSE, every, &wanted)).await;
         }
     }
 

@@ -12,7 +12,7 @@ pub const PATIENCE: u64 = 2_000;
 pub enum Look {
     /// All commits that there are of this hold were read.
     Read(Tenure),
-    /// Some are still to come: the node catches up with its chain, or the window with the node.
+    /// There is no hold to read them of, or some are still to come: its window has yet to catch up with the node.
     Unread,
     /// The node does not answer, or not as one of this chain does.
     Away,

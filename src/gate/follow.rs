@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -47,11 +48,7 @@ pub async fn follow<M: Medium, R: Registry>(
             info!("the record can be read again");
             said.clear();
         }
-        let pause = async {
-            tokio::time::sleep(PAUSE).await;
-            let _ = tokio::time::timeout(every.saturating_sub(PAUSE), hurry.notified()).await;
-        };
-        stop.run_until_cancelled(pause).await;
+        stop.run_until_cancelled(rest(PAUSE, every, &hurry)).await;
     }
     lock(desk).stop();
     if give_back(desk, registry, FAREWELL).await {
@@ -59,6 +56,12 @@ pub async fn follow<M: Medium, R: Registry>(
     } else {
         warn!("the rest of the window could not be given back: the next process waits for it");
     }
+}
+
+/// Waits for `every`, or for whoever is in a hurry, but no less than `least`.
+pub(super) async fn rest(least: Duration, every: Duration, hurry: &Notify) {
+    tokio::time::sleep(least).await;
+    let _ = tokio::time::timeout(every.saturating_sub(least), hurry.notified()).await;
 }
 
 /// Writes what a process that is to stop wants the record to say, and tells whether it is said within that time.

@@ -18,7 +18,10 @@ use crate::{
     world::{PodView, TargetKey},
 };
 
-use super::super::{context::Context, watch::Key};
+use super::{
+    super::{context::Context, watch::Key},
+    keys::Whereabouts,
+};
 
 /// Where `CometBFT` answers by default, for pods that name no port.
 const RPC: u16 = 26657;
@@ -88,8 +91,13 @@ pub async fn pod(ctx: &Context, namespace: &str, member: &FailoverMember) -> Res
     read.map_err(|error| Failed { doing: "read the pod of a member", outcome: error.outcome })
 }
 
-/// Every member that has a pod, in the order of preference.
-pub async fn candidates(ctx: &Context, namespace: &str, group: &FailoverGroup) -> Result<Vec<Candidate>, Failed> {
+/// Every member that has a pod, in the order of preference, and whether it can go on; also by where the group's key is in use.
+pub async fn candidates(
+    ctx: &Context,
+    namespace: &str,
+    group: &FailoverGroup,
+    key: &Whereabouts,
+) -> Result<Vec<Candidate>, Failed> {
     let mut found = Vec::new();
     for member in &group.spec.members {
         let Some(pod) = pod(ctx, namespace, member).await? else { continue };
@@ -98,6 +106,7 @@ pub async fn candidates(ctx: &Context, namespace: &str, group: &FailoverGroup) -
         let of = Pod { member: member.name.clone(), uid: pod.uid.clone(), node };
         found.push(Candidate { member: member.name.clone(), pod: Arc::new(of), rank });
     }
+    key.keep_to_the_key(&mut found);
     Ok(found)
 }
 

@@ -13,7 +13,7 @@ use kube::Resource;
 use crate::{
     api::FailoverGroup,
     effect::event,
-    failover::split,
+    failover::{latch::LABEL, split},
     gate::encoding::to_hex,
     signal::Mono,
     telemetry::cometbft::{SigningKey, signing_key},
@@ -29,8 +29,6 @@ use super::{
 
 /// Every signer is asked so often (milliseconds).
 const EVERY: u64 = 15_000;
-/// What signs wears it.
-const LABEL: &str = "mainstay.dev/signer";
 /// So many pods are named; more would say nothing new.
 const NAMED: usize = 4;
 /// The condition, and what is done about it.
@@ -273,6 +271,7 @@ fn judge(identity: &str, gated: bool, signers: &[Signer<'_>]) -> Whereabouts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failover::Pod;
 
     const CHAIN: &str = "hub-4";
 
@@ -331,6 +330,19 @@ mod tests {
             why.contains(&format!("the member b, the pod cosmos/val-b-0, signs with the key {}", "0b".repeat(32)))
         );
         assert_eq!(says(false, &all()).0, "Some(false) OnlyHere", "a standby of a job may have a key of its own");
+    }
+
+    #[test]
+    fn who_has_another_key_cannot_go_on_and_the_others_can() {
+        let (own, other) = (key(CHAIN, 10), key(CHAIN, 11));
+        let all = [signer("val-a-0", Some("a"), None, &own), signer("val-b-0", Some("b"), None, &other)];
+        let astray = judge(&format!("{CHAIN}.{}", "0a".repeat(32)), true, &all);
+        let pod = |member: &str| Pod { member: member.into(), uid: member.into(), node: "n".into() };
+        let candidate = |member: &str| Candidate { member: member.into(), pod: pod(member).into(), rank: Ok(0) };
+        let mut candidates = ["a", "b"].map(candidate);
+        astray.keep_to_the_key(&mut candidates);
+        assert!(candidates[0].rank.is_ok() && candidates[1].rank.as_ref().unwrap_err().contains("another key"));
+        assert_eq!(astray.elsewhere(), None, "nobody outside has it");
     }
 
     /// Somebody took it out of the group, and its window holds it still.

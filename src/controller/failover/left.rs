@@ -11,7 +11,7 @@ use crate::{
     },
     failover::{
         Event, HandOver, Phase, Share,
-        latch::{Remains, may_go},
+        latch::{LABEL, Remains, may_go},
         step,
     },
     world::PodView,
@@ -121,8 +121,7 @@ impl Round<'_> {
     /// The pods of this namespace that say that they sign, as the cache has them.
     fn signers(&self) -> Vec<Arc<PodView>> {
         let pods = self.ctx.stores.pods.list().into_iter();
-        pods.filter(|pod| pod.namespace == self.namespace && pod.labels.contains_key("mainstay.dev/signer"))
-            .collect()
+        pods.filter(|pod| pod.namespace == self.namespace && pod.labels.contains_key(LABEL)).collect()
     }
 
     /// Lets the pods go that are nobody's evidence: no identity of this namespace names them, and no group looks after them.

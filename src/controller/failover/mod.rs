@@ -344,13 +344,6 @@ impl Round<'_> {
         }))
     }
 
-    /// Every member that has a pod, and whether it can go on.
-    async fn candidates(&self) -> Result<Vec<Candidate>, Failed> {
-        let mut candidates = choose::candidates(self.ctx, self.namespace, self.group).await?;
-        self.memory.key.keep_to_the_key(&mut candidates);
-        Ok(candidates)
-    }
-
     async fn choose(&self, record: &Record) -> Result<Next, Trouble> {
         if is_leaving(&self.ctx.clients.actuator, self.namespace).await? {
             let why = "the namespace is being deleted: nobody goes on there";
@@ -359,7 +352,7 @@ impl Round<'_> {
         if let Some(why) = self.memory.key.elsewhere() {
             return Ok(Next::Rest(Rest::new(RETRY, keys::KIND, why)));
         }
-        let mut candidates = self.candidates().await?;
+        let mut candidates = choose::candidates(self.ctx, self.namespace, self.group, &self.memory.key).await?;
         if self.group.spec.handover.solana_identity.is_some() {
             choose::keep_to_the_memory(record, &mut candidates);
         }

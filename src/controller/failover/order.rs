@@ -16,7 +16,7 @@ use crate::{
     signal::Server,
 };
 
-use super::{Context, Next, Round, Trouble, choose::Choice, keys};
+use super::{Context, Next, Round, Trouble, choose, choose::Choice, keys};
 
 /// An order of a ladder rests on what was seen when it was given. After so long (milliseconds) that is history, as for a
 /// remediation that could not begin: nobody was there to carry it out.
@@ -181,12 +181,11 @@ impl Round<'_> {
                 self.refuse(&order, why).await?;
                 return Ok(None);
             }
-            if let Some(elsewhere) = self.memory.key.elsewhere() {
-                self.refuse(&order, format!("{}: {elsewhere}", keys::KIND)).await?;
+            if self.refuses_for_the_key(&order).await? {
                 return Ok(None);
             }
             let wanted = order.spec.failover.as_ref().and_then(|switch| switch.to.clone());
-            let candidates = self.candidates().await?;
+            let candidates = choose::candidates(self.ctx, self.namespace, self.group, &self.memory.key).await?;
             let former = record.holder().map(|holder| holder.pod.member.clone());
             // Whoever asks for another asks for another, and not for the same once more.
             let rest: Vec<_> = if wanted.is_some() {
@@ -209,11 +208,17 @@ impl Round<'_> {
         Ok(Some((order, step(record, event).0)))
     }
 
+    /// Refuses a switch while somebody outside of the group has its key: nobody is to sign beside them.
+    async fn refuses_for_the_key(&self, order: &SigningOrder) -> Result<bool, Trouble> {
+        let Some(elsewhere) = self.memory.key.elsewhere() else { return Ok(false) };
+        self.refuse(order, format!("{}: {elsewhere}", keys::KIND)).await?;
+        Ok(true)
+    }
+
     /// A switch that comes while the place is changing hands is part of that.
     async fn join(&self, order: SigningOrder) -> Result<SigningOrder, Trouble> {
         if order.spec.failover.is_some() && outcome(&order).is_none() {
-            if let Some(elsewhere) = self.memory.key.elsewhere() {
-                self.refuse(&order, format!("{}: {elsewhere}", keys::KIND)).await?;
+            if self.refuses_for_the_key(&order).await? {
                 return Ok(order);
             }
             return self.accept(order, "the place is changing hands already".into(), None).await;

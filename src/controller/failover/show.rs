@@ -46,7 +46,7 @@ pub async fn group(
     let told = told(group, record, ended, &memory.key).into_iter().chain([memory.key.told(), wide]).chain(latch);
     let conditions =
         told.map(|told| condition(&known.conditions, told, group.metadata.generation, now.wall)).collect();
-    let members = match choose::candidates(ctx, &namespace, group).await {
+    let members = match choose::candidates(ctx, &namespace, group, &memory.key).await {
         Ok(candidates) => group.spec.members.iter().map(|member| shown(&member.name, &candidates)).collect(),
         Err(_) => known.members.clone(),
     };

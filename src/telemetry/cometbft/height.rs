@@ -1,21 +1,11 @@
 //! How far the chain is, as one node tells it.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use crate::telemetry::{Client, client::Deadline, number::Decimal};
-
-const CAP: usize = 64 * 1024;
-const WITHIN: Duration = Duration::from_secs(2);
-
-#[derive(Deserialize)]
-struct Answer {
-    result: Status,
-}
+use super::status::status;
+use crate::telemetry::{Client, number::Decimal};
 
 #[derive(Deserialize)]
 struct Status {
@@ -29,7 +19,6 @@ struct SyncInfo {
 
 /// Asks a node for its newest height.
 pub async fn height(client: &Client, ip: IpAddr, port: u16) -> Option<u64> {
-    let url = format!("http://{}/status", SocketAddr::new(ip, port));
-    let answer = client.get(&url, Deadline::within(WITHIN), CAP).await.ok()?;
-    Some(serde_json::from_slice::<Answer>(&answer.body).ok()?.result.sync_info.latest_block_height.0)
+    let Status { sync_info } = status(client, ip, port).await?;
+    Some(sync_info.latest_block_height.0)
 }

@@ -1,17 +1,12 @@
 //! Which key a node signs with, as it tells it. Behind a gate it is the one that the gate has told the node.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use super::decode::base64;
-use crate::telemetry::{Client, client::Deadline};
+use super::{decode::base64, status::status};
+use crate::telemetry::Client;
 
-const CAP: usize = 64 * 1024;
-const WITHIN: Duration = Duration::from_secs(2);
 /// No public key has more bytes.
 const LONGEST: usize = 256;
 
@@ -22,11 +17,6 @@ pub struct SigningKey {
     pub chain: String,
     /// The public key.
     pub public: Vec<u8>,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    result: Status,
 }
 
 #[derive(Deserialize)]
@@ -52,9 +42,7 @@ struct PubKey {
 
 /// Asks a node for the key that it signs with.
 pub async fn signing_key(client: &Client, ip: IpAddr, port: u16) -> Option<SigningKey> {
-    let url = format!("http://{}/status", SocketAddr::new(ip, port));
-    let answer = client.get(&url, Deadline::within(WITHIN), CAP).await.ok()?;
-    let Status { node_info, validator_info } = serde_json::from_slice::<Answer>(&answer.body).ok()?.result;
+    let Status { node_info, validator_info } = status(client, ip, port).await?;
     let public = base64(&validator_info.pub_key.value, LONGEST).filter(|public| !public.is_empty())?;
     Some(SigningKey { chain: node_info.network, public })
 }

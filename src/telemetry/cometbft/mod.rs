@@ -8,6 +8,7 @@ mod power;
 mod rest;
 mod rpc;
 mod slashing;
+mod status;
 
 pub use height::height;
 pub use key::{SigningKey, signing_key};
