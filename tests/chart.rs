@@ -5,16 +5,18 @@
 
 #[path = "chart/grants.rs"]
 mod grants;
+#[path = "chart/objects.rs"]
+mod objects;
+#[path = "chart/policies.rs"]
+mod policies;
 #[path = "chart/render.rs"]
 mod render;
 #[path = "chart/rights.rs"]
 mod rights;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-};
+use std::{collections::BTreeSet, fs};
 
+use objects::{by_name, files, key, named, one, selects};
 use render::{NAMESPACE, documents, manifests, profiles, template};
 use serde_json::{Value, json};
 
@@ -287,66 +289,6 @@ fn whoever_lets_mainstay_delete_pods_may_delete_them() {
 /// Without it the operator takes no approval: it must be the one that the operator knows, and bound.
 #[test]
 #[ignore = "needs helm"]
-fn approvers_are_held_to_their_own_names() {
-    let name = "mainstay-system.mainstay-approval";
-    let all = manifests(&json!({"namespaces": ["cosmos"]}));
-    let policy = named(&all, "ValidatingAdmissionPolicy", name);
-    let schema = &policy["metadata"]["annotations"][mainstay::api::SCHEMA_ANNOTATION];
-    assert_eq!(*schema, json!(mainstay::api::SCHEMA.to_string()));
-    assert_eq!(policy["spec"]["failurePolicy"], "Fail");
-    assert!(policy["spec"]["matchConditions"].is_null(), "it looks at every request");
-    let binding = named(&all, "ValidatingAdmissionPolicyBinding", name);
-    assert_eq!(binding["spec"]["policyName"], name);
-    assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
-    let none = manifests(&json!({"admission": {"enabled": false}}));
-    assert!(none.iter().all(|object| object["kind"] != "ValidatingAdmissionPolicy"));
-}
-
-#[test]
-#[ignore = "needs helm"]
-fn what_may_create_jobs_is_held_to_those_of_cron_jobs() {
-    let name = "mainstay-system.mainstay-jobs";
-    let all = manifests(&json!({"jobs": {"enabled": true}}));
-    assert_eq!(named(&all, "ValidatingAdmissionPolicy", name)["spec"]["failurePolicy"], "Fail");
-    let binding = named(&all, "ValidatingAdmissionPolicyBinding", name);
-    assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]));
-    assert!(manifests(&json!({})).iter().all(|object| object["metadata"]["name"] != name));
-}
-
-/// Two installations must not hold each other's gates and operators to their own names.
-#[test]
-#[ignore = "needs helm"]
-fn whoever_signs_is_held_to_it_in_these_namespaces_only() {
-    let names = ["signing", "orders", "identities", "signers", "handover", "endpoints", "clients"]
-        .map(|what| format!("mainstay-system.mainstay-{what}"));
-    let all = manifests(&json!({"failover": {"enabled": true}, "namespaces": ["cosmos", "osmosis"]}));
-    for name in &names {
-        assert_eq!(named(&all, "ValidatingAdmissionPolicy", name)["spec"]["failurePolicy"], "Fail", "{name}");
-        let binding = named(&all, "ValidatingAdmissionPolicyBinding", name);
-        assert_eq!(binding["spec"]["validationActions"], json!(["Deny"]), "{name}");
-        let is_namespaced = !name.ends_with("-signing") && !name.ends_with("-identities");
-        let values = &binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"][0]["values"];
-        assert_eq!(*values, if is_namespaced { json!(["cosmos", "osmosis"]) } else { Value::Null }, "{name}");
-    }
-    let conditions = |all: &[Value]| {
-        let conditions = named(all, "ValidatingAdmissionPolicy", &names[0])["spec"]["matchConditions"].clone();
-        let conditions = conditions.as_array().unwrap().iter().map(|one| text(&one["expression"]));
-        conditions.collect::<Vec<_>>()
-    };
-    let (own, of) = (
-        "request.userInfo.username != 'system:serviceaccount:mainstay-system:mainstay'",
-        "object.spec.namespace in ['cosmos', 'osmosis']",
-    );
-    assert_eq!(conditions(&all), [own, of]);
-    assert_eq!(conditions(&manifests(&json!({"failover": {"enabled": true}}))), [own]);
-    for values in [json!({}), json!({"failover": {"enabled": true}, "admission": {"enabled": false}})] {
-        let all = manifests(&values);
-        assert!(all.iter().all(|object| !names.contains(&text(&object["metadata"]["name"]))), "{values}");
-    }
-}
-
-#[test]
-#[ignore = "needs helm"]
 fn the_only_way_in_is_the_health_and_metrics_port() {
     for (profile, values) in profiles() {
         let policy = one(&manifests(&values), "NetworkPolicy");
@@ -409,42 +351,4 @@ fn a_value_that_means_nothing_is_refused() {
         let error = template("mainstay", NAMESPACE, &values).expect_err(&values.to_string());
         assert!(error.contains(word), "{values}: {error}");
     }
-}
-
-/// The files of a folder by their names.
-fn files(folder: &str) -> BTreeMap<String, String> {
-    fs::read_dir(folder)
-        .unwrap_or_else(|error| panic!("failed to read {folder}: {error}"))
-        .map(|file| file.expect("a file"))
-        .map(|file| {
-            let name = file.file_name().into_string().expect("a plain name");
-            (name, fs::read_to_string(file.path()).expect("a text file"))
-        })
-        .collect()
-}
-
-fn by_name(objects: impl IntoIterator<Item = Value>) -> BTreeMap<String, Value> {
-    objects.into_iter().map(|object| (text(&object["metadata"]["name"]), object)).collect()
-}
-
-fn key(object: &Value) -> (String, String, String) {
-    let metadata = &object["metadata"];
-    (text(&object["kind"]), text(&metadata["namespace"]), text(&metadata["name"]))
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().into()
-}
-
-fn one(all: &[Value], kind: &str) -> Value {
-    all.iter().find(|object| object["kind"] == kind).unwrap_or_else(|| panic!("no {kind}")).clone()
-}
-
-fn named(all: &[Value], kind: &str, name: &str) -> Value {
-    let mut of_kind = all.iter().filter(|object| object["kind"] == kind);
-    of_kind.find(|object| object["metadata"]["name"] == name).unwrap_or_else(|| panic!("no {kind} {name}")).clone()
-}
-
-fn selects(selector: &Value, labels: &Value) -> bool {
-    selector.as_object().expect("a selector").iter().all(|(label, value)| &labels[label] == value)
 }

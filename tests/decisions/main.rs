@@ -11,6 +11,8 @@ mod ledger;
 mod mutants;
 mod performer;
 mod room;
+#[expect(clippy::struct_excessive_bools)]
+mod story;
 mod sweep;
 #[expect(clippy::struct_excessive_bools)]
 mod world;

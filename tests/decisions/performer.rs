@@ -7,7 +7,10 @@ use mainstay::{
     remedy::{Doubt, Effect, End, Event, Outcome, SeatOutcome, State, resume, step},
 };
 
-use super::world::{REMEDIATION, TARGET, What, World};
+use super::{
+    story::What,
+    world::{REMEDIATION, TARGET, World},
+};
 
 /// What goes wrong with one effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

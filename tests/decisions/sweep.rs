@@ -10,7 +10,8 @@ use mainstay::{
 
 use super::{
     performer::{FAULTS, Fault, Mistake, Performer},
-    world::{After, Consent, Elsewhere, PLAIN, REMEDIATION, SLOT, Story, TARGET, What, World},
+    story::{After, Consent, Elsewhere, PLAIN, Story, What},
+    world::{REMEDIATION, SLOT, TARGET, World},
 };
 use crate::dice::Dice;
 

@@ -27,6 +27,7 @@ mod process;
 mod records;
 mod rig;
 mod server;
+mod site;
 mod solana;
 mod states;
 mod storm;

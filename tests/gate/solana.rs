@@ -1,166 +1,18 @@
 //! The gate of a Solana validator against a fake of one.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::PermissionsExt, sync::atomic::Ordering, time::Duration, time::Instant};
 
-use mainstay::{
-    failover::{Boot, Carried, Event, Proof, Share},
-    gate::{
-        Counts,
-        member::Member,
-        solana::{
-            admin::{Admin, Trouble},
-            post::{Options, Post, SolanaError},
-        },
-        tenant::stand,
-    },
+use mainstay::gate::solana::{
+    admin::{Admin, Trouble},
+    post::{Post, SolanaError},
 };
 use serde_json::json;
-use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    container::Container,
     records::Records,
-    validator::{Pair, Shared, Validator, at, begin, history_of, staked, tower_of, unstaked, votes},
+    site::{Site, carried, for_ever, go_on, moments, vanish},
+    validator::{Pair, at, history_of, staked, tower_of, unstaked, votes},
 };
-
-/// A pod: a validator and the files of its gate.
-struct Site {
-    validator: Shared,
-    container: Container,
-    options: Options,
-    counts: Counts,
-    // Last: the validator's program is in it.
-    _folder: TempDir,
-}
-
-impl Site {
-    /// The pod of a member, whose validator has no tower.
-    fn new(member: &str) -> Self {
-        Self::as_started(member, false)
-    }
-
-    fn as_started(member: &str, starts_staked: bool) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        for name in ["ledger", "state"] {
-            fs::create_dir(path(name)).unwrap();
-        }
-        staked().write(&path("staked.json"));
-        unstaked().write(&path("unstaked.json"));
-        let (validator, container) = begin(&folder, &path("ledger"));
-        at(&validator).starts_staked = starts_staked;
-        let options = Options {
-            member: Member {
-                identity: identity(),
-                name: member.into(),
-                pod_uid: format!("u-{member}"),
-                node: "n".into(),
-                listen: "127.0.0.1:0".into(),
-                every: Duration::from_millis(50),
-            },
-            ledger: path("ledger"),
-            keypair: path("staked.json"),
-            unstaked: path("unstaked.json"),
-            state: path("state"),
-            program: container.name.clone(),
-            settle: 400,
-            grace: 1_000,
-        };
-        Self { validator, container, options, counts: Counts::default(), _folder: folder }
-    }
-
-    /// One that holds the place, with a tower of its own that a person vouches for.
-    fn at_work() -> (Self, Records) {
-        let (site, records) = (Self::new("a"), Records::offered_to("u-a"));
-        site.vouch(1, &[5]);
-        (site, records)
-    }
-
-    fn vouch(&self, epoch: u64, slots: &[u64]) {
-        let name = format!("tower-1_9-{}.bin.for-epoch-{epoch}", staked().name());
-        fs::write(self.options.ledger.join(name), staked().tower(slots)).unwrap();
-    }
-
-    fn tower(&self) -> PathBuf {
-        tower_of(&self.options.ledger)
-    }
-
-    /// Runs the gate beside what the test does with the rest of the world; whether it has ended by itself by then.
-    async fn with(&self, records: &Records, test: impl AsyncFnOnce()) -> bool {
-        let mut post = Post::new(&self.options).unwrap();
-        let stop = CancellationToken::new();
-        tokio::select! {
-            () = stand(&self.options.member, records, Boot(7), self.counts.clone(), &mut post, &stop) => true,
-            () = test() => false,
-        }
-    }
-
-    async fn until(&self, what: &str, holds: impl Fn(&Validator) -> bool) {
-        let begun = Instant::now();
-        while !holds(&at(&self.validator)) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not in time");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    async fn gets_it(&self) {
-        self.until("the identity comes", |it| it.identity == staked().name()).await;
-        moments(2).await;
-    }
-
-    async fn loses_it(&self) {
-        self.until("the identity goes", |it| it.identity == unstaked().name()).await;
-    }
-
-    fn vote(&self, slots: &[u64]) {
-        for slot in slots {
-            assert!(at(&self.validator).vote(*slot), "it votes for {slot}");
-        }
-    }
-
-    fn was_given(&self) -> bool {
-        at(&self.validator).calls.contains(&"staked.json, true".to_owned())
-    }
-}
-
-fn identity() -> String {
-    let digits = mainstay::gate::encoding::to_hex(&staked().public()).to_ascii_lowercase();
-    format!("5eykt4usfv8p8njdtreypvzkozrkqckkc.{digits}")
-}
-
-async fn moments(count: u64) {
-    tokio::time::sleep(Duration::from_millis(count * 100)).await;
-}
-
-async fn for_ever() {
-    tokio::time::sleep(Duration::from_secs(60)).await;
-}
-
-fn carried(records: &Records) -> Arc<Carried> {
-    records.record().carried.expect("something travels")
-}
-
-/// Ends an epoch by its seal, and offers the next.
-fn go_on(records: &Records, to: &str) {
-    records.step(Event::Found { proof: None, share: Share::Small, waited: 0 });
-    records.offer_to(to, &format!("u-{to}"));
-}
-
-/// Ends an epoch by the end of its pod.
-fn vanish(records: &Records, to: &str) {
-    records.revoke();
-    let holder = records.record().holder().unwrap().pod.clone();
-    let proof = Some(Proof::KubeletConfirmed(holder));
-    records.step(Event::Found { proof, share: Share::Small, waited: u64::MAX });
-    records.offer_to(to, &format!("u-{to}"));
-}
 
 #[tokio::test]
 async fn each_answer_of_the_admin_rpc_is_read_as_its_source_means_it() {

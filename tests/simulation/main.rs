@@ -10,10 +10,12 @@
 #[path = "../dice.rs"]
 mod dice;
 mod operator;
+mod plan;
 mod toy;
 
 use std::collections::{BTreeSet, VecDeque};
 
+use crate::dice::Dice;
 use mainstay::{
     api::{
         Family, HealthyShare, PolicyRef,
@@ -28,8 +30,6 @@ use mainstay::{
 };
 use operator::Run;
 use toy::{Condition, Toy};
-
-use crate::dice::Dice;
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -254,7 +254,7 @@ fn judge(run: &Run, index: usize, truth: &Truth, wrong: &mut Vec<String>) {
 
 /// Whether what was seen may not have been what is: everything was cut, one that is well was not seen, or pods were made
 /// anew while nothing was heard of them, which are judged as others are from when they are known.
-fn misled(plan: &toy::Plan, now: u64) -> bool {
+fn misled(plan: &plan::Plan, now: u64) -> bool {
     let mut spans = [plan.cut, plan.blind.1, plan.deaf].into_iter();
     spans.any(|span| span.has(now) || span.has(now.saturating_sub(20 * SECOND)))
 }
