@@ -60,7 +60,7 @@ pub struct Holder {
 }
 
 /// What is held as a launcher holds it: it ends when the hold does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Held {
     /// A command, which is the signer.
     Command,

@@ -51,6 +51,12 @@ pub enum StartError {
     /// The system has no dice.
     #[error("failed to draw a random number")]
     Dice,
+    /// What an operator sees of it is a container that does not stay up.
+    #[error(
+        "another process of this pod has the place and ended without a seal: delete the pod, never by force, so that its end can \
+         be proven"
+    )]
+    Lost,
     /// Signals cannot be heard.
     #[error("failed to listen for signals: {0}")]
     Signals(io::Error),

@@ -13,15 +13,20 @@ use super::{
     member::{Member, Pages, StartError, told_to_end},
     registry::{self, Registry},
 };
-use crate::failover::{Boot, HandOver, Record, gate::Launcher};
+use crate::failover::{Boot, HandOver, Held as Kept, Record, gate::Launcher};
 
-/// How long a process that was told to end tries to take it away and to seal.
+/// How long a process that was told to end tries to seal, after what it takes to take it away.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Something that is given to a client and taken away again.
 pub trait Tenant {
     /// What gives and takes it, in words.
     const GIVER: &'static str;
+    /// What it is.
+    const KEPT: Kept;
+
+    /// How long it takes to take it away, when all goes well.
+    fn leaves_within(&self) -> Duration;
 
     /// Gives it, takes it, or sees that it stays where it is; or says what a person should know. It is asked again and again.
     fn act(&mut self, held: &mut Held) -> impl Future<Output = Result<(), String>>;
@@ -88,13 +93,13 @@ pub async fn run<T: Tenant>(member: &Member, mut tenant: T) -> Result<(), StartE
         asked.await;
         told.cancel();
     });
-    stand(member, &registry, boot, counts, &mut tenant, &stop).await;
+    let ended = stand(member, &registry, boot, counts, &mut tenant, &stop).await;
     over.cancel();
     pages.ended().await;
-    Ok(())
+    ended
 }
 
-/// Stands at its post until it was told to end, or its epoch is over and sealed.
+/// Stands at its post until it was told to end, or its epoch is over and sealed; or until it is clear that its pod is lost.
 pub async fn stand<R: Registry, T: Tenant>(
     member: &Member,
     registry: &R,
@@ -102,17 +107,17 @@ pub async fn stand<R: Registry, T: Tenant>(
     counts: Counts,
     tenant: &mut T,
     stop: &CancellationToken,
-) {
-    let mut held = Held { launcher: Launcher::new(member.me(boot)), record: None, counts };
+) -> Result<(), StartError> {
+    let mut held = Held { launcher: Launcher::new(member.me(boot), T::KEPT), record: None, counts };
     let (mut enough, mut said) = (None, String::new());
     loop {
         if stop.is_cancelled() && enough.is_none() {
             info!("told to end");
             held.launcher = held.launcher.retired();
-            enough = Some(Instant::now() + FAREWELL);
+            enough = Some(Instant::now() + tenant.leaves_within() + FAREWELL);
         }
         // What is given up in this turn is sealed in the next.
-        let was_over = held.launcher.over;
+        let was_over = held.launcher.over && tenant.is_out();
         let looked = see(registry, &mut held, tenant).await;
         let words = match &looked {
             Ok(_) => tenant.act(&mut held).await.err().unwrap_or_default(),
@@ -123,13 +128,17 @@ pub async fn stand<R: Registry, T: Tenant>(
                 trouble.to_string()
             }
         };
+        let is_calm = words.is_empty() && tenant.is_out();
         tell::<T>(&held, words, &mut said);
-        if matches!(looked, Ok(false)) && tenant.is_out() && was_over {
-            return;
+        if matches!(looked, Ok(false)) && was_over {
+            return Ok(());
+        }
+        if is_calm && held.record.as_ref().is_some_and(|record| held.launcher.is_lost(record)) {
+            return Err(StartError::Lost);
         }
         if enough.is_some_and(|enough| Instant::now() >= enough) {
             warn!("could not seal in time: the next epoch waits for proof that this pod has ended");
-            return;
+            return Ok(());
         }
         tokio::select! {
             () = sleep(member.every) => {}
@@ -155,7 +164,8 @@ async fn see<R: Registry, T: Tenant>(
 
 /// Says what is new.
 fn tell<T: Tenant>(held: &Held, mut words: String, said: &mut String) {
-    if words.is_empty() && held.own().is_some_and(|record| !matches!(record.hand_over, HandOver::Launcher(..))) {
+    let in_this_way = |record: &Record| matches!(record.hand_over, HandOver::Launcher(kept, _) if kept == T::KEPT);
+    if words.is_empty() && held.own().is_some_and(|record| !in_this_way(record)) {
         words = format!("this group hands over another way: its pods run no gate of {}", T::GIVER);
     }
     if words != *said && !words.is_empty() {

@@ -170,7 +170,8 @@ pub async fn turn(launcher: &mut Launcher, identity: &Identity) -> Result<Option
 
 async fn a_launcher_claims_once_and_seals(stage: &Stage) {
     let (a, b) = (stage.start("a").await, stage.start("b").await);
-    let process = |pod: &Pod, boot| Launcher::new(Me { pod: Arc::new(pod.clone()), boot: Boot(boot) });
+    let process =
+        |pod: &Pod, boot| Launcher::new(Me { pod: Arc::new(pod.clone()), boot: Boot(boot) }, Held::Command);
     let offer = |pod: &Pod, activation| {
         let (pod, activation) = (Arc::new(pod.clone()), Activation(activation));
         Event::Offered { pod, activation, hand_over: HAND_OVER }

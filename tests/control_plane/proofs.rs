@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mainstay::{
     api::SigningIdentityStatus,
     failover::{
-        Boot, Phase, Pod, Proof, Record,
+        Boot, Held, Phase, Pod, Proof, Record,
         gate::{Launcher, Me},
         latch::LATCH,
         off::OUT_OF_SERVICE,
@@ -161,7 +161,7 @@ impl Launched {
             (named && record.tenure.epoch.0 == epoch).then_some(())
         })
         .await;
-        let mut process = Launcher::new(Me { pod: pod.clone().into(), boot: Boot(7) });
+        let mut process = Launcher::new(Me { pod: pod.clone().into(), boot: Boot(7) }, Held::Command);
         let identity = Identity::new(self.stage.client_of(pod).await, KEY);
         // The operator may write in between.
         self.until("claim", async || turn(&mut process, &identity).await.ok().flatten().map(|_| ())).await;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use mainstay::{
     failover::{
-        Boot, Phase,
+        Boot, Held, Phase,
         gate::{Launcher, Me},
         latch::LATCH,
     },
@@ -100,7 +100,8 @@ async fn a_latch_is_not_taken_by_another_group() {
         .await;
     let identity = Identity::new(group.stage.client_of(&a).await, KEY);
     let seen = identity.read().await.unwrap();
-    let (_, claim) = Launcher::new(Me { pod: a.clone(), boot: Boot(7) }).seen(seen.record.as_ref().unwrap(), 0);
+    let (_, claim) =
+        Launcher::new(Me { pod: a.clone(), boot: Boot(7) }, Held::Command).seen(seen.record.as_ref().unwrap(), 0);
     identity.write(&seen, &claim.unwrap()).await.unwrap();
     init.wait().unwrap();
     let other = format!("demo-1.{}", "ab".repeat(32));

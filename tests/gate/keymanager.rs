@@ -10,7 +10,7 @@ use std::{
 };
 
 use mainstay::{
-    failover::{Boot, Event, Height},
+    failover::{Boot, Event, Height, Held},
     gate::{
         Counts,
         client::{end, lives, processes},
@@ -83,7 +83,7 @@ impl Site {
         let mut post = Post::new(&self.options).unwrap();
         let stop = CancellationToken::new();
         tokio::select! {
-            () = stand(&self.options.member, records, Boot(7), Counts::default(), &mut post, &stop) => true,
+            _ = stand(&self.options.member, records, Boot(7), Counts::default(), &mut post, &stop) => true,
             () = test() => false,
         }
     }
@@ -165,8 +165,23 @@ async fn each_answer_of_the_api_is_read_as_the_description_means_it() {
 }
 
 #[tokio::test]
+async fn told_to_end_it_takes_the_key_away_and_seals() {
+    let (site, records) = (Site::new(), Records::offered_to(Held::Key, "u"));
+    let mut post = Post::new(&site.options).unwrap();
+    let stop = CancellationToken::new();
+    let tells = async {
+        site.until("the key comes", |client| client.active).await;
+        stop.cancel();
+    };
+    let (ended, ()) =
+        tokio::join!(stand(&site.options.member, &records, Boot(7), Counts::default(), &mut post, &stop), tells);
+    assert!(matches!(ended, Ok(())));
+    assert!(!of(&site.client).active && records.record().sealed.is_some());
+}
+
+#[tokio::test]
 async fn the_key_is_there_while_it_is_held_and_the_epoch_is_sealed_by_a_client_without_it() {
-    let (site, records) = (Site::new(), Records::offered_to("u"));
+    let (site, records) = (Site::new(), Records::offered_to(Held::Key, "u"));
     let begun = Instant::now();
     let ended = site
         .with(&records, async || {
@@ -198,7 +213,7 @@ async fn the_key_is_there_while_it_is_held_and_the_epoch_is_sealed_by_a_client_w
 /// The incident of 2023: deleted, confirmed by a list, and there again after a restart.
 #[tokio::test]
 async fn a_client_that_finds_the_key_again_when_it_starts_has_not_ended() {
-    let (site, records) = (Site::new(), Records::offered_to("u"));
+    let (site, records) = (Site::new(), Records::offered_to(Held::Key, "u"));
     let ended = site
         .with(&records, async || {
             site.until("the key comes", |client| client.active).await;
@@ -231,7 +246,7 @@ async fn what_cannot_be_shown_is_never_sealed() {
         ("no token", |_| {}),
     ];
     for (what, spoil) in table {
-        let (mut site, records) = (Site::new(), Records::offered_to("u"));
+        let (mut site, records) = (Site::new(), Records::offered_to(Held::Key, "u"));
         spoil(&mut site);
         let ended = site
             .with(&records, async || {
@@ -255,7 +270,7 @@ async fn what_cannot_be_shown_is_never_sealed() {
 
 #[tokio::test]
 async fn a_client_that_has_forgotten_its_key_gets_it_after_a_silence() {
-    let (mut site, records) = (Site::new(), Records::offered_to("u"));
+    let (mut site, records) = (Site::new(), Records::offered_to(Held::Key, "u"));
     site.options.silence = 800;
     site.with(&records, async || {
         site.until("the key comes", |client| client.active).await;
@@ -273,7 +288,7 @@ async fn a_client_that_has_forgotten_its_key_gets_it_after_a_silence() {
 
 #[tokio::test]
 async fn a_hold_that_ends_takes_the_key_along_and_comes_back_with_the_api_server() {
-    let (site, records) = (Site::new(), Records::offered_to("u"));
+    let (site, records) = (Site::new(), Records::offered_to(Held::Key, "u"));
     site.with(&records, async || {
         site.until("the key comes", |client| client.active).await;
         records.1.store(true, Ordering::Relaxed);
@@ -291,7 +306,7 @@ async fn a_hold_that_ends_takes_the_key_along_and_comes_back_with_the_api_server
 
 #[tokio::test]
 async fn whoever_does_not_hold_the_place_has_no_key_whoever_gave_it() {
-    let (site, records) = (Site::new(), Records::offered_to("another"));
+    let (site, records) = (Site::new(), Records::offered_to(Held::Key, "another"));
     of(&site.client).history.push(3);
     site.with(&records, async || {
         moments(5).await;
@@ -307,7 +322,7 @@ async fn whoever_does_not_hold_the_place_has_no_key_whoever_gave_it() {
 
 #[tokio::test]
 async fn the_key_is_not_given_with_a_history_that_cannot_be_read() {
-    let (site, records) = (Site::new(), Records::offered_to("u"));
+    let (site, records) = (Site::new(), Records::offered_to(Held::Key, "u"));
     fs::write(site.export(), "{").unwrap();
     site.with(&records, async || moments(10).await).await;
     assert!(!of(&site.client).calls.contains(&"import"));

@@ -11,15 +11,15 @@ use mainstay::{
     gate::registry::{self, Registry, Seen},
 };
 
-const HAND_OVER: HandOver = HandOver::Launcher(Held::Command, Timing { hold: 3_000, drift: 0, margin: 0 });
+const TIMING: Timing = Timing { hold: 3_000, drift: 0, margin: 0 };
 
-/// The API server.
-pub struct Records(Mutex<(u64, Record)>, pub AtomicBool);
+/// The API server, and what is handed over.
+pub struct Records(Mutex<(u64, Record)>, pub AtomicBool, Held);
 
 impl Records {
-    pub fn offered_to(uid: &str) -> Self {
-        let this =
-            Self(Mutex::new((1, Record::adopted(Epoch(0), Activation(0), Height(10)))), AtomicBool::new(false));
+    pub fn offered_to(held: Held, uid: &str) -> Self {
+        let adopted = Record::adopted(Epoch(0), Activation(0), Height(10));
+        let this = Self(Mutex::new((1, adopted)), AtomicBool::new(false), held);
         this.offer(uid);
         this
     }
@@ -30,7 +30,8 @@ impl Records {
 
     pub fn offer_to(&self, member: &str, uid: &str) {
         let pod = Arc::new(Pod { member: member.into(), uid: uid.into(), node: "n".into() });
-        self.step(Event::Offered { pod, activation: Activation(1), hand_over: HAND_OVER });
+        let hand_over = HandOver::Launcher(self.2, TIMING);
+        self.step(Event::Offered { pod, activation: Activation(1), hand_over });
     }
 
     pub fn step(&self, event: Event) {

@@ -8,10 +8,10 @@ use std::{
 };
 
 use mainstay::{
-    failover::{Boot, Carried, Event, Proof, Share},
+    failover::{Boot, Carried, Event, Held, Proof, Share},
     gate::{
         Counts,
-        member::Member,
+        member::{Member, StartError},
         solana::post::{Options, Post},
         tenant::stand,
     },
@@ -73,7 +73,7 @@ impl Site {
 
     /// One that holds the place, with a tower of its own that a person vouches for.
     pub fn at_work() -> (Self, Records) {
-        let (site, records) = (Self::new("a"), Records::offered_to("u-a"));
+        let (site, records) = (Self::new("a"), Records::offered_to(Held::Identity, "u-a"));
         site.vouch(1, &[5]);
         (site, records)
     }
@@ -92,8 +92,28 @@ impl Site {
         let mut post = Post::new(&self.options).unwrap();
         let stop = CancellationToken::new();
         tokio::select! {
-            () = stand(&self.options.member, records, Boot(7), self.counts.clone(), &mut post, &stop) => true,
+            _ = stand(&self.options.member, records, Boot(7), self.counts.clone(), &mut post, &stop) => true,
             () = test() => false,
+        }
+    }
+
+    /// Runs a process of the gate that is told to end when the test is over; how it ended.
+    pub async fn told_to_end(
+        &self,
+        records: &Records,
+        boot: Boot,
+        test: impl AsyncFnOnce(),
+    ) -> Result<(), StartError> {
+        let mut post = Post::new(&self.options).unwrap();
+        let stop = CancellationToken::new();
+        let tells = async {
+            test().await;
+            stop.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            ended = stand(&self.options.member, records, boot, self.counts.clone(), &mut post, &stop) => ended,
+            () = tells => unreachable!("it waits for ever"),
         }
     }
 

@@ -2,9 +2,15 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, sync::atomic::Ordering, time::Duration, time::Instant};
 
-use mainstay::gate::solana::{
-    admin::{Admin, Trouble},
-    post::{Post, SolanaError},
+use mainstay::{
+    failover::{Boot, Held, Phase},
+    gate::{
+        member::StartError,
+        solana::{
+            admin::{Admin, Trouble},
+            post::{Post, SolanaError},
+        },
+    },
 };
 use serde_json::json;
 
@@ -258,7 +264,7 @@ async fn a_validator_that_starts_with_the_identity_loses_it_and_seals_nothing() 
             mainstay::gate::client::end(one, true).unwrap();
         }
         site.until("it starts staked", |it| it.identity == staked().name()).await;
-        let records = Records::offered_to(if holds { "u-a" } else { "another" });
+        let records = Records::offered_to(Held::Identity, if holds { "u-a" } else { "another" });
         site.vouch(1, &[5]);
         site.with(&records, async || {
             site.loses_it().await;
@@ -334,6 +340,29 @@ async fn what_is_no_memory_is_not_carried() {
             .await;
         assert!(!ended && records.record().sealed.is_none(), "{what}");
     }
+}
+
+#[tokio::test]
+async fn told_to_end_it_takes_the_identity_away_and_seals_with_the_tower() {
+    let (site, records) = Site::at_work();
+    let ended = site.told_to_end(&records, Boot(7), async || {
+        site.gets_it().await;
+        site.vote(&[6, 7]);
+    });
+    assert!(matches!(ended.await, Ok(())));
+    assert_eq!(at(&site.validator).identity, unstaked().name());
+    assert!(records.record().sealed.is_some() && matches!(records.record().phase, Phase::Active(_)));
+    assert_eq!(carried(&records).files[0].1, fs::read(site.tower()).unwrap(), "what it has voted travels");
+}
+
+#[tokio::test]
+async fn a_process_after_one_that_ended_without_a_seal_takes_the_identity_away_and_does_not_stay_up() {
+    let (site, records) = Site::at_work();
+    site.with(&records, async || site.gets_it().await).await;
+    let ended = site.told_to_end(&records, Boot(8), for_ever).await;
+    assert!(matches!(ended, Err(StartError::Lost)), "{ended:?}");
+    assert!(records.record().sealed.is_none());
+    assert_eq!(at(&site.validator).identity, unstaked().name());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A page on its way to people. The notifier tries for ten minutes, and a sink that refuses is asked no more; what a failover waits
-//! for may last longer. So a page that nobody took is sent again, until somebody takes it or its reason has ended.
+//! for may last longer. So a page that nobody took is sent again, until somebody takes it or its reason has ended; and one that
+//! somebody took, before it expires there, which would look like an end.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,8 +31,8 @@ enum Way {
     Waits(Mono),
     /// The notifier has it.
     Sent(Arc<Mutex<oneshot::Receiver<Delivery>>>),
-    /// A sink has it.
-    Taken,
+    /// A sink has it, and is told again then.
+    Taken(Mono),
 }
 
 impl Call {
@@ -50,13 +51,16 @@ impl Call {
         self.notice = Notice { starts_at: self.notice.starts_at, ..notice };
     }
 
-    /// Sends it, if it was not sent yet, or nobody took it and it is time again.
+    /// Sends it, if it was not sent yet, or it is time again.
     pub fn push(&mut self, now: Mono, send: impl FnOnce(Notice) -> oneshot::Receiver<Delivery>) {
         if let Way::Sent(answer) = &self.way {
             let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).try_recv();
             match answer {
                 Err(TryRecvError::Empty) => {}
-                Ok(Delivery::Delivered) => self.way = Way::Taken,
+                Ok(Delivery::Delivered) => {
+                    self.tries = 0;
+                    self.way = Way::Taken(Mono(now.0.saturating_add(lasts(&self.notice.state) / 2)));
+                }
                 // A sink may still be configured, or named.
                 Ok(Delivery::GaveUp { .. } | Delivery::NoSink) | Err(TryRecvError::Closed) => {
                     let wait = FIRST_WAIT << self.tries.saturating_sub(1).min(5);
@@ -64,7 +68,7 @@ impl Call {
                 }
             }
         }
-        if let Way::Waits(until) = self.way
+        if let Way::Waits(until) | Way::Taken(until) = self.way
             && until <= now
         {
             self.tries += 1;
@@ -78,6 +82,14 @@ impl Call {
     }
 }
 
+/// For how long a sink believes it (milliseconds).
+fn lasts(state: &State) -> u64 {
+    match state {
+        State::Firing { expires_after } => u64::try_from(expires_after.as_millis()).unwrap_or(u64::MAX),
+        State::Resolved { .. } => u64::MAX,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -87,6 +99,10 @@ mod tests {
 
     /// What becomes of each page in turn; when each was sent, looked at every ten seconds for an hour.
     fn sent(deliveries: Vec<Delivery>) -> Vec<u64> {
+        sent_within(3_600, deliveries)
+    }
+
+    fn sent_within(seconds: u64, deliveries: Vec<Delivery>) -> Vec<u64> {
         let notice = Notice {
             dedupe_key: "k".into(),
             severity: Severity::Page,
@@ -97,7 +113,7 @@ mod tests {
             starts_at: Timestamp::UNIX_EPOCH,
         };
         let (mut call, mut deliveries, mut at) = (Call::new(notice), deliveries.into_iter(), Vec::new());
-        for now in (0..=3_600).step_by(10) {
+        for now in (0..=seconds).step_by(10) {
             call.push(Mono(now * 1_000), |_| {
                 at.push(now);
                 let (answer, delivery) = oneshot::channel();
@@ -111,6 +127,15 @@ mod tests {
             });
         }
         at
+    }
+
+    #[test]
+    fn a_page_is_sent_again_before_it_expires_where_it_was_taken() {
+        let day = 86_400;
+        let taken = sent_within(2 * day, (0..9).map(|_| Delivery::Delivered).collect());
+        // It is seen a look later that somebody took it.
+        assert_eq!(taken, [0, 43_210, 86_420, 129_630, 172_840][..taken.len()]);
+        assert!(taken.windows(2).all(|two| two[1] - two[0] < day) && taken.len() == 4);
     }
 
     #[test]

@@ -1,12 +1,26 @@
 //! How it stands while the holder's pod is there.
 
-use crate::failover::{HandOver, Height, Holder, Record};
+use crate::{
+    api::FailoverGroup,
+    failover::{HandOver, Height, Holder, Record},
+};
 
 use super::{RETRY, Rest, TICK};
 
-/// How it stands while the chain is at `head`.
-pub fn held(record: &Record, holder: &Holder, head: Option<Height>) -> Rest {
-    let member = &holder.pod.member;
+/// What is known beside the record.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Around<'a> {
+    /// How far the chain is.
+    pub head: Option<Height>,
+    /// How many heights a gate owns ahead of it.
+    pub window: u64,
+    /// Why a container of the holder's pod does not run, or did not a moment ago; empty if all do.
+    pub waits: &'a str,
+}
+
+/// How it stands.
+pub fn held(record: &Record, holder: &Holder, around: Around<'_>) -> Rest {
+    let (member, Around { head, window, waits }) = (&holder.pod.member, around);
     if holder.boot.is_none() {
         let whose = match record.hand_over {
             HandOver::Gate => "the gate of ",
@@ -14,6 +28,13 @@ pub fn held(record: &Record, holder: &Holder, head: Option<Height>) -> Rest {
             HandOver::Label | HandOver::Job => "",
         };
         Rest::new(RETRY, "NotClaimed", format!("waiting for {whose}{member} to take the place"))
+    } else if matches!(record.hand_over, HandOver::Launcher(..)) && !waits.is_empty() {
+        // A process that follows one that ended without a seal does not stay up.
+        let why = format!(
+            "a container of the pod of {member} does not stay up ({waits}). If it is the one that has the place, its log says so, and \
+             nobody signs: delete the pod, never by force, so that its end can be proven"
+        );
+        Rest::new(TICK, "NotUp", why)
     } else if record.hand_over != HandOver::Gate {
         // It has no window that a chain could pass, and whatever ends it ends its epoch.
         Rest::new(TICK, "Held", "")
@@ -41,7 +62,39 @@ pub fn held(record: &Record, holder: &Holder, head: Option<Height>) -> Rest {
              its node asks it for nothing"
         );
         Rest::new(TICK, "Passed", why)
+    } else if head.is_some_and(|head| is_far(record.floor, head, window)) {
+        let why = format!(
+            "the chain is at {}, and the gate of {member} signs nothing up to {}: a floor that is too high was adopted, or the network \
+             is not told the head of its chain",
+            head.unwrap_or_default().0,
+            record.floor.0
+        );
+        Rest::new(TICK, "Ahead", why)
     } else {
         Rest::new(TICK, "Held", "")
+    }
+}
+
+/// Whether a floor is so far above a head that no failover can have made it: those leave a window at most, and an adoption a window
+/// above the head that somebody saw.
+const fn is_far(floor: Height, head: Height, window: u64) -> bool {
+    floor.0 > head.0.saturating_add(window.saturating_mul(2))
+}
+
+/// How it stands without a record: nobody has begun one, or it was begun, by the word of whoever remembers a holder, and is gone.
+pub fn unbegun(group: &FailoverGroup, former: Option<&str>) -> Rest {
+    let shown = group.status.as_ref().and_then(|status| status.holder.as_deref());
+    match former.or(shown) {
+        None => {
+            let why = "nobody has begun its record: `mainstay init` for a new key, `mainstay adopt` for one that has signed";
+            Rest::new(TICK, "NotBegun", why)
+        }
+        Some(holder) => {
+            let why = format!(
+                "its record is gone, and {holder} held the place: the identity was deleted and made anew. What was confirmed to its gate \
+                 that one may sign still, and nothing more: read what all gates remember, and `mainstay adopt` above it"
+            );
+            Rest::new(TICK, "RecordGone", why)
+        }
     }
 }

@@ -87,12 +87,14 @@ impl Round<'_> {
     /// Lets the objects of pods go that are no evidence any more. The record is the one that was just read or written.
     pub(super) async fn unlatch(&mut self, record: Option<&Record>) -> Result<(), Trouble> {
         self.memory.unlatched = false;
-        if !self.group.spec.handover.needs_latch() {
-            return Ok(());
-        }
         let actuator = &self.ctx.clients.actuator;
         for member in &self.group.spec.members {
             let Some(name) = self.pod_of(&member.name) else { continue };
+            // A pod of the time when the group handed over in another way has a latch, too.
+            let is_going = || self.ctx.stores.pods.get(self.namespace, &name).is_some_and(|pod| pod.terminating);
+            if !self.group.spec.handover.needs_latch() && !is_going() {
+                continue;
+            }
             let Some(remains) = read_remains(actuator, self.namespace, &name).await? else { continue };
             let launched = record.is_some_and(|record| matches!(record.hand_over, HandOver::Launcher(..)));
             if launched && !may_go(record, &remains.uid) && !remains.finalizers.iter().any(|one| one == LATCH) {

@@ -10,7 +10,7 @@ use crate::{
         signing::{Identity, read_identity, write_record},
     },
     failover::{
-        Event, HandOver, Phase, Share,
+        Event, HandOver, Phase, Record, Share,
         latch::{LABEL, Remains, may_go},
         step,
     },
@@ -34,7 +34,12 @@ pub async fn reconcile(ctx: &Context, key: &Key) -> Option<u64> {
             && of.spec.group == key.name
             && !ctx.is_foreign(&of.spec.network)
     };
-    let identity = stores.identities.list().into_iter().find(of_group)?;
+    // The key may have been another one before. Whose signer may still have a pod is looked after.
+    let launched = |of: &Arc<SigningIdentity>| {
+        let record = of.status.as_ref().and_then(|status| Record::try_from(status).ok());
+        record.is_some_and(|of| matches!(of.hand_over, HandOver::Launcher(..)) && of.holder().is_some())
+    };
+    let identity = stores.identities.list().into_iter().filter(of_group).max_by_key(launched)?;
     let name = identity.metadata.name.clone()?;
     let group = memory.group.clone().unwrap_or_else(|| unseen(ctx, key, &name, &identity.spec.network));
     let orders = Vec::new();
@@ -76,6 +81,7 @@ impl Round<'_> {
         let identity = read.insert(identity).clone();
         let record = identity.record.as_ref().map_err(|why| Trouble::Broken(why.clone()))?;
         let Some(record) = record.as_ref().filter(|of| matches!(of.hand_over, HandOver::Launcher(..))) else {
+            self.let_go().await?;
             return Ok(Rest::new(TICK, "Left", ""));
         };
         self.memory.note(record, self.ctx.clock.mono());

@@ -13,6 +13,9 @@ use crate::{
 
 use super::{Context, Key, call::Call, keys::Whereabouts};
 
+/// What a kubelet waits at most before it starts a container again (five minutes), and a minute in which it runs (milliseconds).
+const LONGEST_BACKOFF: u64 = 360_000;
+
 /// Of one group.
 #[derive(Clone, Debug, Default)]
 pub struct Watched {
@@ -20,6 +23,8 @@ pub struct Watched {
     tenure: Option<Tenure>,
     /// Since when this process knows of its `Revoking`.
     revoking_since: Option<Mono>,
+    /// Why a container of the holder's pod did not run, and when that was seen last.
+    waiting: Option<(String, Mono)>,
     /// Who held the place last.
     pub(super) former: Option<String>,
     /// And who held it before that.
@@ -53,6 +58,7 @@ impl Watched {
         if self.tenure != Some(record.tenure) {
             self.tenure = Some(record.tenure);
             self.revoking_since = None;
+            self.waiting = None;
             self.before.clone_from(&self.former);
         }
         if let Some(holder) = record.holder() {
@@ -62,6 +68,19 @@ impl Watched {
             Phase::Revoking { .. } => self.revoking_since.or(Some(now)),
             Phase::Active(_) | Phase::Fenced(_) => None,
         };
+    }
+
+    /// Remembers why a container of the holder's pod does not run, if one does not.
+    pub(super) fn saw_waiting(&mut self, why: &str, now: Mono) {
+        if !why.is_empty() {
+            self.waiting = Some((why.to_owned(), now));
+        }
+    }
+
+    /// Why one does not stay up: between two tries of the kubelet it runs for a moment.
+    pub(super) fn waits(&self, now: Mono) -> &str {
+        let recent = self.waiting.as_ref().filter(|(_, seen)| now.since(*seen) <= LONGEST_BACKOFF);
+        recent.map_or("", |(why, _)| why)
     }
 
     /// For how long this process has known of `Revoking` (milliseconds).
@@ -114,6 +133,18 @@ mod tests {
         let mut memory = Watched::default();
         let mut told = |at: Option<u64>| memory.is_punished(at.map(Mono));
         assert!(!told(Some(5)) && !told(Some(5)) && !told(None) && !told(Some(9)) && told(Some(11)));
+    }
+
+    #[test]
+    fn a_container_that_runs_between_two_tries_does_not_stay_up() {
+        let mut memory = Watched::default();
+        memory.saw_waiting("CrashLoopBackOff", Mono(1_000));
+        memory.saw_waiting("", Mono(2_000));
+        assert_eq!(memory.waits(Mono(301_000)), "CrashLoopBackOff");
+        assert_eq!(memory.waits(Mono(361_001)), "");
+        memory.saw_waiting("CrashLoopBackOff", Mono(400_000));
+        memory.note(&Record::adopted(Epoch(5), Activation(1), Height(0)), Mono(401_000));
+        assert_eq!(memory.waits(Mono(401_000)), "", "it was another holder's");
     }
 
     #[test]

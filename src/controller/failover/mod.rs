@@ -5,6 +5,7 @@ mod call;
 mod choose;
 mod held;
 mod keys;
+mod label;
 mod launch;
 mod left;
 mod memory;
@@ -35,7 +36,7 @@ use crate::{
 
 use super::{context::Context, report, watch::Key};
 use choose::{Candidate, Choice};
-use held::held;
+use held::{Around, held, unbegun};
 use memory::Watched;
 
 pub use keys::Keys;
@@ -234,8 +235,7 @@ impl Round<'_> {
         }
         let record = identity.record.as_ref().map_err(|why| Trouble::Broken(why.clone()))?;
         let Some(record) = record else {
-            let why = "nobody has begun its record: `mainstay init` for a new key, `mainstay adopt` for one that has signed";
-            return Ok(Next::Rest(Rest::new(TICK, "NotBegun", why)));
+            return Ok(Next::Rest(unbegun(self.group, self.memory.former.as_deref())));
         };
         let punished = choose::punished(self.ctx, self.namespace, self.group);
         if self.memory.is_punished(punished) && record.shut < Some(Shut::Punished) {
@@ -248,13 +248,16 @@ impl Round<'_> {
         }
         match &record.phase {
             Phase::Revoking { holder, blocked } => self.prove(identity, record, holder, *blocked).await,
-            Phase::Active(holder) => self.follow(record, holder).await,
+            Phase::Active(holder) => {
+                let window = identity.spec.as_ref().map_or(0, |spec| u64::try_from(spec.window).unwrap_or(0));
+                self.follow(record, holder, window).await
+            }
             Phase::Fenced(_) => self.choose(record).await,
         }
     }
 
     /// A holder whose pod is no more holds nothing any more, and somebody has to go on.
-    async fn follow(&self, record: &Record, holder: &Holder) -> Result<Next, Trouble> {
+    async fn follow(&mut self, record: &Record, holder: &Holder, window: u64) -> Result<Next, Trouble> {
         let member = self.group.spec.members.iter().find(|member| member.name == holder.pod.member);
         let pod = match member {
             Some(member) => choose::pod(self.ctx, self.namespace, member).await?,
@@ -265,7 +268,10 @@ impl Round<'_> {
                 if let Some(next) = self.set_to_work(record, holder, &pod).await? {
                     return Ok(next);
                 }
-                return Ok(Next::Rest(held(record, holder, self.head(record).await)));
+                self.memory.saw_waiting(&pod.waiting_reason, self.ctx.clock.mono());
+                let head = self.head(record).await;
+                let around = Around { head, window, waits: self.memory.waits(self.ctx.clock.mono()) };
+                return Ok(Next::Rest(held(record, holder, around)));
             }
             // The same member goes on by itself, which takes nothing from anybody.
             Some(_) => true,

@@ -11,6 +11,7 @@ use super::{
     Context, Rest, Trouble,
     choose::{self, Candidate},
     keys::{self, Whereabouts},
+    label,
     memory::Watched,
     page, window,
 };
@@ -43,7 +44,9 @@ pub async fn group(
     };
     // Gates need no latch.
     let latch = group.spec.handover.needs_latch().then_some(latch);
-    let told = told(group, record, ended, &memory.key).into_iter().chain([memory.key.told(), wide]).chain(latch);
+    let label = label::told(ctx, &namespace, group);
+    let told = told(group, record, ended, &memory.key).into_iter();
+    let told = told.chain([memory.key.told(), wide]).chain(latch).chain(label);
     let conditions =
         told.map(|told| condition(&known.conditions, told, group.metadata.generation, now.wall)).collect();
     let members = match choose::candidates(ctx, &namespace, group, &memory.key).await {
@@ -160,10 +163,13 @@ mod tests {
 
     use serde_json::json;
 
-    use super::{super::held, *};
+    use super::{
+        super::held::{Around, held, unbegun},
+        *,
+    };
     use crate::{
         effect::{Failed, Outcome},
-        failover::{Activation, Boot, Epoch, Event, Height, Holder, Missing, Pod, step},
+        failover::{Activation, Boot, Epoch, Event, Height, Held, Holder, Missing, Pod, Timing, step},
     };
 
     /// `Ready`, `Signing`, `Blocked` and `Invalid`, each with its reason.
@@ -189,7 +195,8 @@ mod tests {
     fn a_group_says_whether_it_signs() {
         let (mut record, holder) = active();
         let at = |head: Option<u64>, record: &Record| {
-            let rest = held(record, record.holder().unwrap(), head.map(Height));
+            let around = Around { head: head.map(Height), window: 20, waits: "" };
+            let rest = held(record, record.holder().unwrap(), around);
             shows(Some(record), &Ok(rest))
         };
         let look = |record: &Record| at(Some(100), record);
@@ -202,8 +209,11 @@ mod tests {
         assert_eq!(at(None, &record), format!("Ready=None HeadUnknown; Signing=None HeadUnknown; {valid}"));
         assert_eq!(at(Some(120), &record), look(&record));
         assert_eq!(at(Some(121), &record), format!("Ready=false Passed; Signing=false Passed; {valid}"));
+        assert_eq!(at(Some(60), &record), look(&record), "as high as a failover and an adoption come");
+        assert_eq!(at(Some(59), &record), format!("Ready=false Ahead; Signing=false Ahead; {valid}"));
         let astray = Whereabouts::Astray { reason: "Elsewhere", why: "b has it".into(), unfit: Vec::new() };
-        let told = shows_with(Some(&record), &Ok(held(&record, &holder, Some(Height(100)))), &astray);
+        let around = Around { head: Some(Height(100)), window: 20, waits: "" };
+        let told = shows_with(Some(&record), &Ok(held(&record, &holder, around)), &astray);
         assert_eq!(told, format!("Ready=false DuplicateKey; Signing=true Held; {valid}"));
         let lowered = Record { lowered: true, ..record.clone() };
         assert_eq!(look(&lowered), format!("Ready=false Stopped; Signing=false Stopped; {valid}"));
@@ -220,6 +230,30 @@ mod tests {
             shows(Some(&revoking), &Ok(Rest::new(0, "ChainNeedsUs", ""))),
             "Ready=false ChainNeedsUs; Signing=None Frozen; Blocked=true ChainNeedsUs; Invalid=false Valid"
         );
+    }
+
+    /// A gate's head tells whether it lives; of a launcher its pod does.
+    #[test]
+    fn a_launcher_that_does_not_stay_up_holds_nothing() {
+        let (mut record, holder) = active();
+        record.phase = Phase::Active(holder.clone());
+        let around = Around { head: Some(Height(100)), window: 20, waits: "CrashLoopBackOff" };
+        assert_eq!(held(&record, &holder, around).reason, "Held");
+        record.hand_over = HandOver::Launcher(Held::Key, Timing { hold: 1, drift: 0, margin: 0 });
+        let rest = held(&record, &holder, around);
+        assert!(rest.reason == "NotUp" && rest.message.contains("CrashLoopBackOff"), "{}", rest.message);
+        assert_eq!(held(&record, &holder, Around { waits: "", ..around }).reason, "Held");
+    }
+
+    #[test]
+    fn a_record_that_was_there_and_is_gone_is_not_one_that_nobody_has_begun() {
+        let spec = json!({"network": "hub", "identity": "hub-1.k", "members": [], "handover": {"gate": {}}});
+        let mut group = FailoverGroup::new("val", serde_json::from_value(spec).unwrap());
+        assert_eq!(unbegun(&group, None).reason, "NotBegun");
+        assert_eq!(unbegun(&group, Some("a")).reason, "RecordGone");
+        group.status = Some(FailoverGroupStatus { holder: Some("b".into()), ..FailoverGroupStatus::default() });
+        let rest = unbegun(&group, None);
+        assert!(rest.reason == "RecordGone" && rest.message.contains("b held the place"), "{}", rest.message);
     }
 
     #[test]

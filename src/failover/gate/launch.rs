@@ -2,7 +2,7 @@
 //! keeps two signers apart, so it is accepted only together with proof from the kubelet or the platform. Its own word needs
 //! neither: a launcher that has seen its command end says so, and that is a seal.
 
-use crate::failover::{Boot, HandOver, Holder, Phase, Record};
+use crate::failover::{Boot, HandOver, Held, Holder, Phase, Record};
 
 use super::Me;
 
@@ -11,6 +11,9 @@ use super::Me;
 pub struct Launcher {
     /// Who it is.
     pub me: Me,
+    /// What it keeps. A record that hands over anything else is none of its business: what keeps two of another kind apart, a
+    /// silence or a memory that travels, is not what it does.
+    pub keeps: Held,
     /// Until when its command may run, by its own monotonic clock (milliseconds).
     pub until: Option<u64>,
     /// Whether its command runs, for all that it knows: true from before it is started until it has been seen to end.
@@ -26,10 +29,10 @@ pub const fn lasts(until: u64, now: u64) -> bool {
 }
 
 impl Launcher {
-    /// A process that has just started.
+    /// A process that has just started, and keeps this.
     #[must_use]
-    pub const fn new(me: Me) -> Self {
-        Self { me, until: None, runs: false, over: false }
+    pub const fn new(me: Me, keeps: Held) -> Self {
+        Self { me, keeps, until: None, runs: false, over: false }
     }
 
     /// Whether its command may run at this instant of its own monotonic clock. Once it may not, it is killed.
@@ -44,6 +47,17 @@ impl Launcher {
         Self { over: true, ..self.clone() }
     }
 
+    /// Whether another process of this very pod has the place and has not sealed. That one is dead, for a container runs one; but what
+    /// it started may live, and only the end of the pod proves that it does not.
+    #[must_use]
+    pub fn is_lost(&self, record: &Record) -> bool {
+        let kept = matches!(record.hand_over, HandOver::Launcher(kept, _) if kept == self.keeps);
+        let another = |holder: &Holder| {
+            holder.pod.uid == self.me.pod.uid && holder.boot.is_some_and(|boot| boot != self.me.boot)
+        };
+        kept && record.sealed.is_none() && record.holder().is_some_and(another)
+    }
+
     /// A quorum read showed the record; the question was sent at this instant of its own monotonic clock. It returns what it
     /// wants the record to say: a place that nobody has claimed is claimed, and one that another process had is not, for
     /// nobody can say when that one's command ends. A place that it has lost or gives up is sealed, and never before its
@@ -53,9 +67,13 @@ impl Launcher {
         let mut next = self.clone();
         next.until = None;
         let here = record.holder().filter(|holder| holder.pod.uid == self.me.pod.uid);
-        let (HandOver::Launcher(_, timing), Some(holder), None) = (record.hand_over, here, record.sealed) else {
+        let (HandOver::Launcher(kept, timing), Some(holder), None) = (record.hand_over, here, record.sealed)
+        else {
             return (next, None);
         };
+        if kept != self.keeps {
+            return (next, None);
+        }
         let may_hold = matches!(record.phase, Phase::Active(_)) && record.shut.is_none() && !self.over;
         match holder.boot {
             Some(boot) if boot == self.me.boot && may_hold => {
@@ -85,13 +103,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::failover::{Activation, Epoch, Event, Height, Held, Pod, Shut, Timing, step};
+    use crate::failover::{Activation, Epoch, Event, Height, Pod, Shut, Timing, step};
 
     const TIMING: Timing = Timing { hold: 100, drift: 0, margin: 0 };
 
     fn process(uid: &str, boot: u128) -> Launcher {
         let pod = Pod { member: "a".into(), uid: uid.into(), node: "n".into() };
-        Launcher::new(Me { pod: Arc::new(pod), boot: Boot(boot) })
+        Launcher::new(Me { pod: Arc::new(pod), boot: Boot(boot) }, Held::Command)
     }
 
     fn offered() -> Record {
@@ -127,6 +145,32 @@ mod tests {
         for other in [process("u", 2), process("twin", 1)] {
             let (other, wish) = other.seen(&record, 0);
             assert!(!other.may_run(0) && wish.is_none());
+        }
+    }
+
+    #[test]
+    fn a_pod_whose_process_was_replaced_is_lost_until_it_is_proven() {
+        let (launcher, record) = running();
+        assert!(!launcher.is_lost(&record) && !process("twin", 2).is_lost(&record));
+        assert!(!process("u", 2).is_lost(&offered()), "nobody has claimed it");
+        assert!(process("u", 2).is_lost(&record));
+        let (revoking, _) = step(&record, Event::Wanted { epoch: Epoch(1) });
+        assert!(process("u", 2).is_lost(&revoking));
+        assert!(!process("u", 2).is_lost(&Record { sealed: Some(Height(10)), ..revoking }));
+    }
+
+    /// A key manager's silence, and a tower that travels, are not what a command's launcher waits for; nor the other way round.
+    #[test]
+    fn what_is_handed_over_in_another_way_is_neither_claimed_nor_run() {
+        let kinds = [Held::Command, Held::Key, Held::Identity];
+        for (own, other) in kinds.iter().flat_map(|own| kinds.iter().map(move |other| (*own, *other))) {
+            let offered = Record { hand_over: HandOver::Launcher(other, TIMING), ..offered() };
+            let launcher = Launcher::new(process("u", 1).me, own);
+            let (_, wish) = launcher.seen(&offered, 0);
+            assert_eq!(wish.is_some(), own == other, "{own:?} of {other:?}");
+            // Nor is it run where it somehow has the place.
+            let claimed = claim(&offered, offered.holder().unwrap(), Boot(1));
+            assert_eq!(launcher.seen(&claimed, 0).0.may_run(0), own == other, "{own:?} of {other:?}");
         }
     }
 

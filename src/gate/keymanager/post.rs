@@ -1,5 +1,7 @@
 //! The post: follows the record for one client, gives it the key while this member holds the place, and takes it away again.
 
+use std::time::Duration;
+
 use tracing::{info, warn};
 
 pub use super::options::{KeymanagerError, Options};
@@ -9,9 +11,12 @@ use super::{
     leave::Leaving,
     options::{key_of, keystore},
 };
-use crate::gate::{
-    launcher::boot_time,
-    tenant::{self, Held, Stage, Tenant},
+use crate::{
+    failover::Held as Kept,
+    gate::{
+        launcher::boot_time,
+        tenant::{self, Held, Stage, Tenant},
+    },
 };
 
 /// Looks after the key of a client until told to end, or until its epoch is over and sealed.
@@ -36,6 +41,11 @@ pub struct Post<'a> {
 
 impl Tenant for Post<'_> {
     const GIVER: &'static str = "a key manager";
+    const KEPT: Kept = Kept::Key;
+
+    fn leaves_within(&self) -> Duration {
+        Duration::from_millis(self.options.grace + self.options.settle)
+    }
 
     fn is_out(&self) -> bool {
         matches!(self.stage, Stage::Out)

@@ -21,7 +21,7 @@ use super::{
     strays,
 };
 use crate::{
-    failover::{HandOver, Record, gate::Launcher},
+    failover::{HandOver, Held, Record, gate::Launcher},
     gate::{
         counts::Counts,
         member::{Member, Pages, StartError},
@@ -82,12 +82,12 @@ pub async fn run(options: Options) -> Result<u8, LaunchError> {
 
     let (counts, over) = (Counts::default(), CancellationToken::new());
     let pages = Pages::serve(listener, &counts, &over);
-    let launcher = RefCell::new(Launcher::new(me));
+    let launcher = RefCell::new(Launcher::new(me, Held::Command));
     let post = Post { options: &options, registry: &registry, launcher, record: RefCell::default(), counts };
     let code = post.stand(signals).await;
     over.cancel();
     pages.ended().await;
-    Ok(code)
+    Ok(code?)
 }
 
 /// Signals that concern the command: its end, or something between it and whoever sends it.
@@ -130,8 +130,8 @@ enum Happened {
 }
 
 impl<R: Registry> Post<'_, R> {
-    /// Stands at its post until its command has ended and that is written, or it was told to end.
-    async fn stand(&self, mut signals: mpsc::Receiver<Word>) -> u8 {
+    /// Stands at its post until its command has ended and that is written, or it was told to end. The code of its command.
+    async fn stand(&self, mut signals: mpsc::Receiver<Word>) -> Result<u8, StartError> {
         let (mut keeper, mut code, mut pause): (Option<Keeper>, u8, _) = (None, 0, Duration::ZERO);
         let (mut told, mut enough, mut said) = (false, None, String::new());
         loop {
@@ -175,12 +175,15 @@ impl<R: Registry> Post<'_, R> {
                 }
                 Happened::Enough => {
                     warn!("could not seal in time: the next epoch waits for proof that this pod has ended");
-                    return code;
+                    return Ok(code);
                 }
                 Happened::Looked(looked) => {
                     let wrote = self.tell(looked, &mut said);
                     if wrote == Some(false) && keeper.is_none() && self.launcher.borrow().over {
-                        return code;
+                        return Ok(code);
+                    }
+                    if wrote == Some(false) && keeper.is_none() && self.is_lost() {
+                        return Err(StartError::Lost);
                     }
                     if wrote == Some(true) { SOON } else { self.options.member.every }
                 }
@@ -234,8 +237,8 @@ impl<R: Registry> Post<'_, R> {
     fn start(&self, until: u64) -> io::Result<Keeper> {
         let record = self.record.borrow();
         let record = record.as_ref().ok_or_else(|| io::Error::other("nobody has seen a record"))?;
-        let HandOver::Launcher(_, timing) = record.hand_over else {
-            return Err(io::Error::other("the record is of a gate"));
+        let HandOver::Launcher(Held::Command, timing) = record.hand_over else {
+            return Err(io::Error::other("the record hands over in another way"));
         };
         let mut command = Command::new(env::current_exe()?);
         command.arg("keep").arg("--grace").arg(self.options.grace.min(timing.hold / 2).to_string());
@@ -292,18 +295,15 @@ impl<R: Registry> Post<'_, R> {
         let (record, launcher) = (self.record.borrow(), self.launcher.borrow());
         let Some(record) = record.as_ref() else { return "nobody has begun a record of this identity" };
         let holder = record.holder().filter(|holder| holder.pod.uid == launcher.me.pod.uid);
-        match holder {
-            Some(_) if record.hand_over == HandOver::Gate => {
-                "this group hands over by gates: its pods run `mainstay gate` without a command"
-            }
-            Some(holder)
-                if holder.boot.is_some_and(|boot| boot != launcher.me.boot) && record.sealed.is_none() =>
-            {
-                "another process of this pod has the place and ended without a seal: delete the pod, so that its end can \
-                 be proven"
-            }
-            Some(_) | None => "",
+        if holder.is_some() && !matches!(record.hand_over, HandOver::Launcher(Held::Command, _)) {
+            "this group hands over in another way: its pods run no command behind `mainstay gate ... --`"
+        } else {
+            ""
         }
+    }
+
+    fn is_lost(&self) -> bool {
+        self.record.borrow().as_ref().is_some_and(|record| self.launcher.borrow().is_lost(record))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The post: gives a validator the staked identity while this member holds the place, with the memory that has travelled.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tracing::info;
 
@@ -12,7 +14,7 @@ use super::{
     options::public,
 };
 use crate::{
-    failover::{Carried, Record},
+    failover::{Carried, Held as Kept, Record},
     gate::{
         launcher::boot_time,
         tenant::{self, Held, Stage, Tenant},
@@ -47,6 +49,11 @@ pub struct Post<'a> {
 
 impl Tenant for Post<'_> {
     const GIVER: &'static str = "a Solana validator";
+    const KEPT: Kept = Kept::Identity;
+
+    fn leaves_within(&self) -> Duration {
+        Duration::from_millis(self.options.grace + self.options.settle)
+    }
 
     fn is_out(&self) -> bool {
         matches!(self.stage, Stage::Out)

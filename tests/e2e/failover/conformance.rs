@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mainstay::{
     api::SigningIdentityStatus,
     failover::{
-        Epoch, Event, HandOver, Height, PATIENCE, Phase, Proof, Record, Share,
+        Epoch, Event, HandOver, Height, Held, PATIENCE, Phase, Proof, Record, Share,
         gate::{self, Act, Content, Disk, Entry, Gate, Hold, Hrs, Launcher, Limits, Me, Part, Step},
         step,
     },
@@ -151,15 +151,15 @@ fn moved(old: &Record, new: &Record) -> bool {
 fn members(old: &Record, new: &Record, window: u64) -> bool {
     match old.hand_over {
         HandOver::Gate => gates(old, new, window),
-        HandOver::Launcher(..) => launches(old, new),
+        HandOver::Launcher(kept, _) => launches(old, new, kept),
         HandOver::Label | HandOver::Job => false,
     }
 }
 
 /// Whether some process of the holder's launcher makes this of that record: it claims, or has seen its command end.
-fn launches(old: &Record, new: &Record) -> bool {
+fn launches(old: &Record, new: &Record, kept: Held) -> bool {
     let (Some(was), Some(boot)) = (old.holder(), new.holder().and_then(|will| will.boot)) else { return false };
-    let fresh = Launcher::new(Me { pod: Arc::clone(&was.pod), boot });
+    let fresh = Launcher::new(Me { pod: Arc::clone(&was.pod), boot }, kept);
     let candidates = [fresh.clone(), fresh.retired()];
     candidates.into_iter().any(|launcher| launcher.seen(old, 0).1.as_ref() == Some(new))
 }

@@ -223,7 +223,10 @@ impl Model for Launchers {
         let hand_over = HandOver::Launcher(Held::Command, self.timing());
         let first = Event::Offered { pod: place(0), activation: Activation(1), hand_over };
         let process = |which: usize| Process {
-            launcher: Launcher::new(Me { pod: place(which), boot: Boot(u128::try_from(which).expect("few")) }),
+            launcher: Launcher::new(
+                Me { pod: place(which), boot: Boot(u128::try_from(which).expect("few")) },
+                Held::Command,
+            ),
             runs: None,
             paused: false,
             orphan: false,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mainstay::failover::{
-    Boot, Height, Pod,
+    Boot, Height, Held, Pod,
     gate::{Disk, Gate, Hold, Launcher, Me},
 };
 
@@ -133,7 +133,7 @@ impl Cluster {
         let me = Me { pod: pod.clone(), boot: Boot(self.made.into()) };
         let signer = match self.setting.launcher {
             None => Signer::Gate(Box::new(Gate::new(me, self.members[member].volume.clone()))),
-            Some(_) => Signer::Launcher(Launcher::new(me)),
+            Some(_) => Signer::Launcher(Launcher::new(me, Held::Command)),
         };
         let which = self.processes.len();
         if let Some(newest) = self.members[member].newest
