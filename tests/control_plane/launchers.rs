@@ -100,7 +100,10 @@ async fn a_set_has_the_shape_of_a_launcher(stage: &Stage) {
         (launcher(|set| set["spec"]["replicas"] = json!(2)), "a member is one pod"),
     ];
     let admin = &stage.server.client;
-    for object in [launcher(|_| ()), grace(30)] {
+    let by_default = launcher(|set| {
+        drop(set["spec"]["template"]["spec"].as_object_mut().unwrap().remove("terminationGracePeriodSeconds"));
+    });
+    for object in [launcher(|_| ()), grace(30), by_default] {
         try_to(admin, &object).await.unwrap();
     }
     for (object, words) in wrong {
@@ -146,6 +149,20 @@ async fn a_gate_of_a_client_has_its_shape(stage: &Stage) {
             let object = client(option, |set| spoil(&mut set["spec"]["template"]));
             let error = try_to(admin, &object).await.expect_err(words);
             assert!(error.contains(words), "{option}: wanted {words}, got {error}");
+        }
+    }
+    // It has as long for its end as its client and itself need.
+    for (option, least) in [("--keymanager", 90), ("--keymanager=x", 90), ("--solana", 60), ("--solana=x", 60)] {
+        let with = |seconds: u64| {
+            client(option, |set| set["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(seconds))
+        };
+        try_to(admin, &with(least)).await.unwrap_or_else(|error| panic!("{option}: {error}"));
+        let by_default = client(option, |set| {
+            drop(set["spec"]["template"]["spec"].as_object_mut().unwrap().remove("terminationGracePeriodSeconds"));
+        });
+        for short in [with(least - 1), by_default] {
+            let error = try_to(admin, &short).await.expect_err(option);
+            assert!(error.contains(&format!("write terminationGracePeriodSeconds: {least} or more")), "{error}");
         }
     }
     // Another gate needs none of it but its label.

@@ -75,6 +75,15 @@ fn state_at(path: &'static str) -> Value {
     })
 }
 
+/// The pod has so many seconds for its end, or Kubernetes' own.
+fn stops_within(seconds: Option<u64>) -> Value {
+    changed(|set| {
+        let pod = set["spec"]["template"]["spec"].as_object_mut().unwrap();
+        pod.remove("terminationGracePeriodSeconds");
+        pod.extend(seconds.map(|seconds| ("terminationGracePeriodSeconds".to_owned(), json!(seconds))));
+    })
+}
+
 /// The example's pod template in another workload.
 fn another(kind: &str) -> Value {
     let set = set("a");
@@ -97,6 +106,7 @@ const ONE: &str = "write replicas: 1, and one StatefulSet for each member";
 const ONE_GATE: &str = "a signer has one gate";
 const SURVIVES: &str = "the folder of the gate's --state must survive the pod";
 const HALT: &str = "write double_sign_check_height = 0";
+const TWO_MINUTES: &str = "write terminationGracePeriodSeconds: 120 or more";
 const RETAIN: &str = "or write Retain";
 const ALONE: &str = "let the gate alone mount it";
 const HEIGHT: &str = "GAIAD_CONSENSUS_DOUBLE_SIGN_CHECK_HEIGHT";
@@ -122,7 +132,8 @@ fn wrong() -> Vec<(&'static str, Value, &'static str)> {
         ("state on the socket's volume", args("--state=", &["--state", "/gate/state"]), SURVIVES),
         ("state nowhere", args("--state=", &["--state"]), SURVIVES),
         ("state that may vanish", args("--state=", &["--state=/state", "--state-may-vanish"]), "--state-may-vanish is for tests"),
-        ("no time to stop", changed(|set| set["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(29)), "write terminationGracePeriodSeconds: 30 or more"),
+        ("no time to stop", stops_within(Some(119)), TWO_MINUTES),
+        ("the default time to stop", stops_within(None), TWO_MINUTES),
         ("a look back by an option", node("args", json!(["gaiad", "start", "--consensus.double_sign_check_height=10"])), HALT),
         ("a look back by two words", node("args", json!(["gaiad", "start", "--consensus.double_sign_check_height", "10"])), HALT),
         ("a look back by a script", node("args", json!(["echo 'double_sign_check_height = 10' >>/home/node/config/config.toml"])), HALT),
@@ -179,13 +190,7 @@ fn right() -> Vec<(&'static str, Value)> {
         ("state below the volume", args("--state=", &["--state=/state/a"])),
         ("state on a claim", state_on(json!({"persistentVolumeClaim": {"claimName": "state"}}))),
         ("state on the machine", state_on(json!({"hostPath": {"path": "/var/lib/state"}}))),
-        (
-            "the default time to stop",
-            changed(|set| {
-                let pod = set["spec"]["template"]["spec"].as_object_mut().unwrap();
-                drop(pod.remove("terminationGracePeriodSeconds"));
-            }),
-        ),
+        ("more time to stop", stops_within(Some(600))),
         (
             "no look back by the environment",
             node("env", json!([{"name": "DOUBLE_SIGN_CHECK_HEIGHT", "value": "0"}])),
@@ -237,7 +242,11 @@ async fn what_says_that_it_signs_has_the_shape_of_a_member() {
     send(admin, "PATCH", &old, MERGE, &json!({"spec": {"replicas": 0}})).await.expect("a stop");
     let shorter = json!({"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 4}}}});
     let error = send(admin, "PATCH", &old, MERGE, &shorter).await.unwrap_err();
-    assert!(error.contains("terminationGracePeriodSeconds"), "{error}");
+    assert!(error.contains(TWO_MINUTES), "{error}");
+    let error = send(admin, "PATCH", &old, MERGE, &json!({"spec": {"replicas": 1}})).await.unwrap_err();
+    assert!(error.contains(TWO_MINUTES), "{error}");
+    let mended = json!({"spec": {"replicas": 1, "template": {"spec": {"terminationGracePeriodSeconds": 120}}}});
+    send(admin, "PATCH", &old, MERGE, &mended).await.expect("what the rules want");
     send(admin, "DELETE", &old, "application/json", &json!({})).await.expect("an end");
     send(admin, "PATCH", &old, MERGE, &json!({"metadata": {"finalizers": null}})).await.expect("the end of it");
 }

@@ -180,7 +180,7 @@ impl Members {
             "spec": {
                 "replicas": 1, "serviceName": "gated", "selector": {"matchLabels": {"app": "gated", "member": member}},
                 "template": {"metadata": {"labels": labels}, "spec": {
-                    "serviceAccountName": format!("gate-{member}"), "terminationGracePeriodSeconds": 30,
+                    "serviceAccountName": format!("gate-{member}"), "terminationGracePeriodSeconds": 120,
                     "enableServiceLinks": false,
                     "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "runAsGroup": 65532,
                                         "seccompProfile": {"type": "RuntimeDefault"}},
