@@ -84,6 +84,15 @@ fn stops_within(seconds: Option<u64>) -> Value {
     })
 }
 
+/// The volume of this name may be mounted so.
+fn claimed(volume: &'static str, modes: &'static [&'static str]) -> Value {
+    changed(|set| {
+        let claims = set["spec"]["volumeClaimTemplates"].as_array_mut().unwrap();
+        let claim = claims.iter_mut().find(|claim| claim["metadata"]["name"] == volume).unwrap();
+        claim["spec"]["accessModes"] = json!(modes);
+    })
+}
+
 /// The example's pod template in another workload.
 fn another(kind: &str) -> Value {
     let set = set("a");
@@ -107,6 +116,7 @@ const ONE_GATE: &str = "a signer has one gate";
 const SURVIVES: &str = "the folder of the gate's --state must survive the pod";
 const HALT: &str = "write double_sign_check_height = 0";
 const TWO_MINUTES: &str = "write terminationGracePeriodSeconds: 120 or more";
+const ONE_MACHINE: &str = "write accessModes: [ReadWriteOncePod]";
 const RETAIN: &str = "or write Retain";
 const ALONE: &str = "let the gate alone mount it";
 const HEIGHT: &str = "GAIAD_CONSENSUS_DOUBLE_SIGN_CHECK_HEIGHT";
@@ -134,6 +144,9 @@ fn wrong() -> Vec<(&'static str, Value, &'static str)> {
         ("state that may vanish", args("--state=", &["--state=/state", "--state-may-vanish"]), "--state-may-vanish is for tests"),
         ("no time to stop", stops_within(Some(119)), TWO_MINUTES),
         ("the default time to stop", stops_within(None), TWO_MINUTES),
+        ("a state that many machines may mount", claimed("state", &["ReadWriteMany"]), ONE_MACHINE),
+        ("a state that many machines may mount, too", claimed("state", &["ReadWriteOnce", "ReadWriteMany"]), ONE_MACHINE),
+        ("a state that nobody may write", claimed("state", &["ReadOnlyMany"]), ONE_MACHINE),
         ("a look back by an option", node("args", json!(["gaiad", "start", "--consensus.double_sign_check_height=10"])), HALT),
         ("a look back by two words", node("args", json!(["gaiad", "start", "--consensus.double_sign_check_height", "10"])), HALT),
         ("a look back by a script", node("args", json!(["echo 'double_sign_check_height = 10' >>/home/node/config/config.toml"])), HALT),
@@ -191,6 +204,8 @@ fn right() -> Vec<(&'static str, Value)> {
         ("state on a claim", state_on(json!({"persistentVolumeClaim": {"claimName": "state"}}))),
         ("state on the machine", state_on(json!({"hostPath": {"path": "/var/lib/state"}}))),
         ("more time to stop", stops_within(Some(600))),
+        ("state that one machine may mount", claimed("state", &["ReadWriteOnce"])),
+        ("a home that many machines may mount", claimed("home", &["ReadWriteMany"])),
         (
             "no look back by the environment",
             node("env", json!([{"name": "DOUBLE_SIGN_CHECK_HEIGHT", "value": "0"}])),
