@@ -46,6 +46,7 @@ async fn a_launcher_has_its_shape_and_writes_what_launchers_write() {
     a_group_says_how_long_it_holds(&stage).await;
     a_set_has_the_shape_of_a_launcher(&stage).await;
     a_gate_of_a_client_has_its_shape(&stage).await;
+    a_gate_of_a_client_is_seen_in_every_form(&stage).await;
     a_launcher_claims_once_and_seals(&stage).await;
     a_pod_goes_when_it_is_deleted_and_let_go(&stage).await;
 }
@@ -172,6 +173,58 @@ async fn a_gate_of_a_client_has_its_shape(stage: &Stage) {
             (json!([]), json!(false));
     });
     try_to(admin, &gate).await.unwrap();
+}
+
+/// A set that says nothing of itself, with one container more, among those that start first or beside the node.
+fn unsaid(starts_first: bool, words: &Value) -> Value {
+    let mut object = set("a");
+    object["metadata"]["name"] = json!("val-e");
+    let template = &mut object["spec"]["template"];
+    template["metadata"]["labels"].as_object_mut().unwrap().remove("mainstay.dev/signer");
+    template["spec"]["initContainers"].as_array_mut().unwrap().retain(|one| one["name"] != "gate");
+    let mut more = json!({"name": "more", "image": "mainstay"});
+    merge(&mut more, words);
+    let list = if starts_first { "initContainers" } else { "containers" };
+    template["spec"][list].as_array_mut().unwrap().push(more);
+    object
+}
+
+/// However it is written, a gate of a client does not run unsaid.
+async fn a_gate_of_a_client_is_seen_in_every_form(stage: &Stage) {
+    let admin = &stage.server.client;
+    let seen = [
+        json!({"args": ["gate", "--member", "a", "--keymanager", "http://127.0.0.1:5062"]}),
+        json!({"args": ["gate", "--solana=/ledger"]}),
+        json!({"command": ["mainstay", "gate", "--keymanager", "http://127.0.0.1:5062"]}),
+        json!({"command": ["/usr/local/bin/mainstay"], "args": ["gate", "--member", "a", "--solana", "/ledger"]}),
+        json!({"command": ["mainstay", "gate"], "args": ["--keymanager=http://127.0.0.1:5062"]}),
+        json!({"command": ["sh", "-c", "exec mainstay gate --member a --keymanager http://127.0.0.1:5062"]}),
+        json!({"command": ["sh", "-c"], "args": ["set -- a; mainstay \"gate\" --member \"$1\" \\\n  '--solana' /ledger"]}),
+    ];
+    for words in &seen {
+        for starts_first in [true, false] {
+            let error = try_to(admin, &unsaid(starts_first, words)).await.expect_err(&words.to_string());
+            assert!(error.contains("write the label mainstay.dev/signer"), "{words}: {error}");
+            // With all that it asks for, it is still held to the shape of a member.
+            let mut said = unsaid(starts_first, words);
+            let more = json!({"metadata": {"labels": {"mainstay.dev/signer": "val"}, "finalizers": [LATCH]},
+                "spec": {"shareProcessNamespace": true}});
+            merge(&mut said["spec"]["template"], &more);
+            let error = try_to(admin, &said).await.expect_err(&words.to_string());
+            assert!(error.contains("a signer has one gate"), "{words}: {error}");
+        }
+    }
+    // Neither a client's own option, nor that of a launcher's command.
+    for words in [
+        json!({"args": ["validator_client", "--keymanager", "--data-dir=/gate/a"]}),
+        json!({"command": ["mainstay", "gate", "--member", "a", "--", "validator_client", "--keymanager"]}),
+        json!({"args": ["gate", "--member", "a", "--keymanagers"]}),
+        json!({"command": ["sh", "-c", "aggregate --solana x"]}),
+        // And a script as long as they come is still read to its end.
+        json!({"command": ["sh", "-c", "gate --keymanage".repeat(20_000)]}),
+    ] {
+        try_to(admin, &unsaid(false, &words)).await.unwrap_or_else(|error| panic!("{words}: {error}"));
+    }
 }
 
 /// One look of a process at the record; what it wrote.
