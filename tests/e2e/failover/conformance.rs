@@ -1,7 +1,7 @@
 //! Whether every write of the record was one that the protocol makes: the API server's audit log, played again over the
 //! very functions that the model checker has checked.
 
-use std::sync::Arc;
+use std::{fs, sync::Arc};
 
 use mainstay::{
     api::SigningIdentityStatus,
@@ -13,7 +13,7 @@ use mainstay::{
 };
 use serde_json::Value;
 
-use crate::rig::time;
+use crate::rig::{state, time};
 
 /// Where the API server puts the pod that a token is bound to.
 const POD: &str = "authentication.kubernetes.io/pod-uid";
@@ -35,8 +35,18 @@ pub struct Write {
     pub record: Record,
 }
 
+/// The writes of one identity's record that the cluster's audit log has.
+pub fn written(identity: &str) -> Vec<Write> {
+    writes(&fs::read_to_string(state().join("audit.log")).expect("an audit log"), identity)
+}
+
+/// The user of the operator in this namespace.
+pub fn operator(system: &str) -> String {
+    format!("system:serviceaccount:{system}:mainstay")
+}
+
 /// The writes of one identity's record in an audit log, in the order in which they took effect.
-pub fn writes(log: &str, identity: &str) -> Vec<Write> {
+fn writes(log: &str, identity: &str) -> Vec<Write> {
     let lines = log.lines().filter(|line| line.contains(identity) && line.contains("signingidentities"));
     let lines = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut writes: Vec<_> = lines.filter_map(|line| write(&line, identity)).collect();

@@ -13,9 +13,9 @@ use mainstay::{
 };
 
 use super::{
-    conformance::{Write, strangers, writes},
+    conformance::{self, Write, written},
     keys,
-    oracle::{Crime, Line, crimes, read},
+    oracle::{Crime, Line, judged, read},
     shape::Shape,
 };
 use crate::{
@@ -174,8 +174,7 @@ impl Group {
 
     /// Every write of the record.
     pub fn writes(&self) -> Vec<Write> {
-        let log = fs::read_to_string(state().join("audit.log")).expect("an audit log");
-        writes(&log, &self.identity)
+        written(&self.identity)
     }
 
     /// Waits for a signature of a member in an epoch after this one.
@@ -240,20 +239,14 @@ impl Group {
         (first..=last).filter(|height| !heights.contains(height)).collect()
     }
 
-    /// The user of this stage's operator.
-    fn operator(&self) -> String {
-        format!("system:serviceaccount:{}:mainstay", self.stage.system)
-    }
-
     /// What nobody may have written into the record.
     pub fn strangers(&self) -> Vec<String> {
-        strangers(&self.writes(), &self.operator(), self.window)
+        conformance::strangers(&self.writes(), &conformance::operator(&self.stage.system), self.window)
     }
 
     /// What must never have happened.
     pub fn crimes(&self) -> Vec<Crime> {
-        let records: Vec<_> = self.writes().into_iter().map(|write| write.record).collect();
-        crimes(&self.signatures(), &records)
+        judged(&self.signatures(), &self.writes())
     }
 
     /// Nothing was written that nobody may write, asked for that nobody may have, or found by the chain. Returns how often

@@ -12,6 +12,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
+    conformance::{operator, strangers, written},
     oracle::{self, Line},
     view,
 };
@@ -248,12 +249,20 @@ impl Members {
         logs.map(Result::unwrap_or_default).join("\n")
     }
 
-    /// Holds everything that was signed against the rule.
+    /// Holds everything that was signed, and everything that was written, against the rule.
     pub fn judge(&self) {
         let lines = self.lines();
-        let conflicts = oracle::conflicts(&lines);
-        assert!(conflicts.is_empty(), "{conflicts:#?}");
-        println!("{} signatures, no height signed by two: {:?}", lines.len(), oracle::ranges(&lines));
+        let writes = written(&self.identity);
+        let crimes = oracle::judged(&lines, &writes);
+        assert!(crimes.is_empty(), "{crimes:#?}");
+        let strangers = strangers(&writes, &operator(&self.stage.system), WINDOW);
+        assert!(strangers.is_empty(), "{strangers:#?}");
+        println!(
+            "{} signatures, no height signed by two, {} writes of the record: {:?}",
+            lines.len(),
+            writes.len(),
+            oracle::ranges(&lines)
+        );
     }
 }
 

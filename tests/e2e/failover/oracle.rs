@@ -11,6 +11,8 @@ use mainstay::failover::{Activation, Epoch, Record, Tenure};
 pub use mainstay::gate::diary::Line;
 use mainstay::gate::diary::files;
 
+use super::conformance::Write;
+
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Crime {
@@ -67,8 +69,14 @@ pub fn conflicts(lines: &[Line]) -> Vec<Crime> {
     conflicts.chain(shared.map(|(height, owners)| Crime::TwoOwners { height, owners })).collect()
 }
 
-/// Judges them by the records too, which are in the order in which they were written.
-pub fn crimes(lines: &[Line], records: &[Record]) -> Vec<Crime> {
+/// Judges them by all that was written, too: who signs on the word of a record has seen it, so the logs are read first.
+pub fn judged(lines: &[Line], writes: &[Write]) -> Vec<Crime> {
+    let records: Vec<_> = writes.iter().map(|write| write.record.clone()).collect();
+    crimes(lines, &records)
+}
+
+/// Judges them by the records, which are in the order in which they were written.
+fn crimes(lines: &[Line], records: &[Record]) -> Vec<Crime> {
     let owned = owned(records);
     let mut crimes = conflicts(lines);
     for Line { epoch, height, activation, .. } in lines {
