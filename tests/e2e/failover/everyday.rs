@@ -60,5 +60,8 @@ fn a_frozen_machine_is_waited_out_and_comes_back_as_nobody() {
     pause(10);
     let late = group.signatures().into_iter().filter(|line| line.member == "a" && line.at > handed.decided);
     println!("node frozen: the one that came back signed {} times more", late.count());
+    let record = group.record().expect("a record");
+    let holder = record.holder().map(|holder| holder.pod.member.as_str());
+    assert_eq!((record.tenure.epoch.0, holder), (handed.first.epoch, Some("b")), "nobody has failed back");
     group.is_innocent();
 }
