@@ -70,6 +70,7 @@ fn a_machine_is_lost_while_its_validator_signs_on() {
 
     say("and now without a fence, by hand: the pod is deleted by force, and the standby is let loose");
     let earned = by_hand("story-naive");
+    assert!(earned.conflicts > 0 && earned.shared > 0, "the oracle would say nothing above either");
     let naive = format!(
         "by hand: after {:.1} s two blocks at {} places; heights signed by two: {}; evidence on the chain: {}",
         seconds(earned.after),

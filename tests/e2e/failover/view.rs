@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::group::Group;
 use crate::{
     rig::{get, wait},
-    stage::{SOON, ask},
+    stage::{LATER, SOON, ask},
 };
 
 impl Group {
@@ -42,13 +42,25 @@ impl Group {
     pub fn evidence(&self) -> usize {
         let address = self.validator();
         let Some(top) = head((address.as_str(), 26657)) else { return 0 };
-        let block = |height: u64| -> Option<usize> {
-            let text = ask((&address, 26657), &format!("/block?height={height}")).ok()?;
-            let body: Value = serde_json::from_str(&text).ok()?;
-            body["result"]["block"]["evidence"]["evidence"].as_array().map(Vec::len)
-        };
-        let told: usize = (top.saturating_sub(100).max(1)..=top).filter_map(block).sum();
+        let told: usize =
+            (top.saturating_sub(100).max(1)..=top).filter_map(|height| evidence(&address, height)).sum();
         told + self.tombstoned().len()
+    }
+
+    /// Waits until the chain holds something against somebody, and says in which block from this one on.
+    pub fn convicts(&self, since: u64) -> u64 {
+        let address = self.validator();
+        let mut next = since;
+        wait("evidence on the chain", LATER, || {
+            while let Some(told) = evidence(&address, next) {
+                if told > 0 {
+                    return Some(next);
+                }
+                next += 1;
+            }
+            None
+        })
+        .expect("evidence")
     }
 
     /// The addresses, in hexadecimal, of the validators that the chain will never let sign again: none where the kind of
@@ -65,6 +77,14 @@ impl Group {
         };
         infos.iter().filter(|info| info["tombstoned"] == true).map(of).collect()
     }
+}
+
+/// How much evidence a block has, once there is one at this height.
+fn evidence(address: &str, height: u64) -> Option<usize> {
+    let text = ask((address, 26657), &format!("/block?height={height}")).ok()?;
+    let body: Value = serde_json::from_str(&text).ok()?;
+    let block = &body["result"]["block"];
+    block.is_object().then(|| block["evidence"]["evidence"].as_array().map_or(0, Vec::len))
 }
 
 /// Where the first validator of a namespace's chain answers.
