@@ -151,7 +151,7 @@ model: ## The ledger protocol under a model checker, wide: minutes, and gigabyte
 	MODEL=wide $(CARGO) test --release --test model two_operators -- --nocapture
 
 model-failover: ## The failover protocol under a model checker, wide: millions of states, minutes, and gigabytes.
-	$(CARGO) test --release --test failover -- --include-ignored --skip simulation:: --nocapture --test-threads 1
+	MODEL=wide $(CARGO) test --release --test failover -- --include-ignored --skip simulation:: --nocapture --test-threads 1
 
 simulate-failover: ## Randomised failovers in time, drawn by seeds, with the distribution; RUNS=1000 for a few.
 	RUNS=$(or $(RUNS),100000) $(CARGO) test --release --test failover -- --include-ignored --skip one_failover --nocapture --test-threads 1 simulation::

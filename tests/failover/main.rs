@@ -31,6 +31,10 @@ use world::{Restores, Scope};
 /// How many states all checks of this process have come to so far: those tried, and those that differ.
 static STATES: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 
+/// Fewer different states than this in all that runs with every build: it is to stay a matter of seconds. Wide checks say
+/// that they are by `MODEL=wide`.
+const MOST: usize = 2_000_000;
+
 /// Adds the states of one check, and says them and the sum.
 fn count<M: Model>(checker: &impl Checker<M>) -> String
 where
@@ -39,6 +43,8 @@ where
     let (tried, unique) = (checker.state_count(), checker.unique_state_count());
     let all = STATES[0].fetch_add(tried, Relaxed) + tried;
     let all_unique = STATES[1].fetch_add(unique, Relaxed) + unique;
+    let wide = std::env::var("MODEL").is_ok_and(|model| model == "wide");
+    assert!(wide || all_unique < MOST, "{all_unique} different states, too many for every build");
     format!("{tried} states, {unique} of them unique (in all {all}, {all_unique} of them unique)")
 }
 
