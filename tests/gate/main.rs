@@ -13,6 +13,7 @@ mod dialling;
 #[expect(dead_code, reason = "others throw the rest of it")]
 #[path = "../dice.rs"]
 mod dice;
+mod durable;
 mod enemy;
 mod first;
 mod hostile;
