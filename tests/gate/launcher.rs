@@ -12,7 +12,7 @@ use std::{
 use mainstay::failover::{Epoch, Event, HandOver, Height, Held, Phase, Record, Timing};
 use tempfile::TempDir;
 
-use crate::rig::{Gate, POD, Server, gate, identity, refused};
+use crate::rig::{ANYWHERE, Gate, POD, Server, gate, identity, refused};
 
 const HOLD: u64 = 3_000;
 const HAND_OVER: HandOver = HandOver::Launcher(Held::Command, Timing { hold: HOLD, drift: 0, margin: 0 });
@@ -39,7 +39,7 @@ impl Site {
     }
 
     fn command(&self, server: &Server, script: &str) -> Command {
-        let mut command = gate(&self.path("kubeconfig"), server.port, &identity());
+        let mut command = gate(&self.path("kubeconfig"), server.port, &identity(), ANYWHERE);
         command.current_dir(self.0.path()).args(["--grace", "1", "--key-from", "secret"]);
         command.arg("--key-to").arg(self.path("key")).args(["--", "sh", "-c", script]);
         command
@@ -272,12 +272,12 @@ fn other_signals_are_the_commands() {
 fn what_cannot_be_started_seals_too_and_a_key_is_not_written_to_a_disk() {
     let (server, site) = (Server::of_nobody(100), Site::new());
     server.offer_to(POD, HAND_OVER);
-    let mut command = gate(&site.path("kubeconfig"), server.port, &identity());
+    let mut command = gate(&site.path("kubeconfig"), server.port, &identity(), ANYWHERE);
     command.args(["--", "/no/such/program"]);
     let launcher = Gate::of(&mut command);
     assert_eq!(launcher.end().0, Some(2));
     assert!(is_sealed(&server.record()));
-    let mut command = gate(&site.path("kubeconfig"), server.port, &identity());
+    let mut command = gate(&site.path("kubeconfig"), server.port, &identity(), ANYWHERE);
     command.args(["--key-from", "/from", "--key-to", "/proc/key", "--", "true"]);
     let said = refused(&mut command);
     assert!(said.contains("medium Memory"), "{said}");

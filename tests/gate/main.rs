@@ -21,6 +21,7 @@ mod keymanager;
 mod keys;
 mod launcher;
 mod memory;
+mod metrics;
 mod node;
 mod peer;
 mod pieces;

@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     io::{ErrorKind, Read, Write},
+    net::{TcpListener, TcpStream},
     os::unix::{
         fs::OpenOptionsExt,
         net::{UnixListener, UnixStream},
@@ -35,6 +36,8 @@ use tempfile::TempDir;
 use crate::{CHAIN, key, vectors::files};
 
 pub const POD: &str = "uid-a";
+/// Where a page is served that nobody asks for.
+pub const ANYWHERE: &str = "127.0.0.1:0";
 
 /// The API server, on loopback and without TLS.
 #[derive(Clone)]
@@ -63,7 +66,7 @@ impl Server {
         let mut object = SigningIdentity::new(&identity(), spec);
         object.metadata.resource_version = Some("1".into());
         object.status = Some(SigningIdentityStatus::from(&record));
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind(ANYWHERE).unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         let server =
@@ -135,8 +138,8 @@ pub fn identity() -> String {
     format!("{CHAIN}.{}", to_hex(key().public()).to_ascii_lowercase())
 }
 
-/// A gate of either form, against the API server on this port.
-pub fn gate(config: &Path, port: u16, identity: &str) -> Command {
+/// A gate of either form, against the API server on this port, which serves its page there.
+pub fn gate(config: &Path, port: u16, identity: &str, listen: &str) -> Command {
     let text = json!({"apiVersion": "v1", "kind": "Config", "current-context": "it",
         "clusters": [{"name": "it", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
         "users": [{"name": "it", "user": {}}],
@@ -145,7 +148,7 @@ pub fn gate(config: &Path, port: u16, identity: &str) -> Command {
     let program = env::var_os("MAINSTAY").unwrap_or_else(|| env!("CARGO_BIN_EXE_mainstay").into());
     let mut command = Command::new(program);
     command.env("KUBECONFIG", config).env("NODE_NAME", "n1").env("POD_UID", POD).env("MAINSTAY_LOG", "info");
-    command.args(["gate", "--identity", identity, "--member", "a", "--listen", "127.0.0.1:0", "--every", "100"]);
+    command.args(["gate", "--identity", identity, "--member", "a", "--listen", listen, "--every", "100"]);
     command
 }
 
@@ -153,6 +156,7 @@ pub fn gate(config: &Path, port: u16, identity: &str) -> Command {
 pub struct Site {
     pub folder: TempDir,
     listener: UnixListener,
+    listen: String,
 }
 
 impl Site {
@@ -163,7 +167,23 @@ impl Site {
         file.write_all(files()["key"].as_str().unwrap().as_bytes()).unwrap();
         fs::create_dir(folder.path().join("state")).unwrap();
         let listener = UnixListener::bind(folder.path().join("privval.sock")).unwrap();
-        Self { folder, listener }
+        Self { folder, listener, listen: ANYWHERE.into() }
+    }
+
+    /// The same, for one gate whose page can be read.
+    pub fn with_page() -> Self {
+        // Free a moment ago, and others let the kernel choose.
+        let free = TcpListener::bind(ANYWHERE).unwrap().local_addr().unwrap();
+        Self { listen: free.to_string(), ..Self::new() }
+    }
+
+    /// What its gate says of itself.
+    pub fn page(&self) -> String {
+        let mut stream = TcpStream::connect(&self.listen).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -172,7 +192,7 @@ impl Site {
 
     /// A gate as it is started, against the API server on this port.
     pub fn command(&self, port: u16, identity: &str) -> Command {
-        let mut command = gate(&self.path("kubeconfig"), port, identity);
+        let mut command = gate(&self.path("kubeconfig"), port, identity, &self.listen);
         // Nobody listens there.
         command.args(["--state-may-vanish", "--rpc", "http://127.0.0.1:1"]);
         command.arg("--key").arg(self.path("key.json")).arg("--state").arg(self.path("state"));
