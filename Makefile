@@ -87,7 +87,7 @@ e2e-full: ready ethereumjs ## The same, with the operator killed at every step a
 	HELM=$$($(CLUSTER) tool helm) $(CARGO) test --quiet --test rights -- --include-ignored
 	$(MAKE) e2e-failover-full
 
-e2e-failover: ready-two ## A signer that fails over between two nodes, as CI runs it, and the control without a fence.
+e2e-failover: ready-two ## A signer that fails over between two nodes, as CI runs it, and the controls without a fence or a floor.
 	$(TWO) $(CARGO) test --test e2e -- --include-ignored --test-threads 1 failover::everyday failover::naive
 
 e2e-failover-full: ready-two ## The same with every fault there is, on both kinds of chain, and docs/failover/report.md: an hour and a quarter.
