@@ -208,7 +208,7 @@ fn a_second_process_of_the_pod_starts_nothing() {
     thread::sleep(Duration::from_millis(HOLD + 1_000));
     assert!(second.words("started").is_empty() && server.record().claims == 1);
     // What an operator sees is a container that does not stay up.
-    assert_eq!(other.end().0, Some(1));
+    assert_eq!(other.end().0, Some(2));
     let log = fs::read_to_string(second.path("log")).unwrap();
     assert!(log.contains("delete the pod"), "{log}");
     assert!(!is_sealed(&server.record()));

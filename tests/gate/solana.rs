@@ -259,11 +259,15 @@ async fn a_validator_that_starts_with_the_identity_loses_it_and_seals_nothing() 
     for holds in [true, false] {
         let site = Site::as_started("a", true);
         site.until("it starts", |it| it.born > 0).await;
-        // The first process may have started before it was told so.
-        for one in mainstay::gate::client::processes(&site.container.name).unwrap() {
-            mainstay::gate::client::end(one, true).unwrap();
+        // The first process may have started before it was told so, and may not be there to be ended yet.
+        let begun = Instant::now();
+        while at(&site.validator).identity != staked().name() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it starts staked: not in time");
+            for one in mainstay::gate::client::processes(&site.container.name).unwrap() {
+                let _ = mainstay::gate::client::end(one, true);
+            }
+            moments(1).await;
         }
-        site.until("it starts staked", |it| it.identity == staked().name()).await;
         let records = Records::offered_to(Held::Identity, if holds { "u-a" } else { "another" });
         site.vouch(1, &[5]);
         site.with(&records, async || {
