@@ -151,6 +151,8 @@ pub struct Earned {
     pub shared: usize,
     /// What the chain itself holds against the key. It tells of few.
     pub evidence: usize,
+    /// From then until the chain had punished the key for ever, where it does (milliseconds).
+    pub tombstoned: Option<i64>,
     /// Everything that was signed.
     pub lines: Vec<Line>,
 }
@@ -245,10 +247,12 @@ pub fn by_hand(name: &str) -> Earned {
     // As long as both sign.
     let convicted = rig.group.convicts(loose);
     println!("naive: let loose at {loose}, the chain has evidence {} blocks later", convicted - loose);
+    let mut tombstoned = None;
     if rig.group.kind.rest().is_some() {
         assert!(convicted <= loose + TURNS * PROPOSERS, "{} blocks", convicted - loose);
         rig.tombstoned();
-        println!("naive: the chain has tombstoned its validator after {} ms", now() - decided);
+        let after = *tombstoned.insert(now() - decided);
+        println!("naive: the chain has tombstoned its validator after {after} ms");
         rig.is_shut();
     }
     kubelet.thaw();
@@ -269,6 +273,7 @@ pub fn by_hand(name: &str) -> Earned {
         conflicts: blocks.len(),
         shared: owners.len(),
         evidence,
+        tombstoned,
         lines: rig.group.signatures(),
     }
 }

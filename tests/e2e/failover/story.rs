@@ -23,8 +23,11 @@ const WIDE: u64 = 60;
 #[test]
 #[ignore = "needs the local cluster of two nodes: make demo-failover"]
 fn a_machine_is_lost_while_its_validator_signs_on() {
-    say("a chain of four validators, and a guarded fifth: one key, two members, on a node each");
     let group = Group::unsigned("story", "fenced", &[]).owning(WIDE);
+    let punishes = if group.kind.rest().is_some() { " that punishes" } else { "" };
+    say(&format!(
+        "a chain{punishes} of four validators, and a guarded fifth: one key, two members, on a node each"
+    ));
     group.begin();
     group.stage.kubectl(&["patch", "fog", "val", "--type=merge", "-p", r#"{"spec":{"automatic":true}}"#]);
     let ladder = "{failover: {group: val, within: 3m}, page: {}}";
@@ -71,12 +74,14 @@ fn a_machine_is_lost_while_its_validator_signs_on() {
     say("and now without a fence, by hand: the pod is deleted by force, and the standby is let loose");
     let earned = by_hand("story-naive");
     assert!(earned.conflicts > 0 && earned.shared > 0, "the oracle would say nothing above either");
+    let end = earned.tombstoned.map(|after| format!("; after {:.1} s the key is tombstoned", seconds(after)));
     let naive = format!(
-        "by hand: after {:.1} s two blocks at {} places; heights signed by two: {}; evidence on the chain: {}",
+        "by hand: after {:.1} s two blocks; {} places with two, heights signed by two: {}; evidence on the chain: {}{}",
         seconds(earned.after),
         earned.conflicts,
         earned.shared,
         earned.evidence,
+        end.unwrap_or_default(),
     );
     say(&naive);
 
