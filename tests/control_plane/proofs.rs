@@ -330,3 +330,28 @@ async fn what_a_deleted_group_leaves_is_cleared_up() {
     let record = group.record().await.unwrap();
     assert_eq!(record.phase, Phase::Fenced(Proof::KubeletConfirmed(group.pods[0].clone().into())));
 }
+
+/// A process that follows one that ended without a seal does not stay up. And the group hands over in another way by then: what is no
+/// evidence may go all the same, and what is stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs KUBEBUILDER_ASSETS: a directory with etcd and kube-apiserver; and helm"]
+async fn a_launcher_that_does_not_stay_up_is_told_and_goes_in_whatever_way_the_group_hands_over() {
+    let group = Launched::new().await;
+    group.says("Ready", "True Held", "").await;
+    let waits = json!({"status": {"containerStatuses": [{"name": "node", "image": "i", "imageID": "", "ready": false,
+        "restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}});
+    group.patch(&format!("{}/status", path_of("a")), &waits).await;
+    group.says("Ready", "False NotUp", "CrashLoopBackOff").await;
+
+    group.patch(GROUP, &json!({"spec": {"handover": {"launcher": null, "gate": {}}}})).await;
+    group.delete(&path_of("b")).await;
+    group.is_gone("b").await;
+    group.delete(&path_of("a")).await;
+    group.revoked().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(get(&group.stage.server.client, &path_of("a")).await.is_ok(), "it is evidence");
+    group.ended("a").await;
+    group.is_gone("a").await;
+    let record = group.record().await.unwrap();
+    assert_eq!(record.phase, Phase::Fenced(Proof::KubeletConfirmed(group.pods[0].clone().into())));
+}

@@ -77,6 +77,17 @@ async fn a_dead_gate_is_not_called_ready() {
     let why = group.says("Ready", "False Passed").await;
     assert!(why.contains("the gate of a"), "{why}");
     group.says("Signing", "False Passed").await;
+
+    // Its identity is made anew, as `kubectl replace --force` does: what was signed is forgotten, and nobody calls that a beginning.
+    let admin = &group.stage.server.client;
+    let identity = group.stage.identity().await;
+    let path = format!("/apis/mainstay.dev/v1alpha1/signingidentities/{KEY}");
+    send(admin, "DELETE", &path, JSON, &json!({})).await.unwrap();
+    let anew = json!({"apiVersion": "mainstay.dev/v1alpha1", "kind": "SigningIdentity", "metadata": {"name": KEY},
+        "spec": identity["spec"]});
+    create(admin, &anew).await;
+    let why = group.says("Ready", "False RecordGone").await;
+    assert!(why.contains("a held the place"), "{why}");
 }
 
 /// Another group of the namespace that names a member's set leaves the latch on its pod.

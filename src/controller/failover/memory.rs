@@ -15,6 +15,8 @@ use super::{Context, Key, call::Call, keys::Whereabouts};
 
 /// What a kubelet waits at most before it starts a container again (five minutes), and a minute in which it runs (milliseconds).
 const LONGEST_BACKOFF: u64 = 360_000;
+/// The state of a pod may be so old: a process claims its place before its kubelet has said that it runs (milliseconds).
+const STALE: u64 = 5_000;
 
 /// Of one group.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +25,10 @@ pub struct Watched {
     tenure: Option<Tenure>,
     /// Since when this process knows of its `Revoking`.
     revoking_since: Option<Mono>,
-    /// Why a container of the holder's pod did not run, and when that was seen last.
-    waiting: Option<(String, Mono)>,
+    /// Since when a container of the holder's pod is seen waiting at every look.
+    waits_since: Option<Mono>,
+    /// Why one did not stay up, and when that was seen last.
+    not_up: Option<(String, Mono)>,
     /// Who held the place last.
     pub(super) former: Option<String>,
     /// And who held it before that.
@@ -58,7 +62,7 @@ impl Watched {
         if self.tenure != Some(record.tenure) {
             self.tenure = Some(record.tenure);
             self.revoking_since = None;
-            self.waiting = None;
+            (self.waits_since, self.not_up) = (None, None);
             self.before.clone_from(&self.former);
         }
         if let Some(holder) = record.holder() {
@@ -70,16 +74,18 @@ impl Watched {
         };
     }
 
-    /// Remembers why a container of the holder's pod does not run, if one does not.
+    /// Remembers why a container of the holder's pod does not run, if one does not. What a kubelet says of a pod comes a moment late.
     pub(super) fn saw_waiting(&mut self, why: &str, now: Mono) {
-        if !why.is_empty() {
-            self.waiting = Some((why.to_owned(), now));
+        if why.is_empty() {
+            self.waits_since = None;
+        } else if now.since(*self.waits_since.get_or_insert(now)) >= STALE {
+            self.not_up = Some((why.to_owned(), now));
         }
     }
 
     /// Why one does not stay up: between two tries of the kubelet it runs for a moment.
     pub(super) fn waits(&self, now: Mono) -> &str {
-        let recent = self.waiting.as_ref().filter(|(_, seen)| now.since(*seen) <= LONGEST_BACKOFF);
+        let recent = self.not_up.as_ref().filter(|(_, seen)| now.since(*seen) <= LONGEST_BACKOFF);
         recent.map_or("", |(why, _)| why)
     }
 
@@ -138,10 +144,16 @@ mod tests {
     #[test]
     fn a_container_that_runs_between_two_tries_does_not_stay_up() {
         let mut memory = Watched::default();
-        memory.saw_waiting("CrashLoopBackOff", Mono(1_000));
-        memory.saw_waiting("", Mono(2_000));
-        assert_eq!(memory.waits(Mono(301_000)), "CrashLoopBackOff");
-        assert_eq!(memory.waits(Mono(361_001)), "");
+        let mut saw = |why, at| memory.saw_waiting(why, Mono(at));
+        saw("CrashLoopBackOff", 1_000);
+        saw("", 3_000);
+        saw("CrashLoopBackOff", 8_000);
+        assert_eq!(memory.waits(Mono(8_000)), "", "it may have come up meanwhile");
+        memory.saw_waiting("CrashLoopBackOff", Mono(13_000));
+        memory.saw_waiting("", Mono(14_000));
+        assert_eq!(memory.waits(Mono(313_000)), "CrashLoopBackOff");
+        assert_eq!(memory.waits(Mono(373_001)), "");
+        memory.saw_waiting("CrashLoopBackOff", Mono(395_000));
         memory.saw_waiting("CrashLoopBackOff", Mono(400_000));
         memory.note(&Record::adopted(Epoch(5), Activation(1), Height(0)), Mono(401_000));
         assert_eq!(memory.waits(Mono(401_000)), "", "it was another holder's");

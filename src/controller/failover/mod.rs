@@ -268,7 +268,9 @@ impl Round<'_> {
                 if let Some(next) = self.set_to_work(record, holder, &pod).await? {
                     return Ok(next);
                 }
-                self.memory.saw_waiting(&pod.waiting_reason, self.ctx.clock.mono());
+                if holder.boot.is_some() {
+                    self.memory.saw_waiting(&pod.waiting_reason, self.ctx.clock.mono());
+                }
                 let head = self.head(record).await;
                 let around = Around { head, window, waits: self.memory.waits(self.ctx.clock.mono()) };
                 return Ok(Next::Rest(held(record, holder, around)));

@@ -9,7 +9,7 @@ use super::super::{
     shape::Shape,
 };
 use crate::{
-    rig::{pid_component, wait},
+    rig::{pid_component, signal, wait},
     sink::Sink,
     stage::{LATER, SOON},
 };
@@ -141,5 +141,32 @@ fn a_pod_that_is_deleted_by_force_is_kept_until_its_end_is_proven() {
     assert!(handed.after >= WAIT, "{} ms", handed.after);
     wait("the latch to open", SOON, || (uid("b") != former).then_some(())).expect("another pod");
     drop(machine);
+    group.is_innocent_with(&watch);
+}
+
+/// It was killed, and with it all that ran in its container, which nobody but the kubelet knows. The next process of the pod says so and
+/// does not stay up.
+#[test]
+#[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]
+fn a_launcher_that_is_killed_is_told_and_followed_once_its_pod_has_ended() {
+    let sink = Sink::listen();
+    let (group, watch) = launched("lost", "launcher killed", &["--set-json", &sink.values()]);
+    group.blocks(4);
+    signal(group.pid("a", "node"), "KILL").expect("a signal");
+    let why = wait("the group to say so", LATER, || {
+        let [_, reason, message] = group.says("Ready");
+        (reason == "NotUp").then_some(message)
+    })
+    .expect("a condition");
+    println!("launcher killed: {why}");
+    let alert = format!("\"failover/{}/1/Silent\"", group.identity);
+    wait("a person to be called", LATER, || sink.alerts().contains(&alert).then_some(())).expect("a page");
+    assert_eq!((group.epoch(), group.proof(1)), (1, None), "nobody goes on for what nobody has seen end");
+
+    group.stage.kubectl(&["delete", "pod", "a-0", "--wait=false"]);
+    let handed = group.handed("a", 1);
+    let found = group.proof(1);
+    assert!(matches!(&found, Some(Proof::KubeletConfirmed(_))), "{found:?}");
+    assert!(handed.after >= WAIT, "{} ms", handed.after);
     group.is_innocent_with(&watch);
 }
