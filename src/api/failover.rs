@@ -108,13 +108,16 @@ pub struct FailoverGroupStatus {
     /// The generation that the rest is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Signing`, `Blocked`, `Invalid`, `DuplicateKey`, `WideWindow`, `Unlatched`.
+    /// `Ready`, `Signing`, `Blocked`, `Invalid`, `DuplicateKey`, `WideWindow`, `Unlabelled`, `Unlatched`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
     /// The member that may sign, or could until now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
+    /// The identity that had a record when it was seen last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// Where its epoch stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,

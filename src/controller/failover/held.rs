@@ -81,20 +81,18 @@ const fn is_far(floor: Height, head: Height, window: u64) -> bool {
     floor.0 > head.0.saturating_add(window.saturating_mul(2))
 }
 
-/// How it stands without a record: nobody has begun one, or it was begun, by the word of whoever remembers a holder, and is gone.
-pub fn unbegun(group: &FailoverGroup, former: Option<&str>) -> Rest {
-    let shown = group.status.as_ref().and_then(|status| status.holder.as_deref());
-    match former.or(shown) {
-        None => {
-            let why = "nobody has begun its record: `mainstay init` for a new key, `mainstay adopt` for one that has signed";
-            Rest::new(TICK, "NotBegun", why)
-        }
-        Some(holder) => {
-            let why = format!(
-                "its record is gone, and {holder} held the place: the identity was deleted and made anew. What was confirmed to its gate \
-                 that one may sign still, and nothing more: read what all gates remember, and `mainstay adopt` above it"
-            );
-            Rest::new(TICK, "RecordGone", why)
-        }
+/// How it stands without a record: nobody has begun one, or there was one of this very identity, and it is gone.
+pub fn unbegun(group: &FailoverGroup) -> Rest {
+    let status = group.status.as_ref();
+    if status.and_then(|status| status.identity.as_ref()) != Some(&group.spec.identity) {
+        let why =
+            "nobody has begun its record: `mainstay init` for a new key, `mainstay adopt` for one that has signed";
+        return Rest::new(TICK, "NotBegun", why);
     }
+    let holder = status.and_then(|status| status.holder.as_deref()).unwrap_or("nobody");
+    let why = format!(
+        "its record is gone, and {holder} held the place: the identity was deleted and made anew. What was confirmed to its gate that \
+         one may sign still, and nothing more: read what all gates remember, and `mainstay adopt` above it"
+    );
+    Rest::new(TICK, "RecordGone", why)
 }

@@ -235,7 +235,7 @@ impl Round<'_> {
         }
         let record = identity.record.as_ref().map_err(|why| Trouble::Broken(why.clone()))?;
         let Some(record) = record else {
-            return Ok(Next::Rest(unbegun(self.group, self.memory.former.as_deref())));
+            return Ok(Next::Rest(unbegun(self.group)));
         };
         let punished = choose::punished(self.ctx, self.namespace, self.group);
         if self.memory.is_punished(punished) && record.shut < Some(Shut::Punished) {

@@ -59,6 +59,7 @@ pub async fn group(
         conditions,
         // Also while nobody holds it: a later operator finds here who is to go on by itself.
         holder: memory.former.clone().or_else(|| known.holder.clone()),
+        identity: if record.is_some() { Some(group.spec.identity.clone()) } else { known.identity.clone() },
         phase: record.map(|record| phase(record).to_owned()),
         epoch: record.map(|record| number(record.tenure.epoch.0)),
         members,
@@ -249,11 +250,15 @@ mod tests {
     fn a_record_that_was_there_and_is_gone_is_not_one_that_nobody_has_begun() {
         let spec = json!({"network": "hub", "identity": "hub-1.k", "members": [], "handover": {"gate": {}}});
         let mut group = FailoverGroup::new("val", serde_json::from_value(spec).unwrap());
-        assert_eq!(unbegun(&group, None).reason, "NotBegun");
-        assert_eq!(unbegun(&group, Some("a")).reason, "RecordGone");
-        group.status = Some(FailoverGroupStatus { holder: Some("b".into()), ..FailoverGroupStatus::default() });
-        let rest = unbegun(&group, None);
+        assert_eq!(unbegun(&group).reason, "NotBegun");
+        let mut known = |identity: &str| {
+            let (holder, identity) = (Some("b".into()), Some(identity.into()));
+            group.status = Some(FailoverGroupStatus { holder, identity, ..FailoverGroupStatus::default() });
+            unbegun(&group)
+        };
+        let rest = known("hub-1.k");
         assert!(rest.reason == "RecordGone" && rest.message.contains("b held the place"), "{}", rest.message);
+        assert_eq!(known("hub-1.j").reason, "NotBegun", "that was another key");
     }
 
     #[test]
