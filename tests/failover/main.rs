@@ -133,7 +133,9 @@ fn wide_nothing_is_signed_twice() {
         Scope { slashes: true, foreign: 1, stops: 1, ..Scope::SMALL },
         Scope { epochs: 3, boots: 3, ..Scope::SMALL },
         Scope { boots: 3, writes: 2, slow_operators: true, ..Scope::SMALL },
-        Scope { epochs: 3, heights: 3, boots: 3, twins: 1, stops: 1, ..Scope::SMALL },
+        Scope { epochs: 3, heights: 3, boots: 3, ..Scope::SMALL },
+        Scope { epochs: 3, boots: 3, twins: 1, stops: 1, ..Scope::SMALL },
+        Scope { heights: 3, window: 2, boots: 3, ..Scope::SMALL },
         Scope { heights: 4, window: 2, boots: 3, ..Scope::SMALL },
     ];
     scopes.into_iter().for_each(holds);
