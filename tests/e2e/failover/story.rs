@@ -74,16 +74,16 @@ fn a_machine_is_lost_while_its_validator_signs_on() {
     say("and now without a fence, by hand: the pod is deleted by force, and the standby is let loose");
     let earned = by_hand("story-naive");
     assert!(earned.conflicts > 0 && earned.shared > 0, "the oracle would say nothing above either");
-    let end = earned.tombstoned.map(|after| format!("; after {:.1} s the key is tombstoned", seconds(after)));
+    let end = earned.tombstoned.map(|after| format!(", after {:.1} s the key is tombstoned", seconds(after)));
     let naive = format!(
-        "by hand: after {:.1} s two blocks; {} places with two, heights signed by two: {}; evidence on the chain: {}{}",
+        "by hand: two blocks at one place after {:.1} s{}",
         seconds(earned.after),
-        earned.conflicts,
-        earned.shared,
-        earned.evidence,
-        end.unwrap_or_default(),
+        end.unwrap_or_default()
     );
-    say(&naive);
+    say(&format!(
+        "{naive}; places with two blocks: {}, heights signed by two: {}, evidence on the chain: {}",
+        earned.conflicts, earned.shared, earned.evidence,
+    ));
 
     let panels = [
         Panel {
