@@ -18,6 +18,9 @@ while (($#)); do
   echo
   echo "## $1"
   awk '
+    # Not where on this machine things were.
+    { gsub(/KUBECONFIG="[^"]*" "[^"]*\/mainstay"/, "mainstay") }
+    /^The picture: / || /^Remove it: / { next }
     /^test result:/ { result = $0; next }
     /^test .* has been running/ { next }
     /^test failover::/ {
