@@ -126,7 +126,8 @@ pub fn sweep(net: Network) -> Result<()> {
             wait_for("removing cgroups", Duration::from_secs(10), || remove_cgroup(&top))?;
         }
     }
-    wait_for("the link's end", Duration::from_secs(10), || {
+    // It takes networks apart one after the other, of which every pod had one: after hundreds of pods that is a minute.
+    wait_for("the link's end", Duration::from_secs(120), || {
         if Path::new("/sys/class/net").join(net.link()).exists() { Err(net.link().into()) } else { Ok(()) }
     })
 }
