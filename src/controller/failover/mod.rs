@@ -268,11 +268,12 @@ impl Round<'_> {
                 if let Some(next) = self.set_to_work(record, holder, &pod).await? {
                     return Ok(next);
                 }
+                let now = self.ctx.clock.mono();
                 if holder.boot.is_some() {
-                    self.memory.saw_waiting(&pod.waiting_reason, self.ctx.clock.mono());
+                    self.memory.saw_waiting(&pod.waiting_reason, now);
                 }
                 let head = self.head(record).await;
-                let around = Around { head, window, waits: self.memory.waits(self.ctx.clock.mono()) };
+                let around = Around { head, window, waits: self.memory.waits(now) };
                 return Ok(Next::Rest(held(record, holder, around)));
             }
             // The same member goes on by itself, which takes nothing from anybody.

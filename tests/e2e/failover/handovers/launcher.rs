@@ -1,5 +1,7 @@
 //! A launcher starts a real validator with its key, and ends it.
 
+use std::time::Duration;
+
 use mainstay::failover::{Phase, Proof};
 
 use super::super::{
@@ -35,6 +37,12 @@ fn order(group: &Group, to: &str) {
     group.order(&["failover", "val", "--to", to, "--no-wait"]).expect("an order");
 }
 
+/// Waits until a person is called about the first epoch, for this reason.
+fn calls(sink: &Sink, group: &Group, reason: &str, within: Duration) {
+    let alert = format!("\"failover/{}/1/{reason}\"", group.identity);
+    wait("a person to be called", within, || sink.alerts().contains(&alert).then_some(())).expect("a page");
+}
+
 #[test]
 #[ignore = "needs the local cluster of two nodes: make e2e-failover-full"]
 fn a_launched_validator_is_moved_there_and_back() {
@@ -64,8 +72,7 @@ fn a_frozen_machine_blocks_until_its_launcher_has_seen_the_node_end() {
     let missing = group.blocked();
     println!("launcher frozen: {missing}");
     assert!(missing.contains("its pod is not being deleted"), "{missing}");
-    let alert = format!("\"failover/{}/1/Proof\"", group.identity);
-    wait("a person to be called", SOON, || sink.alerts().contains(&alert).then_some(())).expect("a page");
+    calls(&sink, &group, "Proof", SOON);
     // Far beyond the hold: time alone is never enough.
     pause(15);
     assert_eq!(group.epoch(), 1);
@@ -159,8 +166,7 @@ fn a_launcher_that_is_killed_is_told_and_followed_once_its_pod_has_ended() {
     })
     .expect("a condition");
     println!("launcher killed: {why}");
-    let alert = format!("\"failover/{}/1/Silent\"", group.identity);
-    wait("a person to be called", LATER, || sink.alerts().contains(&alert).then_some(())).expect("a page");
+    calls(&sink, &group, "Silent", LATER);
     assert_eq!((group.epoch(), group.proof(1)), (1, None), "nobody goes on for what nobody has seen end");
 
     group.stage.kubectl(&["delete", "pod", "a-0", "--wait=false"]);
